@@ -1,0 +1,52 @@
+"""What all tests share: fixed seeds, the real MNIST where it is, PyTorch where it is installed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _fixed_seed() -> None:
+    """Every test starts from the same state of NumPy's global generator, whichever tests ran before."""
+    np.random.seed(11785)  # noqa: NPY002 - the course's Linear draws from the global generator
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator with a fixed seed."""
+    return np.random.default_rng(11785)
+
+
+@pytest.fixture(scope="session")
+def torch() -> ModuleType:
+    """PyTorch on one thread, the reference for values and gradients; without it the test is skipped."""
+    module = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
+    module.set_num_threads(1)
+    return module
+
+
+@pytest.fixture(scope="session")
+def mnist_folder() -> Path:
+    """The folder of the real MNIST: $MYTORCH_MNIST, or shared/data/mnist beside the checkout."""
+    named = os.environ.get("MYTORCH_MNIST")
+    folder = Path(named) if named else ROOT.parent / "shared" / "data" / "mnist"
+    if not folder.is_dir():
+        pytest.skip(f"the real MNIST is not at {folder}: name its folder in the variable MYTORCH_MNIST")
+    return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that use the fixtures torch and mnist_folder, so that -m can select them."""
+    for item in items:
+        names = getattr(item, "fixturenames", ())
+        if "torch" in names:
+            item.add_marker("torch")
+        if "mnist_folder" in names:
+            item.add_marker("mnist")
