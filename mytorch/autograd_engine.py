@@ -1,0 +1,649 @@
+"""The tape: operations in the order in which they happened, and the one reverse pass over them.
+
+There is no graph.  An `Operation` says that a function read some regions of memory and produced another; the
+tape (`Autograd`) is a list of them; the reverse pass walks the list backwards::
+
+    for v := f(u, w), backwards:    t = v̄;  v̄ = 0;  ū += f_uᵀ t;  w̄ += f_wᵀ t
+
+which is the classical adjoint of an assignment (Griewank & Walther, *Evaluating Derivatives*, 2008, ch. 4;
+Giering & Kaminski 1998).  Because it is stated for assignments and not for expressions, views and in-place
+updates need nothing special.  By hand, on plain arrays:
+
+>>> import numpy as np
+>>> from mytorch.functional_hw1 import mul_backward
+>>> autograd, x, y = Autograd(), np.array([3.0]), np.array([4.0])
+>>> z = x * y
+>>> autograd.add_operation(inputs=[x, y], output=z, gradients_to_update=[None, None],
+...                        backward_operation=mul_backward)
+>>> autograd.backward(1)
+>>> autograd.gradient_buffer.get_param(x)
+array([4.])
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from itertools import count
+from types import CodeType
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from mytorch.gradient_buffer import (
+    GradientBuffer,
+    Shadow,
+    Target,
+    address_of,
+    gradient_dtype,
+    key_of,
+    owner_of,
+    target_of,
+)
+from mytorch.guard import Guard, fingerprint, protect
+from mytorch.rules.registry import Rule, fit
+
+next_serial = count(1).__next__
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+class TapeError(RuntimeError):
+    """What was recorded cannot be differentiated; the message names the operation and its line."""
+
+
+class Operation:
+    """One record of the tape: this function read these regions of memory and produced that one.
+
+    Attributes
+    ----------
+    inputs : the input arrays that the rule reads (None where it does not; all of them on an explicit tape)
+    output : the output array, if the rule reads it (always on an explicit tape)
+    gradients_to_update : the external gradients, on an explicit tape
+    backward_operation, backward_function : the rule, or the function that was given as one
+    outputs : the same as `output`
+    targets, target : where the gradients of the inputs go (None: not wanted), and that of the output lies
+    metas : per input its shape and dtype, or None where all are as the output's
+    static : the keyword arguments that the rule's formulas read
+    serial : the time of the record; also the name of the memory that the operation gave birth to
+    """
+
+    __slots__ = (
+        "code",
+        "gradients_to_update",
+        "inputs",
+        "lasti",
+        "metas",
+        "output",
+        "rule",
+        "serial",
+        "static",
+        "target",
+        "targets",
+    )
+
+    def __init__(
+        self,
+        inputs: Any,
+        output: Any,
+        gradients_to_update: Any,
+        backward_operation: Any,
+        targets: tuple[Target | None, ...] = (),
+        target: Target | None = None,
+        metas: Any = None,
+        static: dict[str, Any] | None = None,
+        serial: int = 0,
+        code: CodeType | None = None,
+        lasti: int = 0,
+    ) -> None:
+        self.inputs = inputs
+        self.output = output
+        self.gradients_to_update = gradients_to_update
+        self.rule = backward_operation
+        self.targets = targets
+        self.target = target
+        self.metas = metas
+        self.static = static
+        self.serial = serial
+        self.code = code
+        self.lasti = lasti
+
+    @property
+    def outputs(self) -> Any:
+        return self.output
+
+    @property
+    def backward_operation(self) -> Any:
+        return self.rule
+
+    @property
+    def backward_function(self) -> Any:
+        return self.rule
+
+    @property
+    def name(self) -> str:
+        """The name of the function that was recorded."""
+        if isinstance(self.rule, Rule):
+            return self.rule.name
+        return getattr(self.rule, "__name__", "none" if self.rule is None else repr(self.rule))
+
+    @property
+    def line(self) -> str:
+        """Where the user's code recorded the operation, as 'file:line'."""
+        return where(self.code, self.lasti)
+
+    def __repr__(self) -> str:
+        return f"<Operation {self.name} recorded at {self.line}>"
+
+
+class Write(Operation):
+    """An operation whose output is memory that existed before.
+
+    A write gives the memory a new name (its serial), so that what was read of it before keeps the old one,
+    `previous`; `old` holds the values that the write destroyed, if an earlier rule reads them, and the sweep
+    swaps them back in while it is at earlier times.
+    """
+
+    __slots__ = ("array", "index", "old", "previous")
+
+    def place(self, previous: int | None, array: np.ndarray, index: Any, old: np.ndarray | None) -> Write:
+        """Say what was written: ``array[index]`` of the memory that was named `previous`."""
+        self.previous, self.array, self.index, self.old = previous, array, index, old
+        return self
+
+    def swap(self) -> None:
+        """Exchange the values in memory and the ones held."""
+        if self.old is not None:
+            held = np.array(self.array[self.index])
+            self.array[self.index] = self.old
+            self.old = held
+
+
+def caller() -> tuple[CodeType | None, int]:
+    """Return the code and instruction of the innermost frame outside this package: the user's line."""
+    frame = sys._getframe(2)
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
+        frame = frame.f_back
+    return frame.f_code, frame.f_lasti
+
+
+def where(code: CodeType | None, lasti: int) -> str:
+    """Return 'file:line' of an instruction."""
+    if code is None:
+        return "an unknown line"
+    line = next((line for start, end, line in code.co_lines() if start <= lasti < end), None)
+    return f"{code.co_filename}:{line or code.co_firstlineno}"
+
+
+Lift: TypeAlias = "Callable[[Operation, bool], Any]"
+
+
+def sweep(
+    operations: Sequence[Operation],
+    shadow: Shadow,
+    lift: Lift | None = None,
+    wanted: set[int] | None = None,
+    stale: dict[int, tuple[int, str]] | None = None,
+    hooks: dict[int, list[Callable[[Any], Any]]] | None = None,
+) -> None:
+    """Walk `operations` backwards, turning gradients of outputs into gradients of inputs, all in `shadow`.
+
+    Parameters
+    ----------
+    lift : turns an operation's arrays into Tensors, so that the pass is itself recorded (higher orders); it is
+        told whether memory is being shown at an earlier time, so that values have to be copied
+    wanted : the memories whose gradients matter (None: all)
+    stale : memories that were changed unseen by the tape, with the time and the line
+    hooks : per memory, functions that see, and may replace, its gradient
+    """
+    undone: list[Write] = []
+    take, add = shadow.take, shadow.add
+    operation = None
+    try:
+        for operation in reversed(operations):
+            target = operation.target
+            g = None if target is None else take(target)
+            if type(operation) is Write:
+                if target is not None:
+                    shadow.rename(key_of(target), operation.previous)
+                operation.swap()
+                undone.append(operation)
+            if g is None:
+                continue
+            if stale is not None:
+                _refuse_stale(operation, stale)
+            if hooks is not None and key_of(target) in hooks:
+                g = run_hooks(hooks[key_of(target)], g)
+            rule = operation.rule
+            if type(rule) is not Rule:
+                _apply_opaque(operations, operation, g, add)
+                continue
+            record = operation if lift is None else lift(operation, bool(undone))
+            conjugate = rule.holomorphic and g.dtype.kind == "c"
+            if conjugate:
+                g = np.conj(g)
+            metas = operation.metas
+            for i, goal in enumerate(operation.targets):
+                if goal is None or (wanted is not None and key_of(goal) not in wanted):
+                    continue
+                vjp = rule.vjps[i] if rule.vjp_each is None else rule.vjp_of(i)
+                if vjp is None:
+                    continue
+                gradient = vjp(g, record)
+                if conjugate:
+                    gradient = np.conj(gradient)
+                if metas is not None:
+                    gradient = fit(gradient, *metas[i])
+                add(goal, gradient)
+    except Exception as error:
+        if isinstance(error, TapeError) or operation is None:
+            raise
+        raise TapeError(f"the backward pass failed in {_describe(operations, operation)}: {error}") from error
+    finally:
+        for write in reversed(undone):
+            write.swap()
+
+
+def run_hooks(hooks: Sequence[Callable[[Any], Any]], gradient: Any) -> Any:
+    """Return `gradient` after every hook has seen, and perhaps replaced, it."""
+    for hook in tuple(hooks):
+        replacement = hook(gradient)
+        if replacement is not None:
+            gradient = replacement
+    return gradient
+
+
+def _refuse_stale(operation: Operation, stale: dict[int, tuple[int, str]]) -> None:
+    """Raise if the operation's rule reads values that were changed outside the tape."""
+    for target, array in zip(operation.targets, operation.inputs, strict=False):
+        if target is None or array is None:
+            continue
+        time, line = stale.get(key_of(target), (0, ""))
+        if time > operation.serial:
+            raise TapeError(
+                f"the backward pass of {operation.name}, recorded at {operation.line}, reads a value that was "
+                f"changed in place, under no_grad, at {line}; run backward before the change, or record again"
+            )
+
+
+def _describe(operations: Sequence[Operation], operation: Operation) -> str:
+    """Return 'operation 3 (matmul), recorded at file:line'."""
+    position = next((i for i, other in enumerate(operations) if other is operation), -1)
+    return f"operation {position} ({operation.name}), recorded at {operation.line}"
+
+
+def _apply_opaque(
+    operations: Sequence[Operation], operation: Operation, g: Any, add: Callable[[Target, Any], None]
+) -> None:
+    """Run a backward function that is not a rule of ours, and check everything that it returns."""
+    name = _describe(operations, operation)
+    if operation.rule is None:
+        raise TapeError(f"{name} has no backward operation; give one to add_operation")
+    results = operation.rule(np.array(g), *operation.inputs)
+    if not isinstance(results, tuple | list):
+        results = (results,)
+    if len(results) != len(operation.targets):
+        raise TapeError(
+            f"{name}: expected {len(operation.targets)} gradients, one per input, got {len(results)}"
+        )
+    for i, (goal, gradient) in enumerate(zip(operation.targets, results, strict=True)):
+        if goal is None or gradient is None:
+            continue
+        shape, dtype = operation.metas[i]
+        gradient = np.asarray(gradient)
+        if gradient.dtype.kind not in "fciub":
+            raise TapeError(f"{name}: the gradient of input {i} has dtype {gradient.dtype}, expected {dtype}")
+        try:
+            gradient = fit(gradient, shape, dtype)
+        except ValueError:
+            raise TapeError(
+                f"{name}: the gradient of input {i} has shape {gradient.shape}, expected {shape} "
+                "(or a shape that broadcasting makes of it)"
+            ) from None
+        add(goal, gradient)
+
+
+class Autograd:
+    """A tape: records operations, and differentiates what was recorded.
+
+    Parameters
+    ----------
+    guard : whether arrays that backward will read are held read-only from when they are recorded until
+        `zero_grad` (parameters, those with an external gradient, only until `backward`, so that they can be
+        stepped).  A write that the tape cannot see then fails at its own line.
+
+    Attributes
+    ----------
+    operation_list : list of `Operation`, in the order in which they happened
+    gradient_buffer : `GradientBuffer`, the gradients of inputs that were recorded with None
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_addresses",
+        "_buffer",
+        "_constants",
+        "_externals",
+        "_guard",
+        "_keys",
+        "_parameters",
+        "_seen",
+        "guards",
+        "hooks",
+        "leaves",
+        "operation_list",
+        "parents",
+        "ref",
+        "serial",
+        "stale",
+    )
+
+    def __init__(self, guard: bool = True) -> None:
+        self.operation_list: list[Operation] = []
+        self.guards: dict[int, Guard | None] = {}
+        self._buffer: GradientBuffer | None = None
+        self._guard = guard
+        self._start()
+        self.serial = next_serial()
+        self.leaves: dict[int, Any] = {}
+        self.parents: list[Autograd] | None = None
+        self.ref: Any = None
+        self.stale: dict[int, tuple[int, str]] | None = None
+        self.hooks: dict[int, list[Callable[[Any], Any]]] | None = None
+
+    def _start(self) -> None:
+        """Know no memory yet."""
+        self._keys: dict[int, int] = {}
+        self._addresses: dict[int, int] = {}
+        self._constants: set[int] = set()
+        self._externals: dict[int, list[tuple[Target, np.ndarray]]] = {}
+        self._parameters: dict[int, np.ndarray] = {}
+        self._seen: list[tuple[np.ndarray, Any, str]] = []
+
+    @property
+    def gradient_buffer(self) -> GradientBuffer:
+        if self._buffer is None:
+            self._buffer = GradientBuffer()
+        return self._buffer
+
+    def constant(self, *arrays: np.ndarray) -> None:
+        """Declare data: no gradient of these arrays' memory is wanted, so none is computed.
+
+        >>> autograd, x = Autograd(), np.ones((2, 3))
+        >>> autograd.constant(x)
+        >>> autograd.add_operation([x], 2 * x, [None], lambda g, x: 2 * g)
+        >>> autograd.gradient_buffer.is_in_memory(x)
+        False
+        """
+        for array in arrays:
+            owner = self.gradient_buffer.hold(array)
+            if owner is not None:
+                self._constants.add(address_of(owner))
+
+    def add_operation(
+        self,
+        inputs: Sequence[np.ndarray],
+        output: np.ndarray,
+        gradients_to_update: Sequence[np.ndarray | None],
+        backward_operation: Callable[..., Any] | None,
+    ) -> None:
+        """Append one operation to the tape.
+
+        Parameters
+        ----------
+        inputs : arrays that the operation read
+        output : the array that it produced (or wrote to)
+        gradients_to_update : per input, None to keep its gradient in the gradient buffer, or an array of the
+            input's shape that `backward` adds the gradient to, in place (views such as ``dW.T`` write through)
+        backward_operation : ``backward(grad_output, *inputs)``, which returns a gradient (or None) per input;
+            of the rules in `mytorch.functional_hw1` only the wanted gradients are computed
+
+        Raises
+        ------
+        ValueError
+            If the lists have different lengths, or an external gradient has another shape than its input.
+        TypeError
+            If something is not an array, or has a dtype without gradients.  Nothing is recorded then.
+        """
+        name = f"operation {len(self.operation_list)} ({_name_of(backward_operation)})"
+        inputs, gradients = list(inputs), list(gradients_to_update)
+        if len(inputs) != len(gradients):
+            raise ValueError(
+                f"{name}: {len(inputs)} inputs but {len(gradients)} gradients_to_update; give one entry per "
+                "input, None where the gradient buffer shall keep the gradient"
+            )
+        if backward_operation is not None and not callable(backward_operation):
+            raise TypeError(f"{name}: backward_operation must be callable, got {backward_operation!r}")
+        for label, array in [*((f"input {i}", x) for i, x in enumerate(inputs)), ("the output", output)]:
+            _check_array(name, label, array)
+        for i, (array, gradient) in enumerate(zip(inputs, gradients, strict=True)):
+            if gradient is not None:
+                self._check_external(name, i, array, gradient)
+        targets = tuple(self._input_target(x, g) for x, g in zip(inputs, gradients, strict=True))
+        serial = next_serial()
+        code, lasti = caller()
+        self.operation_list.append(
+            Operation(
+                inputs,
+                output,
+                gradients,
+                backward_operation,
+                targets,
+                self.target(output),
+                tuple((x.shape, gradient_dtype(x.dtype)) for x in inputs),
+                {},
+                serial,
+                code,
+                lasti,
+            )
+        )
+        if self._guard:
+            self._protect(inputs, output, backward_operation)
+
+    def target(self, array: np.ndarray) -> Target | None:
+        """Return where on this tape the gradient of `array` lies, making its memory known."""
+        owner = self.gradient_buffer.hold(array)
+        if owner is None:
+            return None
+        address = address_of(owner)
+        key = self._keys.get(address)
+        if key is None:
+            key = self._keys[address] = next_serial()
+            self._addresses[key] = address
+        return target_of(array, owner, key)
+
+    def _input_target(self, array: np.ndarray, gradient: np.ndarray | None) -> Target | None:
+        """Return where the gradient of an input goes; make a spot for it, or attach the external one."""
+        target = self.target(array)
+        if target is None or self.gradient_buffer.get_memory_loc(array) in self._constants:
+            return None
+        if gradient is None:
+            self.gradient_buffer.add_spot(array)
+        else:
+            self.attach(target, array, gradient)
+        return target
+
+    def attach(self, target: Target, array: np.ndarray, gradient: np.ndarray) -> None:
+        """Make `gradient` the external gradient of the region `target` that `array` shows."""
+        key = key_of(target)
+        known = self._externals.setdefault(key, [])
+        if not any(_same_memory(gradient, other) and _same_memory_map(target, gradient, t, other) for t, other in known):
+            known.append((target, gradient))
+        self._parameters[id(owner_of(array))] = owner_of(array)
+
+    def _check_external(self, name: str, i: int, array: np.ndarray, gradient: np.ndarray) -> None:
+        """Raise if `gradient` cannot be the external gradient of `array`."""
+        _check_array(name, f"the gradient of input {i}", gradient)
+        if gradient.shape != array.shape:
+            raise ValueError(
+                f"{name}: input {i} has shape {array.shape} but its gradient_to_update has {gradient.shape}"
+            )
+        if not gradient.flags.writeable:
+            raise ValueError(f"{name}: the gradient_to_update of input {i} is read-only")
+        address = self.gradient_buffer.get_memory_loc(array)
+        for _, other in self._externals.get(self._keys.get(address, 0), []):
+            if other.shape == array.shape and not np.shares_memory(other, gradient):
+                raise ValueError(
+                    f"{name}: the memory of input {i} has another external gradient already; one memory has "
+                    "one gradient, so give the same array (or a view of it) each time"
+                )
+
+    def _protect(self, inputs: list[np.ndarray], output: np.ndarray, rule: Any) -> None:
+        """Hold what the rule will read read-only."""
+        read = [x for i, x in enumerate(inputs) if type(rule) is not Rule or i in rule.reads or rule.reads_all]
+        if type(rule) is Rule and rule.reads_output:
+            read.append(output)
+        for array in read:
+            self.protect(array)
+
+    def protect(self, array: np.ndarray) -> None:
+        """Hold the memory of `array` read-only until the tape is cleared or dies."""
+        if self._guard and id(array) not in self.guards:
+            self.guards[id(array)] = protect(array)
+
+    def backward(self, divergence: Any) -> None:
+        """Differentiate the last operation's output, weighted with `divergence`, back to all inputs.
+
+        Parameters
+        ----------
+        divergence : the gradient of the last operation's output: an array that broadcasts to its shape, or a
+            number.  It is copied.
+
+        Raises
+        ------
+        TapeError
+            If nothing is recorded, a backward operation fails or returns something of a wrong shape, or an
+            array that it reads was changed since an earlier backward.  No gradient is changed then.
+        ValueError
+            If `divergence` does not broadcast to the output's shape.
+        """
+        if not self.operation_list:
+            raise TapeError("nothing is recorded: call add_operation, or a module, before backward")
+        last = self.operation_list[-1]
+        for array, seen, line in self._seen:
+            if fingerprint(array) != seen:
+                raise TapeError(
+                    f"an array of shape {array.shape} that the operation recorded at {line} reads was changed "
+                    "after the last backward; call zero_grad() and record again"
+                )
+        seed = _seed(divergence, last.output, _describe(self.operation_list, last))
+        shadow = Shadow()
+        if last.target is not None:
+            shadow.add(last.target, seed)
+        sweep(self.operation_list, shadow)
+        self._deliver(shadow)
+        self._release_parameters()
+
+    def _deliver(self, shadow: Shadow) -> None:
+        """Add what the pass left over, the gradients of leaves, to external gradients and the buffer."""
+        memory = self.gradient_buffer.memory
+        for key, block in shadow.memory.items():
+            for target, external in self._externals.get(key, ()):
+                gradient = block if type(target) is int else target.gather(block)  # type: ignore[union-attr]
+                np.add(external, gradient, external, casting="same_kind")
+            address = self._addresses.get(key)
+            if address is not None and address in memory:
+                self.gradient_buffer.add(address, block)
+
+    def _release_parameters(self) -> None:
+        """Let parameters be written again, remembering what they were in case of another backward."""
+        if not self._guard or not self._parameters:
+            return
+        if not self._seen:
+            for operation in self.operation_list:
+                for array in operation.inputs:
+                    if array is not None and id(owner_of(array)) in self._parameters:
+                        self._seen.append((array, fingerprint(array), operation.line))
+        self.guards = {
+            name: guard
+            for name, guard in self.guards.items()
+            if guard is not None and id(guard._owner) not in self._parameters
+        }
+
+    def zero_grad(self) -> None:
+        """Forget operations and gradients; external gradients, which are the user's, stay as they are."""
+        self.operation_list = []
+        self.gradient_buffer.clear()
+        self.guards = {}
+        self.leaves = {}
+        self.parents = None
+        self.stale = None
+        self._start()
+
+    def family(self) -> list[Autograd]:
+        """Return this tape and all whose values joined it."""
+        seen, waiting = {id(self): self}, [self]
+        while waiting:
+            for parent in waiting.pop().parents or ():
+                if id(parent) not in seen:
+                    seen[id(parent)] = parent
+                    waiting.append(parent)
+        return list(seen.values())
+
+    def history(self) -> list[Operation]:
+        """Return the operations of this tape and of those whose values joined it, in order of time."""
+        return self.operation_list if self.parents is None else all_operations(self.family())
+
+
+def all_operations(tapes: Iterable[Autograd]) -> list[Operation]:
+    """Return the operations of several tapes in order of time."""
+    merged = [operation for tape in tapes for operation in tape.operation_list]
+    merged.sort(key=_serial)
+    return merged
+
+
+def _serial(operation: Operation) -> int:
+    return operation.serial
+
+
+def _name_of(rule: Any) -> str:
+    if isinstance(rule, Rule):
+        return rule.name
+    return getattr(rule, "__name__", "no backward operation" if rule is None else repr(rule))
+
+
+def _check_array(name: str, label: str, array: Any) -> None:
+    """Raise TypeError unless `array` is an array that can have a gradient."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(
+            f"{name}: {label} must be a NumPy array, got {type(array).__name__}; "
+            "an operation's values need memory of their own, so wrap scalars with np.asarray(...)"
+        )
+    try:
+        gradient_dtype(array.dtype)
+    except TypeError as error:
+        raise TypeError(f"{name}: {label}: {error}") from None
+
+
+def _seed(divergence: Any, output: np.ndarray, name: str) -> np.ndarray:
+    """Return a fresh array of the output's shape and gradient dtype that holds `divergence`."""
+    seed = np.asarray(divergence)
+    if seed.dtype.kind not in "biufc":
+        raise TypeError(f"the divergence of {name} must be a number or an array of numbers, got {divergence!r}")
+    try:
+        wide = np.broadcast_to(seed, output.shape)
+    except ValueError:
+        raise ValueError(
+            f"the divergence has shape {seed.shape}, which does not broadcast to the output of {name}, "
+            f"of shape {output.shape}"
+        ) from None
+    return np.array(wide, dtype=np.result_type(gradient_dtype(output.dtype)))
+
+
+def _same_memory(a: np.ndarray, b: np.ndarray) -> bool:
+    """Say whether two arrays have one owner."""
+    return owner_of(a) is owner_of(b)
+
+
+def _same_memory_map(target: Target, gradient: np.ndarray, other: Target, known: np.ndarray) -> bool:
+    """Say whether two external gradients shadow the same region with the same memory."""
+    return (
+        _bounds(target, gradient) == _bounds(other, known)
+        and sorted(zip(gradient.shape, gradient.strides, strict=True))
+        == sorted(zip(known.shape, known.strides, strict=True))
+    )
+
+
+def _bounds(target: Target, gradient: np.ndarray) -> tuple[Any, ...]:
+    offset = 0 if type(target) is int else target.offset  # type: ignore[union-attr]
+    return offset, address_of(gradient)

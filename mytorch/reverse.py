@@ -1,0 +1,262 @@
+"""The reverse pass of Tensors: over arrays for numbers, over Tensors for gradients that can be differentiated.
+
+A rule is an array expression.  Given arrays it gives numbers; given Tensors over *the same memory* it appends
+to the same tape, and the next reverse pass walks on from there: that is all there is to higher derivatives.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from mytorch.autograd_engine import Autograd, Operation, TapeError, all_operations, run_hooks, sweep
+from mytorch.gradient_buffer import Region, Shadow, Target, gradient_dtype, key_of
+from mytorch.rules import memory
+from mytorch.rules.registry import Call
+from mytorch.tensor import Tensor, _new, _view, target, wrap
+
+_ONE = sys.getrefcount(np.empty(1)) + 1
+
+
+class TensorShadow(Shadow):
+    """Gradients that are Tensors: nothing is written in place, so every step of the pass is differentiable."""
+
+    __slots__ = ()
+
+    def _add_whole(self, key: int, gradient: Any) -> None:
+        old = self.memory.get(key)
+        self.memory[key] = gradient if old is None else old + gradient
+
+    def _add_part(self, region: Region, gradient: Any) -> None:
+        self._add_whole(region.key, memory.scatter(gradient, region=region))
+
+    def _take_part(self, region: Region) -> Any:
+        block = self.memory.get(region.key)
+        if block is None:
+            return None
+        self.memory[region.key] = memory.without(block, region=region)
+        return memory.gather(block, region=region)
+
+
+def lifter(tape: Autograd) -> Callable[[Operation, bool], Call]:
+    """Return the function that shows an operation's arrays as Tensors on `tape`."""
+
+    def lift(operation: Operation, earlier: bool) -> Call:
+        inputs = tuple(
+            _lifted(x, t, tape, earlier) for x, t in zip(operation.inputs, operation.targets, strict=True)
+        )
+        output = _lifted(operation.output, operation.target, tape, earlier)
+        return Call(inputs, output, operation.static or {}, operation.metas)
+
+    return lift
+
+
+def _lifted(array: Any, place: Target | None, tape: Autograd, earlier: bool) -> Any:
+    """Return the Tensor that shows `array` as the memory `place`; a copy where memory will change again."""
+    if type(array) is not np.ndarray:
+        return array
+    if earlier:
+        array = array.copy()
+    if place is None:
+        return wrap(array)
+    whole = _new(array, key_of(place), tape, None)
+    if type(place) is int:
+        return whole
+    part = _view(whole, array)
+    part._region = place  # type: ignore[assignment]
+    return part
+
+
+def backward(tensor: Tensor, gradient: Any, create_graph: bool) -> None:
+    """Add the gradient of `tensor` to the `grad` of every leaf (see `Tensor.backward`)."""
+    owner = tensor if tensor._base is None else tensor._base
+    if owner._key is None:
+        raise TapeError(
+            "backward: this Tensor does not depend on any Tensor with requires_grad=True, so there is nothing "
+            "to differentiate (or it was computed under no_grad, or detached)"
+        )
+    seed = seed_of(tensor, gradient)
+    shadow = TensorShadow() if create_graph else Shadow()
+    place = target(tensor)
+    if place is not None:
+        shadow.add(place, wrap(seed) if create_graph and not isinstance(seed, Tensor) else seed)
+    tape = owner._tape
+    if tape is None:
+        _deliver({owner._key: owner}, shadow)
+        return
+    operations, leaves, stale, hooks = gather_tapes([tape])
+    sweep(operations, shadow, lifter(tape) if create_graph else None, None, stale, hooks)
+    _deliver(leaves, shadow)
+
+
+def gather_tapes(tapes: Sequence[Autograd]) -> tuple[list[Operation], dict[int, Tensor], Any, Any]:
+    """Return operations (in order), leaves, stale memories and hooks of the tapes and all that joined them."""
+    if len(tapes) == 1 and tapes[0].parents is None:
+        tape = tapes[0]
+        return tape.operation_list, tape.leaves, tape.stale, tape.hooks
+    family = {id(member): member for tape in tapes for member in tape.family()}.values()
+    leaves = {key: leaf for member in family for key, leaf in member.leaves.items()}
+    stale: dict[int, tuple[int, str]] = {}
+    hooks: dict[int, list[Callable[[Any], Any]]] = {}
+    for member in family:
+        stale.update(member.stale or {})
+        hooks.update(member.hooks or {})
+    return all_operations(family), leaves, stale or None, hooks or None
+
+
+def seed_of(tensor: Tensor, gradient: Any) -> Any:
+    """Return the cotangent of `tensor` that a backward pass starts from, in memory of its own."""
+    dtype = gradient_dtype(tensor._data.dtype)
+    if gradient is None:
+        if tensor._data.size != 1:
+            raise ValueError(
+                f"backward of a Tensor of shape {tensor.shape} needs a gradient of that shape; only a Tensor "
+                "with one entry has an obvious one. Sum it first, or pass gradient="
+            )
+        return np.ones(tensor.shape, dtype)
+    if isinstance(gradient, Tensor) and gradient.requires_grad:
+        if gradient.shape != tensor.shape:
+            raise ValueError(f"the gradient has shape {gradient.shape}, the Tensor {tensor.shape}")
+        return gradient
+    array = np.asarray(gradient)
+    try:
+        wide = np.broadcast_to(array, tensor.shape)
+    except ValueError:
+        raise ValueError(
+            f"the gradient has shape {array.shape}, which does not broadcast to the Tensor's {tensor.shape}"
+        ) from None
+    if array.dtype.kind == "c" and dtype.kind != "c":
+        raise TypeError(f"the gradient is complex ({array.dtype}) but the Tensor is real ({dtype})")
+    return np.array(wide, dtype)
+
+
+def _deliver(leaves: dict[int, Tensor], shadow: Shadow) -> None:
+    """Add what the pass left over to the leaves."""
+    arrived = [(leaves[key], key) for key in shadow.memory if key in leaves]
+    for leaf, key in arrived:
+        gradient = shadow.memory.pop(key)
+        if type(gradient) is np.ndarray and not _is_private(gradient):
+            gradient = gradient.copy()
+        if gradient.dtype != leaf._data.dtype and leaf._data.dtype.kind in "fc":
+            gradient = gradient.astype(leaf._data.dtype)
+        if leaf._hooks:
+            seen = gradient if isinstance(gradient, Tensor) else wrap(gradient)
+            gradient = run_hooks(leaf._hooks, seen)
+        old = leaf._grad
+        if old is None:
+            leaf._grad = gradient
+        elif type(old) is np.ndarray and type(gradient) is np.ndarray:
+            old += gradient  # nobody has seen it: it becomes a Tensor when it is asked for
+        else:
+            leaf._grad = (old if isinstance(old, Tensor) else wrap(old)) + gradient
+
+
+def _is_private(gradient: np.ndarray) -> bool:
+    """Say whether nobody but the caller's one name holds this array or the memory that it shows."""
+    base = gradient.base
+    if sys.getrefcount(gradient) > _ONE + 1:
+        return False
+    return base is None or (type(base) is np.ndarray and base.base is None and sys.getrefcount(base) <= _ONE + 1)
+
+
+def gradients(
+    outputs: Sequence[Tensor], inputs: Sequence[Tensor], cotangents: Sequence[Any], create_graph: bool = False
+) -> list[Any]:
+    """Return the gradients of `outputs`, weighted with `cotangents`, with respect to `inputs` alone.
+
+    Only what lies between inputs and outputs is computed, and no Tensor's `grad` changes.  An input that the
+    outputs do not depend on has a gradient of zeros.
+
+    Returns
+    -------
+    list of arrays, or of Tensors if `create_graph`
+    """
+    shadow = TensorShadow() if create_graph else Shadow()
+    keys = [_memory_key(x) for x in inputs]
+    tapes = []
+    for output, cotangent in zip(outputs, cotangents, strict=True):
+        place = target(output)
+        if place is None:
+            continue
+        seed = seed_of(output, cotangent)
+        shadow.add(place, wrap(seed) if create_graph and not isinstance(seed, Tensor) else seed)
+        tape = output.tape
+        if tape is not None:
+            tapes.append(tape)
+    if tapes:
+        operations, _, stale, hooks = gather_tapes(tapes)
+        wanted = reachable(operations, keys)
+        hooks = dict(hooks or {})
+        caught: dict[int, Any] = {}
+        for key in keys:
+            hooks[key] = [*hooks.get(key, ()), partial(caught.__setitem__, key)]
+        lift = lifter(max(tapes, key=lambda tape: tape.serial)) if create_graph else None
+        # Gradients that pass an input's birth would leave it, so the sweep ends at the first of the inputs.
+        first = min(keys)
+        sweep([op for op in operations if op.serial > first], shadow, lift, wanted, stale, hooks)
+        shadow.memory.update(caught)
+    return [_read(shadow, x, create_graph) for x in inputs]
+
+
+def _memory_key(tensor: Tensor) -> int:
+    key = (tensor if tensor._base is None else tensor._base)._key
+    if key is None:
+        raise TapeError("gradients with respect to a Tensor that does not require gradients were asked for")
+    return key
+
+
+def _read(shadow: Shadow, tensor: Tensor, create_graph: bool) -> Any:
+    place = target(tensor)
+    block = None if place is None else shadow.memory.get(key_of(place))
+    if block is None or place is None:
+        zeros = np.zeros(tensor.shape, gradient_dtype(tensor.dtype))
+        return wrap(zeros) if create_graph else zeros
+    gradient = block if type(place) is int else place.gather(block)  # type: ignore[union-attr]
+    if create_graph:
+        return gradient
+    return np.array(gradient, dtype=tensor.dtype)
+
+
+def reachable(operations: Sequence[Operation], keys: Sequence[int]) -> set[int]:
+    """Return the memories whose values depend on the memories `keys`."""
+    reached = set(keys)
+    for operation in operations:
+        if operation.target is not None:
+            previous = getattr(operation, "previous", None)
+            if previous in reached or any(t is not None and key_of(t) in reached for t in operation.targets):
+                reached.add(key_of(operation.target))
+    return reached
+
+
+def add_hook(tensor: Tensor, hook: Callable[[Tensor], Any]) -> Callable[[], None]:
+    """Register a gradient hook (see `Tensor.register_hook`)."""
+    if not tensor.requires_grad:
+        raise TapeError("a hook needs a Tensor that requires gradients")
+    if tensor._base is not None:
+        raise TapeError("a hook on a view would see the gradient of more than the view; hook its .copy()")
+    if tensor._tape is None:
+        tensor._hooks = hooks = tensor._hooks or []
+        entry = hook
+    else:
+        table = tensor._tape.hooks = tensor._tape.hooks or {}
+        assert tensor._key is not None
+        hooks = table.setdefault(tensor._key, [])
+
+        def entry(gradient: Any) -> Any:
+            shown = gradient if isinstance(gradient, Tensor) else wrap(np.array(gradient))
+            replacement = hook(shown)
+            if replacement is None or isinstance(gradient, Tensor):
+                return replacement
+            return np.array(replacement._data if isinstance(replacement, Tensor) else replacement)
+
+    hooks.append(entry)
+
+    def remove() -> None:
+        if entry in hooks:
+            hooks.remove(entry)
+
+    return remove

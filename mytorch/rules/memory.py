@@ -1,0 +1,91 @@
+"""Derivatives of what moves values in memory: assignment, indexing, reading and writing regions.
+
+They are what the reverse pass itself consists of, so a reverse pass over Tensors can be differentiated again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mytorch.gradient_buffer import Region
+from mytorch.rules.registry import backward_of, dispatched
+
+
+@dispatched
+def scatter(a: np.ndarray, *, region: Region) -> np.ndarray:
+    """Return a whole memory's values that are `a` in the region and zero elsewhere."""
+    return region.scatter(a)
+
+
+@dispatched
+def gather(a: np.ndarray, *, region: Region) -> np.ndarray:
+    """Return the region of a whole memory's values."""
+    return region.gather(a)
+
+
+@dispatched
+def without(a: np.ndarray, *, region: Region) -> np.ndarray:
+    """Return a whole memory's values with zeros in the region."""
+    return region.without(a)
+
+
+@dispatched
+def copy(a: np.ndarray) -> np.ndarray:
+    """Return a copy of `a` in memory of its own."""
+    return a.copy()
+
+
+@dispatched
+def cast(a: np.ndarray, *, dtype: Any) -> np.ndarray:
+    """Return `a` converted to `dtype`."""
+    return a.astype(dtype)
+
+
+@dispatched
+def take_at(a: np.ndarray, *, index: Any) -> np.ndarray:
+    """Return ``a[index]`` for an index of arrays (advanced indexing)."""
+    return a[index]
+
+
+@dispatched
+def put_at(a: np.ndarray, *, index: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Return zeros of `shape` to which `a` is added at `index`; places that are named twice get both."""
+    result = np.zeros(shape, a.dtype)
+    np.add.at(result, index, a)
+    return result
+
+
+@dispatched
+def clear_at(a: np.ndarray, *, index: Any) -> np.ndarray:
+    """Return a copy of `a` that is zero at `index`."""
+    result = a.copy()
+    result[index] = 0
+    return result
+
+
+@dispatched
+def assign(a: np.ndarray) -> np.ndarray:
+    """Return `a`: what is written into memory by an assignment."""
+    return a
+
+
+@dispatched
+def assign_at(a: np.ndarray, b: np.ndarray, *, index: Any) -> np.ndarray:
+    """Return a copy of `a` with `b` at `index` (no place named twice)."""
+    result = a.copy()
+    result[index] = b
+    return result
+
+
+backward_of(scatter, lambda g, *, region: gather(g, region=region))
+backward_of(gather, lambda g, *, region: scatter(g, region=region))
+backward_of(without, lambda g, *, region: without(g, region=region))
+backward_of(copy, lambda g: g)
+backward_of(cast, lambda g: g)
+backward_of(assign, lambda g: g)
+backward_of(assign_at, lambda g, *, index: clear_at(g, index=index), lambda g, *, index: take_at(g, index=index))
+backward_of(take_at, lambda g, a_shape, *, index: put_at(g, index=index, shape=a_shape))
+backward_of(put_at, lambda g, *, index: take_at(g, index=index))
+backward_of(clear_at, lambda g, *, index: clear_at(g, index=index))

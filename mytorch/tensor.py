@@ -1,0 +1,663 @@
+"""Tensor: an array whose computation records itself on the tape.
+
+A `Tensor` shows an ndarray.  An operation on Tensors computes on the arrays at once and appends one
+`Operation` to the tape; a view (``x.T``, ``x[2:]``, ``x.reshape(...)``) is no operation at all, because it is the
+same memory; an in-place update is an operation like any other, whose output is memory that existed before.
+
+>>> x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
+>>> y = x * x
+>>> y[0] = 0.0
+>>> y.sum().backward()
+>>> x.grad
+Tensor([0., 4., 6.])
+
+As with NumPy's own ``.base``, what concerns memory stands once, on the Tensor that owns it (the one with
+``_base`` None): the memory's name on the tape (`_key`, None when nothing differentiable is in it), the tape,
+and which tapes still read its values.  A tape refers to names and arrays, never to Tensors that were computed,
+so it dies with the last value that refers to it.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+
+from mytorch.autograd_engine import Autograd, Operation, TapeError, Write, caller, next_serial, sweep, where
+from mytorch.gradient_buffer import Region, Shadow, Target, gradient_dtype, target_of
+from mytorch.rules import memory as memory_rules
+from mytorch.rules.registry import RULES, Rule
+
+ndarray, asarray = np.ndarray, np.asarray
+_recording: ContextVar[bool] = ContextVar("mytorch_recording", default=True)
+_is_recording = _recording.get
+_SCALARS = frozenset((float, int, bool, complex))
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Within the context, nothing is recorded (in this thread or task).
+
+    >>> x = Tensor([1.0], requires_grad=True)
+    >>> with no_grad():
+    ...     x -= 0.5
+    >>> x
+    Tensor([0.5], requires_grad=True)
+    """
+    token = _recording.set(False)
+    try:
+        yield
+    finally:
+        _recording.reset(token)
+
+
+@contextmanager
+def enable_grad() -> Iterator[None]:
+    """Within the context, operations are recorded, also inside `no_grad`."""
+    token = _recording.set(True)
+    try:
+        yield
+    finally:
+        _recording.reset(token)
+
+
+class Tensor:
+    """An array that can be differentiated.
+
+    Parameters
+    ----------
+    array : array_like, or Tensor
+    requires_grad : whether gradients with respect to this Tensor are wanted (floating-point and complex only)
+    dtype : as in `numpy.array`
+    copy : whether the values are copied (the default, so that nobody else can write to them), or shared
+
+    Attributes
+    ----------
+    grad : Tensor or None, filled by `backward` for leaves (Tensors that were made with requires_grad)
+    """
+
+    __slots__ = ("__weakref__", "_base", "_data", "_grad", "_hooks", "_key", "_region", "_saved", "_tape")
+
+    def __init__(
+        self, array: Any, requires_grad: bool = False, *, dtype: Any = None, copy: bool = True
+    ) -> None:
+        if isinstance(array, Tensor):
+            array = array._data
+        data = np.array(array, dtype) if copy else asarray(array, dtype)
+        if data.dtype == object:
+            raise TypeError(
+                f"a Tensor holds numbers, got {type(array).__name__} that NumPy makes an object array of; "
+                "join Tensors with np.stack or np.concatenate"
+            )
+        self._data: ndarray = data
+        self._base: Tensor | None = None
+        self._key: int | None = None
+        self._tape: Autograd | None = None
+        self._saved: Any = None
+        self._region: Region | None = None
+        self._grad: Any = None
+        self._hooks: list[Callable[[Any], Any]] | None = None
+        if requires_grad:
+            self.requires_grad = True
+
+    # -- what it is -----------------------------------------------------------------------------------------
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow through this Tensor's memory."""
+        return (self if self._base is None else self._base)._key is not None
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        owner = self if self._base is None else self._base
+        if wanted and owner._key is None:
+            if self._base is not None:
+                raise TapeError("a view cannot become a leaf; set requires_grad on the Tensor that it views")
+            if self._data.dtype.kind not in "fc":
+                raise TypeError(
+                    f"only floating-point and complex Tensors can require gradients, this one is "
+                    f"{self._data.dtype}; convert with .astype(float)"
+                )
+            gradient_dtype(self._data.dtype)
+            owner._key = next_serial()
+        elif not wanted and owner._key is not None:
+            if owner._tape is not None:
+                raise TapeError("this Tensor was computed from ones that require gradients; use .detach()")
+            owner._key = None
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether the Tensor was made by the user, not by an operation that was recorded."""
+        return (self if self._base is None else self._base)._tape is None
+
+    @property
+    def tape(self) -> Autograd | None:
+        """The tape on which this Tensor's values were recorded."""
+        return (self if self._base is None else self._base)._tape
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that `backward` has summed up for this leaf."""
+        if self._grad is not None and not isinstance(self._grad, Tensor):
+            self._grad = wrap(self._grad)
+        return self._grad  # type: ignore[no-any-return]
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                value = Tensor(value)
+            if value.shape != self.shape:
+                raise ValueError(f"the gradient of a Tensor of shape {self.shape} cannot have shape {value.shape}")
+        self._grad = value
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._data.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self._data.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self._data.ndim
+
+    @property
+    def size(self) -> int:
+        return self._data.size
+
+    @property
+    def nbytes(self) -> int:
+        return self._data.nbytes
+
+    @property
+    def itemsize(self) -> int:
+        return self._data.itemsize
+
+    @property
+    def T(self) -> Tensor:
+        return self.view_as(self._data.T)
+
+    @property
+    def real(self) -> Tensor:
+        return self.view_as(self._data.real) if self._data.dtype.kind == "c" else self
+
+    @property
+    def imag(self) -> Tensor:
+        return self.view_as(self._data.imag) if self._data.dtype.kind == "c" else wrap(np.zeros_like(self._data))
+
+    # -- its values -----------------------------------------------------------------------------------------
+
+    def numpy(self) -> ndarray:
+        """Return the values as an ndarray that shares memory; read-only where a write would escape the tape."""
+        view = self._data.view()
+        if self.requires_grad or (self if self._base is None else self._base)._saved is not None:
+            view.flags.writeable = False
+        return view
+
+    def item(self, *index: Any) -> Any:
+        """Return one value as a Python number."""
+        return self._data.item(*index)
+
+    def tolist(self) -> Any:
+        """Return the values as (nested lists of) Python numbers."""
+        return self._data.tolist()
+
+    def detach(self) -> Tensor:
+        """Return a constant Tensor of the same values, sharing (read-only) memory."""
+        return wrap(self.numpy())
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> ndarray:
+        if self.requires_grad:
+            raise TypeError(
+                "this Tensor requires gradients, which an ndarray cannot carry: make the array that receives "
+                "it a Tensor too, or take the values with .numpy() or .detach()"
+            )
+        return np.array(self._data, dtype) if copy or dtype is not None else self.numpy()
+
+    def __float__(self) -> float:
+        return float(self._data)
+
+    def __int__(self) -> int:
+        return int(self._data)
+
+    def __index__(self) -> int:
+        return self._data.__index__()
+
+    def __complex__(self) -> complex:
+        return complex(self._data)
+
+    def __bool__(self) -> bool:
+        return bool(self._data)
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self._data)))
+
+    def __contains__(self, value: Any) -> bool:
+        return value in self._data
+
+    __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        text = np.array2string(self._data, separator=", ", prefix="Tensor(")
+        dtype = "" if self._data.dtype in (np.float64, np.int64, np.bool_) else f", dtype={self._data.dtype}"
+        return f"Tensor({text}{dtype}{', requires_grad=True' if self.requires_grad else ''})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item() if self.ndim == 0 else str(self), spec)
+
+    def __copy__(self) -> Tensor:
+        return self.copy()
+
+    def __deepcopy__(self, memo: Any) -> Tensor:
+        if not self.is_leaf:
+            raise TapeError("only leaves can be deep-copied; use .detach() first, or .copy() to stay on the tape")
+        twin = Tensor(self._data, requires_grad=self.requires_grad)
+        twin._grad = None if self._grad is None else Tensor(self._grad)
+        return twin
+
+    def __reduce__(self) -> Any:
+        if not self.is_leaf:
+            raise TapeError("only leaves can be pickled; use .detach() first")
+        return Tensor, (self._data, self.requires_grad)
+
+    # -- memory -----------------------------------------------------------------------------------------------
+
+    def view_as(self, array: ndarray) -> Tensor:
+        """Return the Tensor that shows `array`, a view of this Tensor's memory."""
+        return _view(self, array)
+
+    def copy(self, order: str = "C") -> Tensor:
+        """Return a Tensor of the same values in memory of its own."""
+        return apply(RULES[memory_rules.copy], (self,))
+
+    def astype(self, dtype: Any, copy: bool = True, **options: Any) -> Tensor:
+        """Return the values converted to `dtype`; gradients are converted back."""
+        dtype = np.dtype(dtype)
+        if dtype == self._data.dtype and not copy:
+            return self
+        if dtype.kind not in "fc":
+            return wrap(self._data.astype(dtype))
+        return apply(RULES[memory_rules.cast], (self,), {"dtype": dtype})
+
+    # -- differentiation ----------------------------------------------------------------------------------------
+
+    def backward(self, gradient: Any = None, *, create_graph: bool = False) -> None:
+        """Add the gradient of this Tensor with respect to every leaf to the leaf's `grad`.
+
+        Parameters
+        ----------
+        gradient : array_like of this Tensor's shape (or broadcasting to it), the weight of every entry;
+            may be left out for a Tensor with one entry
+        create_graph : whether the pass itself is recorded, so that the gradients can be differentiated
+        """
+        from mytorch.reverse import backward
+
+        backward(self, gradient, create_graph)
+
+    def retain_grad(self) -> None:
+        """Ask that `backward` also fills the `grad` of this Tensor, which is not a leaf."""
+        if self.is_leaf:
+            return
+        reference = weakref.ref(self)
+
+        def keep(gradient: Tensor) -> None:
+            tensor = reference()
+            if tensor is not None:
+                tensor._grad = gradient if tensor._grad is None else tensor._grad + gradient
+
+        self.register_hook(keep)
+
+    def register_hook(self, hook: Callable[[Tensor], Any]) -> Callable[[], None]:
+        """Call ``hook(gradient)`` whenever a backward pass has this Tensor's gradient; return the remover.
+
+        What the hook returns, unless None, replaces the gradient.
+        """
+        from mytorch.reverse import add_hook
+
+        return add_hook(self, hook)
+
+
+def _new(data: ndarray, key: int | None, tape: Autograd | None, saved: Any) -> Tensor:
+    """Return a Tensor that owns `data`, without the checks and copies of the constructor."""
+    tensor = _make(Tensor)
+    tensor._data = data
+    tensor._base = None
+    tensor._key = key
+    tensor._tape = tape
+    tensor._saved = saved
+    tensor._region = None
+    tensor._grad = None
+    tensor._hooks = None
+    return tensor
+
+
+_make = Tensor.__new__
+
+
+def wrap(array: Any) -> Tensor:
+    """Return a constant Tensor that shows `array` without a copy."""
+    return _new(array if type(array) is ndarray else asarray(array), None, None, None)
+
+
+def _view(tensor: Tensor, array: ndarray) -> Tensor:
+    view = _new(array, None, None, None)
+    view._base = tensor if tensor._base is None else tensor._base
+    return view
+
+
+def target(tensor: Tensor) -> Target | None:
+    """Return where on the tape the gradient of `tensor` lies; None for constants and empty views."""
+    owner = tensor._base
+    if owner is None:
+        return tensor._key
+    key = owner._key
+    if key is None or tensor._data.size == 0:
+        return None
+    region = tensor._region
+    if region is None:
+        place = target_of(tensor._data, owner._data, key)
+        if type(place) is int:
+            return place
+        region = tensor._region = place  # type: ignore[assignment]
+    elif region.key != key:
+        region = tensor._region = region.with_key(key)
+    return region
+
+
+# -- recording ----------------------------------------------------------------------------------------------------
+
+
+def join(owners: list[Tensor]) -> Autograd:
+    """Return the tape to record on: the youngest of the operands' tapes, to which the others become parents."""
+    tape: Autograd | None = None
+    for owner in owners:
+        other = owner._tape
+        if other is None or other is tape:
+            continue
+        if tape is None:
+            tape = other
+        else:
+            tape = link(tape, other)
+    if tape is None:
+        tape = Autograd()
+        tape.ref = weakref.ref(tape)
+    return tape
+
+
+def link(a: Autograd, b: Autograd) -> Autograd:
+    """Join two tapes and return the younger, of which the older is now a parent (so there are no cycles)."""
+    young, old = (a, b) if a.serial > b.serial else (b, a)
+    if young.parents is None:
+        young.parents = [old]
+    elif not any(parent is old for parent in young.parents):
+        young.parents.append(old)
+    return young
+
+
+def saver(tape: Autograd) -> Any:
+    """Return the weak reference by which memory knows that `tape` reads its values."""
+    if tape.ref is None:
+        tape.ref = weakref.ref(tape)
+    return tape.ref
+
+
+def note_saved(owner: Tensor, tape: Autograd) -> None:
+    """Remember that `tape` will read the values in the memory of `owner`."""
+    ref = saver(tape)
+    saved = owner._saved
+    if saved is ref:
+        return
+    alive = [r for r in (saved if type(saved) is list else [saved]) if r is not None and r is not ref and r()]
+    owner._saved = [*alive, ref] if alive else ref
+
+
+def savers(owner: Tensor) -> list[Autograd]:
+    """Return the living tapes that read the values in the memory of `owner`."""
+    saved = owner._saved
+    if saved is None:
+        return []
+    alive = [r() for r in (saved if type(saved) is list else [saved])]
+    return [tape for tape in alive if tape is not None]
+
+
+def record(rule: Rule, y: ndarray, operands: tuple[Any, ...], static: dict[str, Any] | None = None) -> Tensor:
+    """Return the Tensor of `y`, computed from `operands`, recorded when an operand is differentiable."""
+    if type(y) is not ndarray:
+        y = asarray(y)
+    if not _is_recording() or y.dtype.kind not in "fc":
+        return _new(y, None, None, None)
+    owners = [(x if x._base is None else x._base) for x in operands if isinstance(x, Tensor)]
+    tracked = [owner for owner in owners if owner._key is not None]
+    if not tracked:
+        return _new(y, None, None, None)
+    tape = join(tracked)
+    serial = next_serial()
+    result = _new(y, serial, tape, None)
+    operation = _operation(rule, tape, operands, static, serial)
+    if operation.output is _READS:
+        operation.output = y
+        result._saved = saver(tape)
+    operation.target = serial
+    if operation.metas is None and any(_differs(x, y) for x in operands):
+        operation.metas = _metas(operands)
+    tape.operation_list.append(operation)
+    return result
+
+
+_READS: Any = object()
+
+
+def _operation(
+    rule: Rule, tape: Autograd, operands: tuple[Any, ...], static: dict[str, Any] | None, serial: int
+) -> Operation:
+    """Return the record of `rule` on `operands`, holding only what the wanted formulas read."""
+    targets = tuple(target(x) if isinstance(x, Tensor) else None for x in operands)
+    if rule.vjp_each is None:
+        mask = 0
+        for i in range(min(len(targets), len(rule.formulas))):
+            mask |= (targets[i] is not None) << i
+        reads, reads_output = rule.needs[mask]
+    else:
+        reads = frozenset(range(len(operands))) if rule.reads_all else frozenset()
+        reads_output = rule.reads_output
+    inputs = tuple(_kept(x, tape) if i in reads else None for i, x in enumerate(operands))
+    for x in operands:
+        if isinstance(x, Tensor):
+            owner = x if x._base is None else x._base
+            if owner._key is not None and owner._tape is None:
+                tape.leaves[owner._key] = owner
+    code, lasti = caller()
+    metas = None if rule.elementwise and not rule.reads_shapes else _metas(operands)
+    return Operation(
+        inputs, _READS if reads_output else None, None, rule, targets, None, metas, static or {}, serial, code, lasti
+    )
+
+
+def _kept(x: Any, tape: Autograd) -> Any:
+    """Return the array of an operand that a rule will read, protected from unseen writes."""
+    if isinstance(x, Tensor):
+        note_saved(x if x._base is None else x._base, tape)
+        return x._data
+    if isinstance(x, ndarray):
+        tape.protect(x)
+    return x
+
+
+def _differs(x: Any, y: ndarray) -> bool:
+    """Say whether operand `x` has another shape or dtype than the output, so that its gradient must be fitted."""
+    return isinstance(x, Tensor) and (x._data.shape != y.shape or x._data.dtype != y.dtype or x._data.dtype.kind == "c")
+
+
+def _metas(operands: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return per operand the shape and dtype that its gradient must have."""
+    return tuple(
+        (x._data.shape, gradient_dtype(x._data.dtype)) if isinstance(x, Tensor) else (np.shape(x), None)
+        for x in operands
+    )
+
+
+def raw(x: Any) -> Any:
+    """Return the array of a Tensor, and anything else as it is."""
+    return x._data if isinstance(x, Tensor) else x
+
+
+def apply(rule: Rule, operands: tuple[Any, ...], static: dict[str, Any] | None = None) -> Tensor:
+    """Compute ``rule.function`` on `operands` and record it."""
+    y = rule.function(*[x._data if isinstance(x, Tensor) else x for x in operands], **(static or {}))
+    return record(rule, y, operands, static)
+
+
+# -- writing --------------------------------------------------------------------------------------------------------
+
+
+def write(
+    destination: Tensor,
+    index: Any,
+    compute: Callable[[], None],
+    rule: Rule,
+    operands: tuple[Any, ...],
+    static: dict[str, Any] | None = None,
+) -> None:
+    """Run `compute`, which writes ``destination._data[index]``, and record it as an operation on that memory."""
+    owner = destination if destination._base is None else destination._base
+    owners = [(x if x._base is None else x._base) for x in operands if isinstance(x, Tensor)]
+    tracked = [o for o in owners if o._key is not None]
+    if not _is_recording() or (not tracked and owner._key is None):
+        _write_unrecorded(destination, owner, index, compute)
+        return
+    if owner._key is not None and owner._tape is None:
+        raise TapeError(
+            "a leaf that requires gradients cannot be changed in place while recording: its old value would be "
+            "lost to its own gradient. Update it inside `with mytorch.no_grad():`, or work on a .copy()"
+        )
+    if destination._data.dtype.kind not in "fc":
+        raise TypeError(
+            f"a differentiable value cannot be written into a Tensor of dtype {destination._data.dtype}: "
+            "its gradient would be lost; make the destination floating-point"
+        )
+    tape = join([*tracked, owner])
+    serial = next_serial()
+    operation = _operation(rule, tape, operands, static, serial)
+    record = Write(
+        operation.inputs,
+        None,
+        None,
+        rule,
+        operation.targets,
+        None,
+        operation.metas or _metas(operands),
+        operation.static,
+        serial,
+        operation.code,
+        operation.lasti,
+    )
+    before = savers(owner)
+    old = np.array(destination._data[index]) if before else None
+    others = [other for other in before if other is not tape]
+    compute()
+    if operation.output is _READS:
+        record.output = np.array(destination._data)
+    record.place(owner._key, destination._data, index, old)
+    owner._key, owner._tape = serial, tape
+    record.target = target(_view(destination, destination._data[index]) if _is_basic(index) else destination)
+    tape.operation_list.append(record)
+    _keep_old(others, destination._data, index, old)
+
+
+def _write_unrecorded(destination: Tensor, owner: Tensor, index: Any, compute: Callable[[], None]) -> None:
+    """Write memory without a gradient; tapes that read its values keep the old ones, or learn that they are gone."""
+    readers = savers(owner)
+    if not readers:
+        compute()
+        return
+    code, lasti = caller()
+    if owner._key is not None and owner._tape is None:
+        compute()  # a parameter that is stepped: a copy of every parameter at every step would cost too much
+        for tape in readers:
+            tape.stale = {**(tape.stale or {}), owner._key: (next_serial(), where(code, lasti))}
+        return
+    old = np.array(destination._data[index])
+    compute()
+    _keep_old(readers, destination._data, index, old)
+
+
+def _keep_old(tapes: list[Autograd], array: ndarray, index: Any, old: ndarray | None) -> None:
+    """Tell tapes that read the memory of a write that is not theirs, with the values that it destroyed."""
+    code, lasti = caller()
+    for tape in tapes:
+        note = Write((), None, None, None, (), None, None, None, next_serial(), code, lasti)
+        tape.operation_list.append(note.place(None, array, index, None if old is None else old.copy()))
+
+
+def _is_basic(index: Any) -> bool:
+    """Say whether indexing with `index` gives a view."""
+    if type(index) is not tuple:
+        index = (index,)
+    return all(
+        i is None or i is Ellipsis or isinstance(i, slice) or (isinstance(i, int | np.integer) and type(i) is not bool)
+        for i in index
+    )
+
+
+def _plain(index: Any) -> Any:
+    """Return an index with Tensors and lists as arrays."""
+    if isinstance(index, tuple):
+        return tuple(_plain(i) for i in index)
+    if isinstance(index, Tensor):
+        return index._data
+    return np.asarray(index) if isinstance(index, list) else index
+
+
+def getitem(tensor: Tensor, index: Any) -> Tensor:
+    """Return ``tensor[index]``: a view for slices and integers, an operation for arrays."""
+    index = _plain(index)
+    if _is_basic(index):
+        array = tensor._data[index]
+        if type(array) is not ndarray:
+            array = tensor._data[(*index, Ellipsis) if type(index) is tuple else (index, Ellipsis)]
+        return _view(tensor, array)
+    return apply(RULES[memory_rules.take_at], (tensor,), {"index": index})
+
+
+def setitem(tensor: Tensor, index: Any, value: Any) -> None:
+    """Write `value` to ``tensor[index]``."""
+    index = _plain(index)
+    data = raw(value)
+    if _is_basic(index):
+        index = (*index, Ellipsis) if type(index) is tuple else (index, Ellipsis) if index is not Ellipsis else index
+
+    def compute() -> None:
+        tensor._data[index] = data
+
+    if _is_basic(index):
+        write(tensor, index, compute, RULES[memory_rules.assign], (value,))
+        return
+    _refuse_repeats(tensor, index, value)
+    write(tensor, index, compute, RULES[memory_rules.assign_at], (tensor, value), {"index": index})
+
+
+def _refuse_repeats(tensor: Tensor, index: Any, value: Any) -> None:
+    """Raise if an assignment names a place twice with values that may differ: which one stays is not defined."""
+    if not isinstance(value, Tensor) or value.size <= 1 or not value.requires_grad:
+        return
+    places = np.arange(tensor.size).reshape(tensor.shape)[index]
+    if np.unique(places).size != places.size:
+        raise ValueError(
+            "an assignment through an index array that names a place twice has no defined result; "
+            "use np.add.at to add, or name every place once"
+        )
+
+
+Tensor.__getitem__ = getitem  # type: ignore[attr-defined]
+Tensor.__setitem__ = setitem  # type: ignore[attr-defined]
+
+__all__ = ["Shadow", "Tensor", "apply", "enable_grad", "no_grad", "record", "sweep", "wrap", "write"]
