@@ -243,7 +243,7 @@ def get_training_stats(
     (x, labels), (validation_x, validation_labels) = dset[0], dset[1]
     stats = np.zeros((4, nepochs))
     for epoch in range(nepochs):
-        rng = np.random.default_rng(np.random.randint(2**31))  # noqa: NPY002 - the course seeds it globally
+        rng = np.random.default_rng(np.random.randint(2**31))
         training = train_epoch(mlp, batches(x, labels, batch_size=batch_size, rng=rng))
         stats[:, epoch] = *training, *evaluate(mlp, validation_x, validation_labels)
     training_losses, training_errors, validation_losses, validation_errors = stats

@@ -86,7 +86,7 @@ def _rows(images: np.ndarray, largest: int) -> np.ndarray:
 def build_network(configuration: Configuration, input_size: int) -> MLP:
     """Build the network, its initial weights drawn from the configuration's seed."""
     c, engine = configuration, Autograd()
-    np.random.seed(c.seed)  # noqa: NPY002 - Linear draws from the global generator, as the course's does
+    np.random.seed(c.seed)
     if c.network == "handout":
         return handout_network(input_size, c.hidden[0], NUM_CLASSES, c.lr, engine, c.momentum)
     activations = [*(nn.ReLU(engine) for _ in c.hidden), nn.Identity(engine)]

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 @pytest.fixture(autouse=True)
 def _fixed_seed() -> None:
     """Every test starts from the same state of NumPy's global generator, whichever tests ran before."""
-    np.random.seed(11785)  # noqa: NPY002 - the course's Linear draws from the global generator
+    np.random.seed(11785)
 
 
 @pytest.fixture
