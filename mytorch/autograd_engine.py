@@ -327,6 +327,7 @@ class Autograd:
         "_guard",
         "_keys",
         "_parameters",
+        "_result",
         "_seen",
         "guards",
         "hooks",
@@ -358,6 +359,7 @@ class Autograd:
         self._constants: set[int] = set()
         self._externals: dict[int, list[tuple[Target, np.ndarray]]] = {}
         self._parameters: dict[int, np.ndarray] = {}
+        self._result: np.ndarray | None = None
         self._seen: list[tuple[np.ndarray, Any, str]] = []
 
     @property
@@ -419,7 +421,7 @@ class Autograd:
         for i, (array, gradient) in enumerate(zip(inputs, gradients, strict=True)):
             if gradient is not None:
                 self._check_external(name, i, array, gradient)
-        targets = tuple(self._input_target(x, g) for x, g in zip(inputs, gradients, strict=True))
+        targets = tuple(self.input_target(x, g) for x, g in zip(inputs, gradients, strict=True))
         serial = next_serial()
         code, lasti = caller()
         self.operation_list.append(
@@ -437,6 +439,7 @@ class Autograd:
                 lasti,
             )
         )
+        self._result = output
         if self._guard:
             self._protect(inputs, output, backward_operation)
 
@@ -452,7 +455,7 @@ class Autograd:
             self._addresses[key] = address
         return target_of(array, owner, key)
 
-    def _input_target(self, array: np.ndarray, gradient: np.ndarray | None) -> Target | None:
+    def input_target(self, array: np.ndarray, gradient: np.ndarray | None) -> Target | None:
         """Return where the gradient of an input goes; make a spot for it, or attach the external one."""
         target = self.target(array)
         if target is None or self.gradient_buffer.get_memory_loc(array) in self._constants:
@@ -462,6 +465,14 @@ class Autograd:
         else:
             self.attach(target, array, gradient)
         return target
+
+    def adopt(self, array: np.ndarray, key: int | None) -> None:
+        """Know `array`, which an operation gave the name `key`, as the last result."""
+        self._result = array
+        owner = self.gradient_buffer.hold(array)
+        if owner is not None and key is not None:
+            address = address_of(owner)
+            self._keys[address], self._addresses[key] = key, address
 
     def attach(self, target: Target, array: np.ndarray, gradient: np.ndarray) -> None:
         """Make `gradient` the external gradient of the region `target` that `array` shows."""
@@ -517,7 +528,7 @@ class Autograd:
         ValueError
             If `divergence` does not broadcast to the output's shape.
         """
-        if not self.operation_list:
+        if not self.operation_list or self._result is None:
             raise TapeError("nothing is recorded: call add_operation, or a module, before backward")
         last = self.operation_list[-1]
         for array, seen, line in self._seen:
@@ -526,7 +537,7 @@ class Autograd:
                     f"an array of shape {array.shape} that the operation recorded at {line} reads was changed "
                     "after the last backward; call zero_grad() and record again"
                 )
-        seed = _seed(divergence, last.output, _describe(self.operation_list, last))
+        seed = _seed(divergence, self._result, _describe(self.operation_list, last))
         shadow = Shadow()
         if last.target is not None:
             shadow.add(last.target, seed)

@@ -332,7 +332,13 @@ class Shadow:
         old = self.memory.pop(key, None)
         if old is None:
             self.memory[key] = gradient
-        elif sys.getrefcount(old) <= _ONE_REFERENCE and old.base is None and old.dtype == gradient.dtype:
+        elif (
+            type(old) is ndarray
+            and sys.getrefcount(old) <= _ONE_REFERENCE
+            and old.base is None
+            and old.dtype == gradient.dtype
+            and old.flags.writeable
+        ):
             self.memory[key] = np.add(old, gradient, old)
         else:
             self.memory[key] = old + gradient

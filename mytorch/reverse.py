@@ -139,8 +139,8 @@ def _deliver(leaves: dict[int, Tensor], shadow: Shadow) -> None:
     arrived = [(leaves[key], key) for key in shadow.memory if key in leaves]
     for leaf, key in arrived:
         gradient = shadow.memory.pop(key)
-        if type(gradient) is np.ndarray and not _is_private(gradient):
-            gradient = gradient.copy()
+        if not isinstance(gradient, Tensor) and not _is_private(gradient):
+            gradient = np.array(gradient)
         if gradient.dtype != leaf._data.dtype and leaf._data.dtype.kind in "fc":
             gradient = gradient.astype(leaf._data.dtype)
         if leaf._hooks:
@@ -157,6 +157,8 @@ def _deliver(leaves: dict[int, Tensor], shadow: Shadow) -> None:
 
 def _is_private(gradient: np.ndarray) -> bool:
     """Say whether nobody but the caller's one name holds this array or the memory that it shows."""
+    if type(gradient) is not np.ndarray or not gradient.flags.writeable:
+        return False
     base = gradient.base
     if sys.getrefcount(gradient) > _ONE + 1:
         return False

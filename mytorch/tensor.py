@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from mytorch.autograd_engine import Autograd, Operation, TapeError, Write, caller, next_serial, sweep, where
-from mytorch.gradient_buffer import Region, Shadow, Target, gradient_dtype, target_of
+from mytorch.gradient_buffer import Region, Shadow, Target, gradient_dtype, key_of, owner_of, target_of
 from mytorch.rules import memory as memory_rules
 from mytorch.rules.registry import RULES, Rule
 
@@ -581,13 +581,22 @@ def _write_unrecorded(destination: Tensor, owner: Tensor, index: Any, compute: C
         return
     code, lasti = caller()
     if owner._key is not None and owner._tape is None:
-        compute()  # a parameter that is stepped: a copy of every parameter at every step would cost too much
+        compute()  # a parameter that is stepped: to keep every old value would cost as much as the step
         for tape in readers:
             tape.stale = {**(tape.stale or {}), owner._key: (next_serial(), where(code, lasti))}
         return
     old = np.array(destination._data[index])
     compute()
     _keep_old(readers, destination._data, index, old)
+
+
+def update(parameter: Tensor, change: Callable[..., None], *arguments: Any) -> None:
+    """Run ``change(array, *arguments)``, which changes a parameter's array in place, unrecorded."""
+    owner = parameter if parameter._base is None else parameter._base
+    if owner._saved is None:
+        change(parameter._data, *arguments)
+    else:
+        _write_unrecorded(parameter, owner, ..., lambda: change(parameter._data, *arguments))
 
 
 def _keep_old(tapes: list[Autograd], array: ndarray, index: Any, old: ndarray | None) -> None:
@@ -655,6 +664,43 @@ def _refuse_repeats(tensor: Tensor, index: Any, value: Any) -> None:
             "an assignment through an index array that names a place twice has no defined result; "
             "use np.add.at to add, or name every place once"
         )
+
+
+# -- raw arrays on a hand-driven tape -------------------------------------------------------------------------------
+
+
+def on_tape(
+    tape: Autograd,
+    compute: Callable[..., Tensor],
+    inputs: tuple[ndarray, ...],
+    external: dict[str, tuple[ndarray, ndarray]],
+) -> ndarray:
+    """Run `compute`, written in Tensors, on raw arrays; record it on `tape`; return its value as a raw array.
+
+    `external` holds, by name, parameters with the arrays that their gradients are added to.
+    """
+    start = len(tape.operation_list)
+    shown = [show(tape, x) for x in inputs]
+    parameters = {name: show(tape, array, gradient) for name, (array, gradient) in external.items()}
+    result = compute(*shown, **parameters)
+    tape.adopt(result._data, (result if result._base is None else result._base)._key)
+    for operation in tape.operation_list[start:]:
+        for array in (*operation.inputs, operation.output):
+            if type(array) is ndarray:
+                tape.protect(array)
+    return result._data
+
+
+def show(tape: Autograd, array: ndarray, gradient: ndarray | None = None) -> Tensor:
+    """Return the Tensor that shows a raw array as memory that `tape` knows."""
+    place = tape.input_target(array, gradient)
+    if place is None:
+        return wrap(array)
+    if type(place) is int:
+        return _new(array, place, tape, None)
+    part = _view(_new(owner_of(array), key_of(place), tape, None), array)
+    part._region = place  # type: ignore[assignment]
+    return part
 
 
 Tensor.__getitem__ = getitem  # type: ignore[attr-defined]

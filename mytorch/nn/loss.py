@@ -1,0 +1,78 @@
+"""Losses: called with the target first and the prediction second, then `.backward()`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from mytorch import functional
+from mytorch.autograd_engine import TapeError
+from mytorch.nn.module import Module
+from mytorch.tensor import Tensor
+
+
+class Loss(Module):
+    """A number that says how far predictions are from targets; `loss_val` is its last value, of shape (1,)."""
+
+    function: Callable[[Any, Any], Any]
+    loss_val: Any = None
+
+    def forward(self, *inputs: Any) -> Any:
+        """Return the loss of ``(y, y_hat)``: the target, then the prediction."""
+        y, y_hat = inputs
+        if y.shape != y_hat.shape:
+            raise ValueError(
+                f"{type(self).__name__}: the target has shape {y.shape} but the prediction {y_hat.shape}; "
+                "the target comes first, one row (one-hot for classes) per row of the prediction"
+            )
+        if y.size == 0:
+            raise ValueError(f"{type(self).__name__}: the mean over an empty batch is not defined")
+        self.y, self.y_hat = y, y_hat
+        if self.autograd_engine is not None:
+            y = np.array(y)  # the target is data: kept as it is now, and without a gradient
+        self.loss_val = self._run(y, y_hat)
+        return self.loss_val
+
+    def _run(self, y: Any, y_hat: Any) -> Any:
+        run = super().forward
+        if self.autograd_engine is None:
+            return self.compute(y_hat, y)
+        self._target = y
+        return run(y_hat)
+
+    def compute(self, *inputs: Any, **parameters: Any) -> Any:
+        prediction, *target = inputs
+        return type(self).function(prediction, target[0] if target else self._target).reshape(1)
+
+    def backward(self) -> None:
+        """Differentiate the loss back to all inputs and parameters."""
+        if self.loss_val is None:
+            raise TapeError(f"call the {type(self).__name__} module with (y, y_hat) before backward")
+        if self.autograd_engine is not None:
+            self.autograd_engine.backward(1.0)
+        elif isinstance(self.loss_val, Tensor):
+            self.loss_val.backward()
+
+
+class SoftmaxCrossEntropy(Loss):
+    """The mean over the batch of ``-sum(y * log(softmax(y_hat)))`` for one-hot targets `y` and logits `y_hat`.
+
+    The gradient of the logits is ``(softmax(y_hat) - y) / N``; logits of any size give finite values.
+
+    >>> import numpy as np
+    >>> from mytorch.autograd_engine import Autograd
+    >>> loss = SoftmaxCrossEntropy(Autograd())
+    >>> loss(np.array([[0.0, 1.0]]), np.array([[1000.0, -1000.0]]))
+    array([2000.])
+    >>> loss.backward()
+    """
+
+    function = functional.softmax_cross_entropy
+
+
+class MSELoss(Loss):
+    """The mean over all entries of ``(y_hat - y) ** 2``."""
+
+    function = functional.mean_squared_error

@@ -1,0 +1,94 @@
+"""Adam and AdamW."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from mytorch.optim.optimizer import Optimizer, Parameter, check_range, decayed
+
+
+class Adam(Optimizer):
+    """Adaptive moments (Kingma & Ba 2015), as PyTorch defines it.
+
+    ::
+
+        g = g + weight_decay * p
+        m = b1 m + (1 - b1) g        v = b2 v + (1 - b2) g²
+        p = p - lr / (1 - b1ᵗ) * m / (sqrt(v / (1 - b2ᵗ)) + eps)
+
+    Parameters
+    ----------
+    parameters : see `Optimizer`
+    lr : learning rate
+    betas : decay rates of the two moments, in [0, 1)
+    eps : added to the denominator
+    weight_decay : factor of the parameter that is added to its gradient
+
+    Examples
+    --------
+    >>> from mytorch import Tensor
+    >>> x = Tensor([1.0], requires_grad=True)
+    >>> optimizer = Adam([x], lr=0.1)
+    >>> (x * x).sum().backward()
+    >>> optimizer.step()
+    >>> x
+    Tensor([0.9], requires_grad=True)
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[Parameter],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        *,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(parameters, lr)
+        self.betas = (
+            check_range(self, "betas[0]", betas[0], 0.0, 1.0),
+            check_range(self, "betas[1]", betas[1], 0.0, 1.0),
+        )
+        self.eps = check_range(self, "eps", eps, 0.0)
+        self.weight_decay = check_range(self, "weight_decay", weight_decay, 0.0)
+
+    def change(self, value: np.ndarray, gradient: np.ndarray, state: dict[str, Any]) -> None:
+        self.descend(value, decayed(gradient, value, self.weight_decay), state)
+
+    def descend(self, value: np.ndarray, gradient: np.ndarray, state: dict[str, Any]) -> None:
+        """Change `value` along the gradient, scaled by the moments."""
+        if not state:
+            state.update(time=0, mean=np.zeros_like(value), square=np.zeros_like(value, dtype=value.real.dtype))
+        state["time"] += 1
+        first, second = self.betas
+        mean, square = state["mean"], state["square"]
+        mean *= first
+        mean += (1 - first) * gradient
+        square *= second
+        square += (1 - second) * (gradient * gradient.conj()).real
+        scale = np.sqrt(square)
+        scale *= 1 / np.sqrt(1 - second ** state["time"])
+        scale += self.eps
+        value -= (self.lr / (1 - first ** state["time"])) * mean / scale
+
+
+class AdamW(Adam):
+    """Adam with the weights decayed apart from the gradient (Loshchilov & Hutter 2019): first ``p *= 1 - lr * wd``."""
+
+    def __init__(
+        self,
+        parameters: Iterable[Parameter],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        *,
+        weight_decay: float = 1e-2,
+    ) -> None:
+        super().__init__(parameters, lr, betas, eps, weight_decay=weight_decay)
+
+    def change(self, value: np.ndarray, gradient: np.ndarray, state: dict[str, Any]) -> None:
+        value *= 1 - self.lr * self.weight_decay
+        self.descend(value, gradient, state)

@@ -1,0 +1,90 @@
+"""What all optimizers share: parameters, their gradients, and the step that changes them in place.
+
+A parameter is a Tensor, whose gradient is its `grad`, or a pair of raw arrays ``(parameter, gradient)``, as the
+modules on a hand-driven tape have them (``(layer.W, layer.dW)``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from mytorch.tensor import Tensor, update
+
+Parameter = Any
+
+
+class Optimizer:
+    """Changes parameters by rules that read their gradients.
+
+    Parameters
+    ----------
+    parameters : iterable of Tensors that require gradients, or of pairs (array, gradient array)
+    lr : the learning rate, positive
+    """
+
+    def __init__(self, parameters: Iterable[Parameter], lr: float) -> None:
+        self.parameters = list(parameters)
+        if not self.parameters:
+            raise ValueError(f"{type(self).__name__}: no parameters were given")
+        for parameter in self.parameters:
+            _check(parameter)
+        self.lr = check_range(self, "lr", lr, 0.0)
+        self.state: list[dict[str, Any]] = [{} for _ in self.parameters]
+
+    def step(self) -> None:
+        """Change every parameter that has a gradient."""
+        for parameter, state in zip(self.parameters, self.state, strict=True):
+            if isinstance(parameter, Tensor):
+                gradient = parameter.grad
+                if gradient is not None:
+                    update(parameter, self.change, gradient._data, state)
+            else:
+                array, gradient = parameter
+                self.change(array, gradient, state)
+
+    def change(self, value: np.ndarray, gradient: np.ndarray, state: dict[str, Any]) -> None:
+        """Change `value` in place."""
+        raise NotImplementedError(f"{type(self).__name__} must define change")
+
+    def zero_grad(self) -> None:
+        """Forget all gradients: a Tensor's become None, a pair's array becomes zeros."""
+        for parameter in self.parameters:
+            if isinstance(parameter, Tensor):
+                parameter._grad = None
+            else:
+                parameter[1][...] = 0
+
+
+def _check(parameter: Parameter) -> None:
+    """Raise unless `parameter` can be optimized."""
+    if isinstance(parameter, Tensor):
+        if not (parameter.requires_grad and parameter.is_leaf):
+            raise ValueError(
+                f"an optimizer changes leaves that require gradients; got {parameter!r}, "
+                "which would not get one. Make it with Tensor(..., requires_grad=True)"
+            )
+        return
+    if isinstance(parameter, tuple) and len(parameter) == 2 and all(isinstance(p, np.ndarray) for p in parameter):
+        if parameter[0].shape != parameter[1].shape:
+            raise ValueError(
+                f"a parameter of shape {parameter[0].shape} has a gradient of shape {parameter[1].shape}"
+            )
+        return
+    raise TypeError(
+        f"a parameter is a Tensor or a pair (array, gradient array), got {type(parameter).__name__}"
+    )
+
+
+def check_range(optimizer: Optimizer, name: str, value: float, low: float, high: float = np.inf) -> float:
+    """Return `value` if it lies in [low, high), else raise ValueError."""
+    if not low <= value < high:
+        raise ValueError(f"{type(optimizer).__name__}: {name} (={value}) must lie in [{low}, {high})")
+    return value
+
+
+def decayed(gradient: np.ndarray, value: np.ndarray, weight_decay: float) -> np.ndarray:
+    """Return the gradient of the loss plus ``weight_decay / 2 * sum(value ** 2)``."""
+    return gradient + weight_decay * value if weight_decay else gradient
