@@ -27,7 +27,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from types import CodeType
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -52,7 +52,42 @@ class TapeError(RuntimeError):
     """What was recorded cannot be differentiated; the message names the operation and its line."""
 
 
-class Operation:
+class Record:
+    """What every operation answers, however little of it is stored."""
+
+    __slots__ = ()
+    rule: Any
+    output: Any
+    code: CodeType | None
+    lasti: int
+
+    @property
+    def outputs(self) -> Any:
+        return self.output
+
+    @property
+    def backward_operation(self) -> Any:
+        return self.rule
+
+    @property
+    def backward_function(self) -> Any:
+        return self.rule
+
+    @property
+    def name(self) -> str:
+        """The name of the function that was recorded."""
+        return name_of(self.rule)
+
+    @property
+    def line(self) -> str:
+        """Where the user's code recorded the operation, as 'file:line'."""
+        return where(self.code, self.lasti)
+
+    def __repr__(self) -> str:
+        return f"<Operation {self.name} recorded at {self.line}>"
+
+
+class Operation(Record):
     """One record of the tape: this function read these regions of memory and produced that one.
 
     Attributes
@@ -96,44 +131,56 @@ class Operation:
         code: CodeType | None = None,
         lasti: int = 0,
     ) -> None:
-        self.inputs = inputs
-        self.output = output
+        self.inputs, self.output, self.rule = inputs, output, backward_operation
         self.gradients_to_update = gradients_to_update
-        self.rule = backward_operation
-        self.targets = targets
-        self.target = target
-        self.metas = metas
-        self.static = static
+        self.targets, self.target, self.metas, self.static = targets, target, metas, static
+        self.serial, self.code, self.lasti = serial, code, lasti
+
+
+class Elementwise(Record):
+    """The least that can be stored of an operation on one or two whole memories of the output's shape and dtype.
+
+    The inputs `a` and `b` are held as fields, and so are the memories that their gradients go to.
+    """
+
+    __slots__ = ("a", "b", "code", "lasti", "output", "rule", "serial", "target_a", "target_b")
+    gradients_to_update = None
+    metas = None
+    static: ClassVar[dict[str, Any]] = {}
+
+    def __init__(
+        self,
+        rule: Any,
+        a: Any,
+        b: Any,
+        output: Any,
+        target_a: int | None,
+        target_b: int | None,
+        serial: int,
+        code: CodeType,
+        lasti: int,
+    ) -> None:
+        self.rule = rule
+        self.a = a
+        self.b = b
+        self.output = output
+        self.target_a = target_a
+        self.target_b = target_b
         self.serial = serial
         self.code = code
         self.lasti = lasti
 
     @property
-    def outputs(self) -> Any:
-        return self.output
+    def target(self) -> int:
+        return self.serial
 
     @property
-    def backward_operation(self) -> Any:
-        return self.rule
+    def inputs(self) -> tuple[Any, ...]:
+        return (self.a, self.b)[: len(self.rule.formulas)]
 
     @property
-    def backward_function(self) -> Any:
-        return self.rule
-
-    @property
-    def name(self) -> str:
-        """The name of the function that was recorded."""
-        if isinstance(self.rule, Rule):
-            return self.rule.name
-        return getattr(self.rule, "__name__", "none" if self.rule is None else repr(self.rule))
-
-    @property
-    def line(self) -> str:
-        """Where the user's code recorded the operation, as 'file:line'."""
-        return where(self.code, self.lasti)
-
-    def __repr__(self) -> str:
-        return f"<Operation {self.name} recorded at {self.line}>"
+    def targets(self) -> tuple[int | None, ...]:
+        return (self.target_a, self.target_b)[: len(self.rule.formulas)]
 
 
 class Write(Operation):
@@ -159,10 +206,23 @@ class Write(Operation):
             self.old = held
 
 
-def caller() -> tuple[CodeType | None, int]:
+_FLOAT64, _FLOAT32 = np.dtype(np.float64), np.dtype(np.float32)
+inside_files: set[str] = set()  # files of this package, and others, as far as they were met
+outside_files: set[str] = set()
+
+
+def caller(depth: int = 2) -> tuple[CodeType, int]:
     """Return the code and instruction of the innermost frame outside this package: the user's line."""
-    frame = sys._getframe(2)
-    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
+    frame = sys._getframe(depth)
+    while frame.f_back is not None:
+        name = frame.f_code.co_filename
+        if name in outside_files:
+            break
+        if name not in inside_files:
+            if not name.startswith(_PACKAGE):
+                outside_files.add(name)
+                break
+            inside_files.add(name)
         frame = frame.f_back
     return frame.f_code, frame.f_lasti
 
@@ -197,10 +257,34 @@ def sweep(
     hooks : per memory, functions that see, and may replace, its gradient
     """
     undone: list[Write] = []
-    take, add = shadow.take, shadow.add
+    take, add, memory = shadow.take, shadow.add, shadow.memory
+    pop = memory.pop
+    plain = lift is None and wanted is None and stale is None and hooks is None
     operation = None
     try:
         for operation in reversed(operations):
+            if plain and type(operation) is Elementwise:
+                g = pop(operation.serial, None)
+                if g is None:
+                    continue
+                dtype = g.dtype
+                if dtype is _FLOAT64 or dtype is _FLOAT32:
+                    key = operation.target_a
+                    if key is not None:
+                        gradient = operation.rule.direct[0](g, operation)
+                        if key in memory:
+                            add(key, gradient)
+                        else:
+                            memory[key] = gradient
+                    key = operation.target_b
+                    if key is not None:
+                        gradient = operation.rule.direct[1](g, operation)
+                        if key in memory:
+                            add(key, gradient)
+                        else:
+                            memory[key] = gradient
+                    continue
+                memory[operation.serial] = g
             target = operation.target
             g = None if target is None else take(target)
             if type(operation) is Write:
@@ -407,7 +491,7 @@ class Autograd:
         TypeError
             If something is not an array, or has a dtype without gradients.  Nothing is recorded then.
         """
-        name = f"operation {len(self.operation_list)} ({_name_of(backward_operation)})"
+        name = f"operation {len(self.operation_list)} ({name_of(backward_operation)})"
         inputs, gradients = list(inputs), list(gradients_to_update)
         if len(inputs) != len(gradients):
             raise ValueError(
@@ -607,7 +691,8 @@ def _serial(operation: Operation) -> int:
     return operation.serial
 
 
-def _name_of(rule: Any) -> str:
+def name_of(rule: Any) -> str:
+    """Return the name of a rule's function, or of a function that is used as a rule."""
     if isinstance(rule, Rule):
         return rule.name
     return getattr(rule, "__name__", "no backward operation" if rule is None else repr(rule))

@@ -2,27 +2,80 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from mytorch.rules.registry import RULES
-from mytorch.tensor import Tensor, apply, raw, wrap, write
+from mytorch.autograd_engine import Elementwise, caller, next_serial, outside_files
+from mytorch.rules.registry import RULES, Rule
+from mytorch.tensor import Tensor, _is_recording, note_saved, raw, record, write
 
-_OPERANDS = (np.ndarray, np.generic, float, int, complex, bool, list, tuple)
+ndarray = np.ndarray
+getframe = sys._getframe
+make = Tensor.__new__
+
+_NOTHING = (None,)
+_OPERANDS = (Tensor, np.ndarray, np.generic, float, int, complex, bool, list, tuple)
 
 
 def _forward(function: np.ufunc) -> Callable[[Tensor, Any], Any]:
+    """Return the operator of a binary ufunc.
+
+    Most of all operations are of a Tensor with a number or a plain array, so this case is written out: it does
+    what `record` does where there is nothing to find out.
+    """
     rule = RULES[function]
+    reads, reads_output = rule.needs[1]
+    reads_a, reads_b = 0 in reads, 1 in reads
 
     def operator(self: Tensor, other: Any) -> Any:
-        if not isinstance(other, Tensor):
-            if not isinstance(other, _OPERANDS):
-                return NotImplemented
-            if isinstance(other, list | tuple):
-                other = np.asarray(other)
-        return apply(rule, (self, other))
+        kind = type(other)
+        if kind is not ndarray and kind is not float and kind is not int:
+            return _general(rule, self, other)
+        a = self._data
+        y = function(a, other)
+        tape = self._tape
+        if (
+            tape is None
+            or self._base is not None
+            or type(y) is not ndarray
+            # Broadcasting and promotion only make results larger: the same size is the same shape and dtype.
+            or (kind is ndarray and (y.nbytes != a.nbytes or y.ndim != a.ndim))
+            or not _is_recording()
+        ):
+            return record(rule, y, (self, other))
+        if reads_a:
+            note_saved(self, tape)
+        if reads_b and kind is ndarray and id(other) not in tape.guards:
+            tape.protect(other)
+        serial = next_serial()
+        frame = getframe(1)
+        code, lasti = frame.f_code, frame.f_lasti
+        if code.co_filename not in outside_files:
+            code, lasti = caller(2)
+        tape.operation_list.append(
+            Elementwise(
+                rule,
+                a if reads_a else None,
+                other if reads_b else None,
+                y if reads_output else None,
+                self._key,
+                None,
+                serial,
+                code,
+                lasti,
+            )
+        )
+        result = make(Tensor)
+        result._data = y
+        result._base = None
+        result._key = serial
+        result._tape = tape
+        if reads_output:
+            result._saved = tape.ref
+        return result
 
     return operator
 
@@ -31,13 +84,19 @@ def _reflected(function: np.ufunc) -> Callable[[Tensor, Any], Any]:
     rule = RULES[function]
 
     def operator(self: Tensor, other: Any) -> Any:
-        if not isinstance(other, _OPERANDS):
-            return NotImplemented
-        if isinstance(other, list | tuple):
-            other = np.asarray(other)
-        return apply(rule, (other, self))
+        return _general(rule, other, self)
 
     return operator
+
+
+def _general(rule: Rule, a: Any, b: Any) -> Any:
+    """Apply a binary operator; NotImplemented where an operand is none of ours."""
+    for x in (a, b):
+        if not isinstance(x, _OPERANDS):
+            return NotImplemented
+    a = np.asarray(a) if isinstance(a, list | tuple) else a
+    b = np.asarray(b) if isinstance(b, list | tuple) else b
+    return record(rule, rule.function(raw(a), raw(b)), (a, b))
 
 
 def _in_place(function: np.ufunc) -> Callable[[Tensor, Any], Tensor]:
@@ -51,9 +110,50 @@ def _in_place(function: np.ufunc) -> Callable[[Tensor, Any], Tensor]:
     return operator
 
 
-def _unary(function: np.ufunc) -> Callable[[Tensor], Tensor]:
+def unary(function: Callable[..., Any]) -> Callable[[Any], Any]:
+    """Return `function` of one array as a direct call for Tensors; anything else goes to `function` itself."""
     rule = RULES[function]
-    return lambda self: apply(rule, (self,))
+    reads_a, reads_output = 0 in rule.reads, rule.reads_output
+    compute = rule.function
+
+    def operator(x: Any) -> Any:
+        if type(x) is not Tensor:
+            return function(x)
+        a = x._data
+        y = compute(a)
+        tape = x._tape
+        if (
+            tape is None
+            or x._base is not None
+            or type(y) is not ndarray
+            or y.nbytes != a.nbytes
+            or not _is_recording()
+        ):
+            return record(rule, y, (x,))
+        if reads_a:
+            note_saved(x, tape)
+        serial = next_serial()
+        frame = getframe(1)
+        code, lasti = frame.f_code, frame.f_lasti
+        if code.co_filename not in outside_files:
+            code, lasti = caller(2)
+        tape.operation_list.append(
+            Elementwise(
+                rule, a if reads_a else None, None, y if reads_output else None, x._key, None, serial, code, lasti
+            )
+        )
+        result = make(Tensor)
+        result._data = y
+        result._base = None
+        result._key = serial
+        result._tape = tape
+        if reads_output:
+            result._saved = tape.ref
+        return result
+
+    operator.__name__ = operator.__qualname__ = rule.name
+    operator.__doc__ = f"Return ``numpy.{rule.name}(x)``, recorded when `x` is a Tensor."
+    return operator
 
 
 def _constant(function: np.ufunc) -> Callable[[Tensor, Any], Any]:
@@ -92,7 +192,7 @@ def install() -> None:
     for name, function in COMPARE.items():
         setattr(Tensor, f"__{name}__", _constant(function))
     for name, function in {"neg": np.negative, "pos": np.positive}.items():
-        setattr(Tensor, f"__{name}__", _unary(function))
+        setattr(Tensor, f"__{name}__", unary(function))
     for name in METHODS:
         setattr(Tensor, name, _called(getattr(np, name)))
 

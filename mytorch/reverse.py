@@ -63,7 +63,7 @@ def _lifted(array: Any, place: Target | None, tape: Autograd, earlier: bool) -> 
         array = array.copy()
     if place is None:
         return wrap(array)
-    whole = _new(array, key_of(place), tape, None)
+    whole = _new(array, key_of(place), tape)
     if type(place) is int:
         return whole
     part = _view(whole, array)

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from mytorch.autograd_engine import Autograd, Operation, TapeError, Write, caller, next_serial, sweep, where
+from mytorch.autograd_engine import Autograd, Elementwise, Operation, TapeError, Write, caller, next_serial, sweep, where
 from mytorch.gradient_buffer import Region, Shadow, Target, gradient_dtype, key_of, owner_of, target_of
 from mytorch.rules import memory as memory_rules
 from mytorch.rules.registry import RULES, Rule
@@ -35,7 +35,7 @@ from mytorch.rules.registry import RULES, Rule
 ndarray, asarray = np.ndarray, np.asarray
 _recording: ContextVar[bool] = ContextVar("mytorch_recording", default=True)
 _is_recording = _recording.get
-_SCALARS = frozenset((float, int, bool, complex))
+_RARE = frozenset(("_grad", "_hooks", "_region", "_saved"))
 
 
 @contextmanager
@@ -97,12 +97,18 @@ class Tensor:
         self._base: Tensor | None = None
         self._key: int | None = None
         self._tape: Autograd | None = None
-        self._saved: Any = None
-        self._region: Region | None = None
-        self._grad: Any = None
-        self._hooks: list[Callable[[Any], Any]] | None = None
         if requires_grad:
             self.requires_grad = True
+
+    _grad: Any
+    _hooks: list[Callable[[Any], Any]] | None
+    _region: Region | None
+    _saved: Any
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _RARE:
+            return None  # a slot that was never set
+        raise AttributeError(f"'Tensor' object has no attribute {name!r}")
 
     # -- what it is -----------------------------------------------------------------------------------------
 
@@ -326,17 +332,16 @@ class Tensor:
         return add_hook(self, hook)
 
 
-def _new(data: ndarray, key: int | None, tape: Autograd | None, saved: Any) -> Tensor:
-    """Return a Tensor that owns `data`, without the checks and copies of the constructor."""
+def _new(data: ndarray, key: int | None, tape: Autograd | None) -> Tensor:
+    """Return a Tensor that owns `data`, without the checks and copies of the constructor.
+
+    The slots that few Tensors use (`_grad`, `_hooks`, `_region`, `_saved`) stay unset: see `__getattr__`.
+    """
     tensor = _make(Tensor)
     tensor._data = data
     tensor._base = None
     tensor._key = key
     tensor._tape = tape
-    tensor._saved = saved
-    tensor._region = None
-    tensor._grad = None
-    tensor._hooks = None
     return tensor
 
 
@@ -345,11 +350,11 @@ _make = Tensor.__new__
 
 def wrap(array: Any) -> Tensor:
     """Return a constant Tensor that shows `array` without a copy."""
-    return _new(array if type(array) is ndarray else asarray(array), None, None, None)
+    return _new(array if type(array) is ndarray else asarray(array), None, None)
 
 
 def _view(tensor: Tensor, array: ndarray) -> Tensor:
-    view = _new(array, None, None, None)
+    view = _new(array, None, None)
     view._base = tensor if tensor._base is None else tensor._base
     return view
 
@@ -374,23 +379,6 @@ def target(tensor: Tensor) -> Target | None:
 
 
 # -- recording ----------------------------------------------------------------------------------------------------
-
-
-def join(owners: list[Tensor]) -> Autograd:
-    """Return the tape to record on: the youngest of the operands' tapes, to which the others become parents."""
-    tape: Autograd | None = None
-    for owner in owners:
-        other = owner._tape
-        if other is None or other is tape:
-            continue
-        if tape is None:
-            tape = other
-        else:
-            tape = link(tape, other)
-    if tape is None:
-        tape = Autograd()
-        tape.ref = weakref.ref(tape)
-    return tape
 
 
 def link(a: Autograd, b: Autograd) -> Autograd:
@@ -429,60 +417,90 @@ def savers(owner: Tensor) -> list[Autograd]:
     return [tape for tape in alive if tape is not None]
 
 
-def record(rule: Rule, y: ndarray, operands: tuple[Any, ...], static: dict[str, Any] | None = None) -> Tensor:
+def record(rule: Rule, y: Any, operands: tuple[Any, ...], static: dict[str, Any] | None = None) -> Tensor:
     """Return the Tensor of `y`, computed from `operands`, recorded when an operand is differentiable."""
     if type(y) is not ndarray:
         y = asarray(y)
     if not _is_recording() or y.dtype.kind not in "fc":
-        return _new(y, None, None, None)
-    owners = [(x if x._base is None else x._base) for x in operands if isinstance(x, Tensor)]
-    tracked = [owner for owner in owners if owner._key is not None]
-    if not tracked:
-        return _new(y, None, None, None)
-    tape = join(tracked)
+        return _new(y, None, None)
+    targets, tape = _targets(operands)
+    if tape is None:
+        return _new(y, None, None)
     serial = next_serial()
-    result = _new(y, serial, tape, None)
-    operation = _operation(rule, tape, operands, static, serial)
-    if operation.output is _READS:
-        operation.output = y
+    result = _new(y, serial, tape)
+    inputs, reads_output = _kept(rule, operands, targets, tape)
+    if reads_output:
         result._saved = saver(tape)
-    operation.target = serial
-    if operation.metas is None and any(_differs(x, y) for x in operands):
-        operation.metas = _metas(operands)
+    code, lasti = caller()
+    metas = None
+    if not rule.elementwise or rule.reads_shapes or any(_differs(x, y) for x in operands):
+        metas = _metas(operands)
+    output = y if reads_output else None
+    if metas is None and len(operands) <= 2 and all(type(t) is not Region for t in targets):
+        a, b = inputs if len(inputs) == 2 else (*inputs, None)
+        target_a, target_b = targets if len(targets) == 2 else (*targets, None)
+        operation: Any = Elementwise(rule, a, b, output, target_a, target_b, serial, code, lasti)  # type: ignore[arg-type]
+    else:
+        operation = Operation(
+            inputs, output, None, rule, targets, serial, metas, static or {}, serial, code, lasti
+        )
     tape.operation_list.append(operation)
     return result
 
 
-_READS: Any = object()
-
-
-def _operation(
-    rule: Rule, tape: Autograd, operands: tuple[Any, ...], static: dict[str, Any] | None, serial: int
-) -> Operation:
-    """Return the record of `rule` on `operands`, holding only what the wanted formulas read."""
-    targets = tuple(target(x) if isinstance(x, Tensor) else None for x in operands)
-    if rule.vjp_each is None:
-        mask = 0
-        for i in range(min(len(targets), len(rule.formulas))):
-            mask |= (targets[i] is not None) << i
-        reads, reads_output = rule.needs[mask]
-    else:
-        reads = frozenset(range(len(operands))) if rule.reads_all else frozenset()
-        reads_output = rule.reads_output
-    inputs = tuple(_kept(x, tape) if i in reads else None for i, x in enumerate(operands))
+def _targets(operands: tuple[Any, ...]) -> tuple[tuple[Target | None, ...], Autograd | None]:
+    """Return where the gradients of operands go, and the tape to record on (None: nothing is differentiable)."""
+    targets = []
+    tape: Autograd | None = None
+    leaves: list[Tensor] | None = None
     for x in operands:
+        place = None
         if isinstance(x, Tensor):
             owner = x if x._base is None else x._base
-            if owner._key is not None and owner._tape is None:
-                tape.leaves[owner._key] = owner
-    code, lasti = caller()
-    metas = None if rule.elementwise and not rule.reads_shapes else _metas(operands)
-    return Operation(
-        inputs, _READS if reads_output else None, None, rule, targets, None, metas, static or {}, serial, code, lasti
-    )
+            if owner._key is not None:
+                place = owner._key if owner is x else target(x)
+                other = owner._tape
+                if other is None:
+                    leaves = [owner] if leaves is None else [*leaves, owner]
+                elif tape is None:
+                    tape = other
+                elif tape is not other:
+                    tape = link(tape, other)
+        targets.append(place)
+    if leaves is not None:
+        if tape is None:
+            tape = new_tape()
+        for leaf in leaves:
+            tape.leaves[leaf._key] = leaf  # type: ignore[index]
+    return tuple(targets), tape
 
 
-def _kept(x: Any, tape: Autograd) -> Any:
+def new_tape() -> Autograd:
+    """Return an empty tape for Tensors."""
+    tape = Autograd()
+    tape.ref = weakref.ref(tape)
+    return tape
+
+
+def _kept(
+    rule: Rule, operands: tuple[Any, ...], targets: tuple[Target | None, ...], tape: Autograd
+) -> tuple[tuple[Any, ...], bool]:
+    """Return the arrays that the wanted formulas read (None for others), and whether they read the output."""
+    if rule.vjp_each is not None:
+        if not rule.reads_all:
+            return (None,) * len(operands), rule.reads_output
+        return tuple(_hold(x, tape) for x in operands), rule.reads_output
+    mask = 0
+    for i, place in enumerate(targets):
+        if place is not None:
+            mask |= 1 << i
+    reads, reads_output = rule.needs[mask]
+    if not reads:
+        return (None,) * len(operands), reads_output
+    return tuple(_hold(x, tape) if i in reads else None for i, x in enumerate(operands)), reads_output
+
+
+def _hold(x: Any, tape: Autograd) -> Any:
     """Return the array of an operand that a rule will read, protected from unseen writes."""
     if isinstance(x, Tensor):
         note_saved(x if x._base is None else x._base, tape)
@@ -544,27 +562,19 @@ def write(
             f"a differentiable value cannot be written into a Tensor of dtype {destination._data.dtype}: "
             "its gradient would be lost; make the destination floating-point"
         )
-    tape = join([*tracked, owner])
+    targets, tape = _targets((*operands, destination))
+    if tape is None:
+        return  # a write to an empty view changes nothing
     serial = next_serial()
-    operation = _operation(rule, tape, operands, static, serial)
-    record = Write(
-        operation.inputs,
-        None,
-        None,
-        rule,
-        operation.targets,
-        None,
-        operation.metas or _metas(operands),
-        operation.static,
-        serial,
-        operation.code,
-        operation.lasti,
-    )
+    code, lasti = caller()
+    inputs, reads_output = _kept(rule, operands, targets[:-1], tape)
+    metas = _metas(operands)
+    record = Write(inputs, None, None, rule, targets[:-1], None, metas, static or {}, serial, code, lasti)
     before = savers(owner)
     old = np.array(destination._data[index]) if before else None
     others = [other for other in before if other is not tape]
     compute()
-    if operation.output is _READS:
+    if reads_output:
         record.output = np.array(destination._data)
     record.place(owner._key, destination._data, index, old)
     owner._key, owner._tape = serial, tape
@@ -697,8 +707,8 @@ def show(tape: Autograd, array: ndarray, gradient: ndarray | None = None) -> Ten
     if place is None:
         return wrap(array)
     if type(place) is int:
-        return _new(array, place, tape, None)
-    part = _view(_new(owner_of(array), key_of(place), tape, None), array)
+        return _new(array, place, tape)
+    part = _view(_new(owner_of(array), key_of(place), tape), array)
     part._region = place  # type: ignore[assignment]
     return part
 

@@ -36,6 +36,7 @@ LETTERS = "abcd"
 RULES: dict[Callable[..., Any], Rule] = {}
 COMPOSED: dict[Callable[..., Any], Callable[..., Any]] = {}
 VIEWS: set[Callable[..., Any]] = set()
+CREATED: set[Callable[..., Any]] = set()
 CONSTANT: set[Callable[..., Any]] = set()
 REFUSED: dict[Callable[..., Any], str] = {}
 
@@ -56,6 +57,7 @@ class Rule:
     holomorphic : whether the engine may conjugate around the formulas for complex values
     elementwise : whether the output has the broadcast shape of the inputs
     vjps : per argument, a function of (g, operation) that gives the gradient, or None (constant by nature)
+    direct : the same for the records that hold their (at most two) inputs as fields
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Rule:
         self.reads = frozenset(i for i, letter in enumerate(LETTERS) if letter in used)
         self.needs = tuple(self._needs(mask) for mask in range(2 ** len(formulas)))
         self.vjps = tuple(_compile(f, i, self) if f else None for i, f in enumerate(formulas))
+        self.direct = tuple(_compile(f, i, self, _FIELDS) if f else None for i, f in enumerate(formulas[:2]))
         self.vjp_each = _compile(each, None, self) if each else None
 
     def __repr__(self) -> str:
@@ -123,7 +126,7 @@ class Rule:
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Split a call into the array arguments, in order, and the static ones by keyword."""
         count = len(self.formulas)
-        if len(args) == count and not any(k not in self.statics for k in kwargs):
+        if self.each is not None or (len(args) == count and not any(k not in self.statics for k in kwargs)):
             return args, kwargs
         if self._signature is None:
             self._signature = signature_of(self.function, self.call_signature)
@@ -164,7 +167,13 @@ def _parameters(formula: Formula) -> tuple[list[str], list[str], bool]:
     return list(code.co_varnames[:first]), list(code.co_varnames[first:last]), bool(code.co_flags & inspect.CO_VARKEYWORDS)
 
 
-def _compile(formula: Formula, index: int | None, rule: Rule) -> Callable[..., Any]:
+_INPUTS = {letter: f"op.inputs[{i}]" for i, letter in enumerate(LETTERS)}
+_FIELDS = {letter: f"op.{letter}" for letter in LETTERS}
+
+
+def _compile(
+    formula: Formula, index: int | None, rule: Rule, sources: dict[str, str] = _INPUTS
+) -> Callable[..., Any]:
     """Return ``vjp(g, operation)`` that hands the formula what it reads, with no look-up left for run time."""
     positional, keywords, open_ended = _parameters(formula)
     words = []
@@ -182,7 +191,7 @@ def _compile(formula: Formula, index: int | None, rule: Rule) -> Callable[..., A
         elif name.endswith("_shape"):
             words.append(f"op.metas[{LETTERS.index(name[0])}][0]")
         elif name in LETTERS:
-            words.append(f"op.inputs[{LETTERS.index(name)}]")
+            words.append(sources[name])
         else:
             raise TypeError(f"the rule of {rule.name} reads {name!r}, which is none of g, y, a-d, a_shape, i, inputs")
     if keywords or open_ended:
@@ -261,6 +270,11 @@ def composed(*functions: Callable[..., Any]) -> Callable[[F], F]:
 def view(*functions: Callable[..., Any]) -> None:
     """Say that the results of `functions` are views of their first argument: no operation is needed."""
     VIEWS.update(functions)
+
+
+def created(*functions: Callable[..., Any]) -> None:
+    """Say that `functions` make new memory: a constant Tensor, which differentiable values can be written to."""
+    CREATED.update(functions)
 
 
 def constant(*functions: Callable[..., Any]) -> None:
