@@ -1,0 +1,184 @@
+"""Prints results for a reader, and one line for a machine: the JSON that Autolab takes the scores from."""
+
+import json
+import os
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import TextIO
+
+import numpy as np
+
+from autograder.compare import Difference, close
+from autograder.grading import Failure, Result
+
+WIDTH = 90
+ENTRIES_SHOWN = 5
+WHOLE_UP_TO = 36
+LINES_SHOWN = 40
+COLOURS = {"green": "32", "red": "31", "yellow": "33", "bold": "1"}
+
+
+class Printer:
+    """Writes lines to a stream, in colour if that is a terminal."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._coloured = stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+    def line(self, text: str = "", colour: str = "") -> None:
+        """Print one line."""
+        if colour and self._coloured:
+            text = f"\033[{COLOURS[colour]}m{text}\033[0m"
+        print(text, file=self._stream, flush=True)
+
+    def wrapped(self, text: str, colour: str = "") -> None:
+        """Print a paragraph, its further lines indented."""
+        for line in textwrap.wrap(text, WIDTH, subsequent_indent="  ", break_long_words=False):
+            self.line(line, colour)
+
+    def block(self, text: str, indent: int = 2) -> None:
+        """Print lines of any origin, indented and without control characters, so none passes for ours."""
+        for line in text.splitlines():
+            self.line(" " * indent + "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line))
+
+
+def print_title(printer: Printer, handin: str, seed: int, reference: str) -> None:
+    """Print what is graded, and against what."""
+    printer.line(" AUTOGRADER SCORES ".center(WIDTH, "="), "bold")
+    printer.line(f"Hand-in: {handin}. Reference: {reference} in float64. Seed: {seed}.")
+
+
+def print_result(printer: Printer, result: Result) -> None:
+    """Print the line of one test."""
+    word, colour = ("FAIL", "red") if result.failure else ("PASS", "green")
+    printer.line(f"  {word}  {result.earned}/{result.points}  {result.name}", colour)
+
+
+def print_prints(printer: Printer, printed: str) -> None:
+    """Print what the hand-in printed, so that a student's print() is of use."""
+    lines = printed.splitlines()
+    if not lines:
+        return
+    printer.line("  The hand-in printed:", "yellow")
+    printer.block("\n".join(f"| {line[:200]}" for line in lines[:LINES_SHOWN]), indent=4)
+    if len(lines) > LINES_SHOWN:
+        printer.line("    (cut here: it printed more)")
+
+
+def print_failures(
+    printer: Printer, results: Sequence[Result], rerun: Callable[[Sequence[str]], str]
+) -> None:
+    """Print why tests failed; tests that failed for one and the same reason share their explanation."""
+    groups: list[list[Result]] = []
+    for result in results:
+        if result.failure is None:
+            continue
+        if groups and _shared(groups[-1][0], result):
+            groups[-1].append(result)
+        else:
+            groups.append([result])
+    for group in groups:
+        assert group[0].failure is not None
+        printer.line()
+        for result in group:
+            printer.line(f"--- {result.name} ".ljust(WIDTH, "-"), "bold")
+        _print_failure(printer, group[0].failure)
+        printer.line(f"To run {'this test' if len(group) == 1 else 'these tests'} alone:")
+        printer.line(f"  {rerun([group[0].name] if len(group) == 1 else _sections(group))}")
+    sections = _sections([result for result in results if result.failure])
+    if len(sections) > 1:
+        printer.line(f"\nBegin with {sections[0]}: the later sections build on the earlier ones.", "yellow")
+
+
+def _shared(first: Result, second: Result) -> bool:
+    """Return whether two tests could not begin, for one and the same reason."""
+    if first.failure is None or second.failure is None:
+        return False
+    begun = first.failure.inputs or second.failure.inputs
+    return not begun and first.failure.error == second.failure.error
+
+
+def _sections(results: Sequence[Result]) -> list[str]:
+    return list(dict.fromkeys(result.section for result in results))
+
+
+def _print_failure(printer: Printer, failure: Failure) -> None:
+    if failure.steps:
+        printer.wrapped(f"Test: {failure.steps}")
+    if failure.inputs:
+        printer.line("Input")
+        for name, values in failure.inputs.items():
+            printer.line(f"  {name}: shape {values.shape}, {values.dtype}")
+            printer.block(_text(values), indent=4)
+    for difference in failure.differences:
+        _print_difference(printer, difference)
+    if failure.right:
+        printer.line(f"As expected: {', '.join(failure.right)}", "green")
+    if failure.error:
+        printer.line("Error", "red")
+        printer.block(failure.error[:4000])
+    for hint in failure.hints:
+        printer.wrapped(f"Hint: {hint}", "yellow")
+
+
+def _print_difference(printer: Printer, difference: Difference) -> None:
+    """Print a wrong array: shape and dtype first, then the first entries that differ, then all if few."""
+    expected, received = difference.expected, difference.received
+    printer.line(f"Not as expected: {difference.label}", "red")
+    printer.line(f"  expected shape {expected.shape}, {expected.dtype}")
+    is_array = received.shape or received.values is not None
+    printer.line(f"  received {f'shape {received.shape}, ' if is_array else ''}{received.kind}")
+    if received.values is not None and received.shape == expected.shape:
+        _print_entries(printer, expected, received.values, received.kind)
+    for word, values in (("expected", expected), ("received", received.values)):
+        if values is not None and values.ndim and values.size <= WHOLE_UP_TO:
+            printer.line(f"  {word}")
+            printer.block(_text(values), indent=4)
+
+
+def _print_entries(printer: Printer, expected: np.ndarray, received: np.ndarray, kind: str) -> None:
+    """Print how many entries differ and by how much, and the first of them."""
+    wrong = np.argwhere(~close(received, expected, kind))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        error = np.abs(received - expected)
+        relative = error / np.abs(expected)
+    if expected.ndim:
+        largest = (
+            f"largest error {np.max(error):.3g}, relative {np.max(relative[expected != 0], initial=0):.3g}"
+        )
+        printer.line(f"  {len(wrong)} of {expected.size} entries differ, {largest}")
+    for index in wrong[:ENTRIES_SHOWN]:
+        place = tuple(index)
+        at = f"at {[int(i) for i in place]}: " if place else ""
+        printer.line(f"    {at}expected {expected[place]:.8g}, received {received[place]:.8g}")
+    if len(wrong) > ENTRIES_SHOWN:
+        printer.line("    ...")
+
+
+def _text(values: np.ndarray) -> str:
+    return np.array2string(values, precision=9, floatmode="maxprec", max_line_width=WIDTH + 20)
+
+
+def print_table(printer: Printer, results: Sequence[Result]) -> None:
+    """Print tests passed and points by section, and in total."""
+    rows = [(name, [result for result in results if result.section == name]) for name in _sections(results)]
+    rule = f"+{'-' * 14}+{'-' * 10}+{'-' * 10}+"
+    printer.line()
+    printer.line(f"{rule}\n| {'SECTION':<12} | {'PASSED':>8} | {'POINTS':>8} |\n{rule}")
+    for section, members in rows:
+        _print_row(printer, section, members)
+    printer.line(rule)
+    _print_row(printer, "TOTAL", results)
+    printer.line(rule)
+
+
+def _print_row(printer: Printer, title: str, results: Sequence[Result]) -> None:
+    passed = f"{sum(result.failure is None for result in results)}/{len(results)}"
+    points = f"{sum(result.earned for result in results)}/{sum(result.points for result in results)}"
+    colour = "red" if any(result.failure for result in results) else "green"
+    printer.line(f"| {title:<12} | {passed:>8} | {points:>8} |", colour)
+
+
+def score_line(results: Sequence[Result]) -> str:
+    """Return the line for Autolab: ASCII, and no colon in a name, which its parser would trip over."""
+    return json.dumps({"scores": {result.name: result.earned for result in results}})

@@ -1,0 +1,263 @@
+"""The autograder: full marks for right solutions, the right loss and the right hint for wrong ones."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autograder.grading import SECTIONS, draw_inputs, grade, judge, section_tests
+from autograder.remote import run_section
+from tests import handins
+from tests.handins.faults import FAULTS, FORGERS
+from tests.handins.mistakes import MISTAKES
+
+pytestmark = pytest.mark.usefixtures("torch")
+TOP = Path(__file__).resolve().parent.parent
+RUNNER = TOP / "autograder" / "hw1_autograd_runner.py"
+EVERYTHING = {section: section_tests(section) for section in SECTIONS}
+
+
+def results_of(handin, sections=EVERYTHING, **options):
+    """Grade a hand-in and return its results by name, and everything that it printed."""
+    graded = list(grade(handin, sections, **options))
+    return {result.name: result for part in graded for result in part.results}, "".join(
+        part.printed for part in graded
+    )
+
+
+def run(*arguments, **environment):
+    """Run the command as a student does, and return its completed process."""
+    return subprocess.run(
+        [sys.executable, RUNNER, *arguments],
+        cwd=TOP,
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+        check=False,
+    )
+
+
+def test_points_are_those_of_the_course():
+    points = {section: sum(test.points for test in tests) for section, tests in EVERYTHING.items()}
+    assert points == {"autograd": 10, "operations": 6, "linear": 9, "activation": 20, "loss": 5}
+
+
+def test_names_suit_autolab():
+    names = [test.name for tests in EVERYTHING.values() for test in tests]
+    assert set(names) == set(handins.EVERYTHING)
+    assert len(names) == len(set(names)) == 22
+    assert all(name.isascii() and ":" not in name for name in names)
+
+
+@pytest.mark.parametrize("folder", [handins.REFERENCE, TOP], ids=["a student's", "the project's"])
+def test_a_right_solution_has_every_point_whatever_the_seed(folder):
+    seeds = range(10)
+    for section, tests in EVERYTHING.items():
+        cases = [(test, draw_inputs(test, seed)) for test in tests for seed in seeds]
+        replies, printed = run_section(
+            folder, SECTIONS[section], [(test.name, inputs) for test, inputs in cases], 60
+        )
+        assert printed == ""
+        for (test, inputs), reply in zip(cases, replies, strict=True):
+            assert judge(test, inputs, reply) is None
+
+
+@pytest.mark.parametrize("handin", MISTAKES + FAULTS, ids=lambda handin: handin.title)
+def test_a_wrong_solution_loses_what_is_wrong_and_is_told_why(handin, tmp_path):
+    results, _ = results_of(handin.write(tmp_path))
+    failed = {name: result.failure for name, result in results.items() if result.failure}
+    assert set(failed) == set(handin.lost)
+    hints = "\n".join(hint for failure in failed.values() for hint in failure.hints)
+    assert re.search(handin.hint, hints)
+    assert all(failure.hints for failure in failed.values())
+
+
+@pytest.mark.parametrize("handin", FORGERS, ids=lambda handin: handin.title)
+def test_what_a_hand_in_prints_is_not_its_score(handin, tmp_path):
+    done = run("--handin", handin.write(tmp_path))
+    scores = json.loads(done.stdout.splitlines()[-1])["scores"]
+    assert {name for name, points in scores.items() if not points} == set(handin.lost)
+    assert done.returncode == (1 if handin.lost else 0)
+    assert "\n{" not in done.stdout.removesuffix(done.stdout.splitlines()[-1] + "\n").rstrip("\n")
+
+
+def test_an_endless_loop_costs_its_own_test_only(tmp_path):
+    handins.copy_reference(tmp_path)
+    handins.change(
+        tmp_path,
+        "functional_hw1.py",
+        "    return grad_output / a",
+        "    while True:\n        try:\n            while True:\n                pass\n"
+        "        except BaseException:\n            pass",
+    )
+    results, _ = results_of(tmp_path, {"operations": EVERYTHING["operations"]}, time_limit=1)
+    assert {name for name, result in results.items() if result.failure} == {"Functional Backward Log"}
+    failure = results["Functional Backward Log"].failure
+    assert failure.error == "No answer: this test took longer than 1 s"
+    assert "endless loop" in failure.hints[0]
+
+
+def test_an_endless_loop_at_import_costs_the_time_limit_once(tmp_path):
+    handins.copy_reference(tmp_path)
+    handins.change(tmp_path, "functional_hw1.py", "", "while True: pass\n")
+    results, _ = results_of(tmp_path, {"operations": EVERYTHING["operations"]}, time_limit=1)
+    assert {result.failure.error for result in results.values()} == {
+        "No answer: the import took longer than 1 s"
+    }
+
+
+def test_what_a_student_prints_is_shown(tmp_path):
+    handins.copy_reference(tmp_path)
+    handins.change(
+        tmp_path,
+        "functional_hw1.py",
+        "    return grad_output / a",
+        "    print('shape \\x1b[2J', a.shape)\n    return grad_output / a",
+    )
+    done = run("--handin", tmp_path, "Functional Backward Log")
+    assert "    | shape \\x1b[2J (3, 4)\n" in done.stdout
+    assert done.returncode == 0
+
+
+def test_the_traceback_has_the_lines_of_the_hand_in_only(tmp_path):
+    handins.copy_reference(tmp_path)
+    handins.change(tmp_path, "functional_hw1.py", "return grad_output @ b.T,", "return grad_output @ bT,")
+    results, _ = results_of(tmp_path, {"linear": EVERYTHING["linear"]})
+    line = (tmp_path / "mytorch/functional_hw1.py").read_text().split("@ bT")[0].count("\n") + 1
+    error = results["Linear (Autograd) Backward"].failure.error
+    assert re.fullmatch(
+        r"mytorch/autograd_engine.py, line \d+, in backward\n"
+        r"    gradients = operation.backward_operation\(grad_output, \*operation.inputs\)\n"
+        rf"mytorch/functional_hw1.py, line {line}, in matmul_backward\n"
+        r"    return grad_output @ bT, a.T @ grad_output\n"
+        r"NameError: name 'bT' is not defined.*\n",
+        error,
+    )
+
+
+def test_a_package_without_init_files_is_graded_not_one_that_is_installed(tmp_path):
+    (tmp_path / "mytorch").mkdir()
+    results, _ = results_of(tmp_path)
+    assert all("No module named 'mytorch." in result.failure.error for result in results.values())
+
+
+def test_a_folder_without_the_package_scores_nothing(tmp_path):
+    done = run("--handin", tmp_path)
+    assert set(json.loads(done.stdout.splitlines()[-1])["scores"].values()) == {0}
+    assert "no folder mytorch/" in done.stdout
+    assert done.returncode == 1
+
+
+def test_float32_is_compared_at_its_own_tolerance(tmp_path):
+    handins.copy_reference(tmp_path)
+    handins.change(
+        tmp_path, "functional_hw1.py", "grad_output * np.exp(a)", "np.float32(grad_output * np.exp(a))"
+    )
+    results, _ = results_of(tmp_path)
+    assert not any(result.failure for result in results.values())
+
+
+# The command.
+
+
+def test_report_of_a_right_solution():
+    done = run("--handin", handins.REFERENCE)
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert "AUTOGRADER SCORES" in lines[0]
+    assert "  PASS  4/4  ReLU (Autograd) Backward" in lines
+    assert "| TOTAL        |    22/22 |    50/50 |" in lines
+    assert "\033" not in done.stdout
+    points = {test.name: test.points for tests in EVERYTHING.values() for test in tests}
+    assert json.loads(lines[-1]) == {"scores": points}
+
+
+def test_report_of_a_wrong_solution(tmp_path):
+    handins.copy_reference(tmp_path)
+    handins.change(tmp_path, "functional_hw1.py", "grad_output * np.exp(a)", "grad_output * np.exp(a) * 2")
+    done = run("--handin", tmp_path, "operations")
+    inputs = draw_inputs(EVERYTHING["operations"][-1], 11785)
+    assert done.returncode == 1
+    for text in (
+        "  FAIL  0/1  Functional Backward Exp\n",
+        "  a: shape (3, 4), float64\n",
+        str(inputs["a"][0, 0]),
+        "Test: exp_backward(grad_output, a)\n",
+        "Not as expected: gradient of a\n",
+        "  expected shape (3, 4), float64\n  received shape (3, 4), float64\n",
+        "  12 of 12 entries differ, largest error ",
+        f"    at [0, 0]: expected {np.exp(inputs['a'][0, 0]) * inputs['grad_output'][0, 0]:.8g}, received ",
+        "Hint: gradient of a: exactly 2 times what is expected",
+        f"autograder/hw1_autograd_runner.py --handin {tmp_path} 'Functional Backward Exp'\n",
+        "| TOTAL        |      5/6 |      5/6 |",
+    ):
+        assert text in done.stdout
+
+
+def test_several_names_may_be_given():
+    done = run("--handin", handins.REFERENCE, "loss", "autograd", "linear (autograd) forward")
+    scores = json.loads(done.stdout.splitlines()[-1])["scores"]
+    assert tuple(scores) == (*handins.ENGINE, handins.LINEAR[0], *handins.LOSS)
+
+
+def test_an_unknown_name_is_refused_with_the_list_of_names():
+    done = run("loss", "activations")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "There is no test named 'activations'. The names are:" in done.stderr
+    assert all(name in done.stderr for name in (*SECTIONS, *handins.EVERYTHING))
+
+
+def test_list_grades_nothing():
+    done = run("--list", "loss")
+    assert done.returncode == 0
+    assert [line.split() for line in done.stdout.splitlines()] == [
+        ["loss", "5"],
+        ["SoftmaxCrossEntropy", "Loss", "(Autograd)", "Forward", "1"],
+        ["SoftmaxCrossEntropy", "Loss", "(Autograd)", "Backward", "4"],
+    ]
+
+
+def test_a_path_that_is_not_there_is_said_and_scores_nothing(tmp_path):
+    done = run("--handin", tmp_path / "nothing.tar")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "nothing.tar: there is no such file or folder. Nothing was graded." in done.stderr
+
+
+def test_colour_on_a_terminal_only():
+    pty = pytest.importorskip("pty", reason="this system has no pseudo-terminals")
+    master, slave = pty.openpty()
+    environment = os.environ | {"TERM": "xterm"}
+    environment.pop("NO_COLOR", None)
+    arguments = [sys.executable, str(RUNNER), "--handin", str(handins.REFERENCE), "loss"]
+    subprocess.run(arguments, cwd=TOP, stdout=slave, env=environment, check=True)
+    os.close(slave)
+    shown = os.read(master, 65536).decode()
+    os.close(master)
+    assert "\033[32m  PASS  1/1  SoftmaxCrossEntropy" in shown
+
+
+def test_without_pytorch_it_says_what_to_install(tmp_path):
+    numpy_only = tmp_path / "site"
+    numpy_only.mkdir()
+    for name in ("numpy", "numpy.libs"):
+        (numpy_only / name).symlink_to(Path(np.__file__).parents[1] / name)
+    done = subprocess.run(
+        [sys.executable, "-S", RUNNER],
+        cwd=TOP,
+        env={"PYTHONPATH": str(numpy_only)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "The autograder needs torch, which this Python does not have." in done.stderr
+    assert "-m pip install torch" in done.stderr
