@@ -117,6 +117,8 @@ def array_function(
         result = call_view(function, args, kwargs)
     elif function in registry.CONSTANT:
         result = function(*untracked(args), **untracked(kwargs))
+    elif function in registry.CREATED:
+        result = wrap(function(*untracked(args), **untracked(kwargs)))
     else:
         raise _refusal(function)
     return result if out is None else _store(out, result)
@@ -133,23 +135,26 @@ def call_rule(rule: Rule, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 def call_view(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Return the result of a function that only shows memory in another form, as Tensors on that memory."""
+    if not args:
+        args = (kwargs.pop(next(iter(registry.signature_of(function, None).parameters))),)
     source, *rest = args
     if not isinstance(source, Tensor):
-        raise TypeError(f"{function.__name__}: expected a Tensor as the first argument")
-    data = source._data
-    result = function(data, *untracked(tuple(rest)), **untracked(kwargs))
+        raise TypeError(f"{function.__name__}: expected a Tensor as the first argument, got {type(source).__name__}")
+    result = function(source._data, *untracked(rest), **untracked(kwargs))
+    if not _shows(result, source._data):
+        # NumPy had to copy: so do we, where the tape sees it, in the order in which the call reads the memory.
+        order = registry.signature_of(function, None).bind(*args, **kwargs).arguments.get("order")
+        source = source.copy(order if order in ("F", "K") else "C")
+        result = function(source._data, *untracked(rest), **untracked(kwargs))
+    if isinstance(result, list | tuple):
+        return type(result)(source.view_as(part) for part in result)
+    return source if result is source._data else source.view_as(result)
+
+
+def _shows(result: Any, data: ndarray) -> bool:
+    """Say whether an array, or all of several, are views of the memory of `data`."""
     parts = result if isinstance(result, list | tuple) else [result]
-    if not all(shows(part, data) for part in parts):
-        source = source.copy()  # NumPy had to copy: so do we, where the tape sees it
-        result = function(source._data, *untracked(tuple(rest)), **untracked(kwargs))
-        parts = result if isinstance(result, list | tuple) else [result]
-    views = [source if part is source._data else source.view_as(part) for part in parts]
-    return type(result)(views) if isinstance(result, list | tuple) else views[0]
-
-
-def shows(part: ndarray, data: ndarray) -> bool:
-    """Say whether `part` is a view of the memory of `data`."""
-    return part is data or part.size == 0 or np.may_share_memory(part, data)
+    return all(part is data or part.size == 0 or np.may_share_memory(part, data) for part in parts)
 
 
 def untracked(value: Any) -> Any:

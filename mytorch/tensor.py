@@ -283,7 +283,7 @@ class Tensor:
 
     def copy(self, order: str = "C") -> Tensor:
         """Return a Tensor of the same values in memory of its own."""
-        return apply(RULES[memory_rules.copy], (self,))
+        return apply(RULES[memory_rules.copy], (self,), None if order == "C" else {"order": order})
 
     def astype(self, dtype: Any, copy: bool = True, **options: Any) -> Tensor:
         """Return the values converted to `dtype`; gradients are converted back."""

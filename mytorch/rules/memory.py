@@ -32,9 +32,9 @@ def without(a: np.ndarray, *, region: Region) -> np.ndarray:
 
 
 @dispatched
-def copy(a: np.ndarray) -> np.ndarray:
+def copy(a: np.ndarray, *, order: str = "C") -> np.ndarray:
     """Return a copy of `a` in memory of its own."""
-    return a.copy()
+    return a.copy(order)
 
 
 @dispatched
