@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from types import CodeType
 from typing import Any, ClassVar, TypeAlias
+from weakref import ref
 
 import numpy as np
 
@@ -243,7 +244,7 @@ def sweep(
     shadow: Shadow,
     lift: Lift | None = None,
     wanted: set[int] | None = None,
-    stale: dict[int, tuple[int, str]] | None = None,
+    stale: dict[int, tuple[int, CodeType, int]] | None = None,
     hooks: dict[int, list[Callable[[Any], Any]]] | None = None,
 ) -> None:
     """Walk `operations` backwards, turning gradients of outputs into gradients of inputs, all in `shadow`.
@@ -337,16 +338,16 @@ def run_hooks(hooks: Sequence[Callable[[Any], Any]], gradient: Any) -> Any:
     return gradient
 
 
-def _refuse_stale(operation: Operation, stale: dict[int, tuple[int, str]]) -> None:
+def _refuse_stale(operation: Operation, stale: dict[int, tuple[int, CodeType, int]]) -> None:
     """Raise if the operation's rule reads values that were changed outside the tape."""
     for target, array in zip(operation.targets, operation.inputs, strict=False):
         if target is None or array is None:
             continue
-        time, line = stale.get(key_of(target), (0, ""))
+        time, code, lasti = stale.get(key_of(target), (0, None, 0))
         if time > operation.serial:
             raise TapeError(
                 f"the backward pass of {operation.name}, recorded at {operation.line}, reads a value that was "
-                f"changed in place, under no_grad, at {line}; run backward before the change, or record again"
+                f"changed in place, under no_grad, at {where(code, lasti)}; run backward before the change, or record again"
             )
 
 
@@ -432,8 +433,8 @@ class Autograd:
         self.serial = next_serial()
         self.leaves: dict[int, Any] = {}
         self.parents: list[Autograd] | None = None
-        self.ref: Any = None
-        self.stale: dict[int, tuple[int, str]] | None = None
+        self.ref = ref(self)
+        self.stale: dict[int, tuple[int, CodeType, int]] | None = None
         self.hooks: dict[int, list[Callable[[Any], Any]]] | None = None
 
     def _start(self) -> None:

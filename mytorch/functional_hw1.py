@@ -54,8 +54,9 @@ def SoftmaxCrossEntropy_backward(
 
     `grad_output` weighs it: 1 for the loss itself. The ground truth is data and has no gradient.
     """
-    g = np.reshape(grad_output, ())
-    return RULES[neural.softmax_cross_entropy](g, pred, ground_truth)[0], None
+    log_probabilities = neural.log_softmax(pred)
+    gradient = RULES[neural.cross_entropy](np.reshape(grad_output, ()), log_probabilities, ground_truth)[0]
+    return RULES[neural.log_softmax](gradient, pred)[0], None
 
 
 def kept(shape: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, ...]:

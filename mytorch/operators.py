@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ def _forward(function: np.ufunc) -> Callable[[Tensor, Any], Any]:
             or not _is_recording()
         ):
             return record(rule, y, (self, other))
-        if reads_a:
+        if reads_a and self._saved is not tape.ref:
             note_saved(self, tape)
         if reads_b and kind is ndarray and id(other) not in tape.guards:
             tape.protect(other)
@@ -73,8 +74,7 @@ def _forward(function: np.ufunc) -> Callable[[Tensor, Any], Any]:
         result._base = None
         result._key = serial
         result._tape = tape
-        if reads_output:
-            result._saved = tape.ref
+        result._saved = tape.ref if reads_output else None
         return result
 
     return operator
@@ -114,7 +114,7 @@ def unary(function: Callable[..., Any]) -> Callable[[Any], Any]:
     """Return `function` of one array as a direct call for Tensors; anything else goes to `function` itself."""
     rule = RULES[function]
     reads_a, reads_output = 0 in rule.reads, rule.reads_output
-    compute = rule.function
+    compute = getattr(function, "__wrapped__", function)
 
     def operator(x: Any) -> Any:
         if type(x) is not Tensor:
@@ -130,7 +130,7 @@ def unary(function: Callable[..., Any]) -> Callable[[Any], Any]:
             or not _is_recording()
         ):
             return record(rule, y, (x,))
-        if reads_a:
+        if reads_a and x._saved is not tape.ref:
             note_saved(x, tape)
         serial = next_serial()
         frame = getframe(1)
@@ -147,13 +147,29 @@ def unary(function: Callable[..., Any]) -> Callable[[Any], Any]:
         result._base = None
         result._key = serial
         result._tape = tape
-        if reads_output:
-            result._saved = tape.ref
+        result._saved = tape.ref if reads_output else None
         return result
 
     operator.__name__ = operator.__qualname__ = rule.name
     operator.__doc__ = f"Return ``numpy.{rule.name}(x)``, recorded when `x` is a Tensor."
     return operator
+
+
+def direct(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `function` of arrays as a direct call when Tensors are among its (positional) arguments."""
+    rule = RULES[function]
+    compute = function.__wrapped__  # type: ignore[attr-defined]
+
+    @wraps(compute)
+    def call(*operands: Any) -> Any:
+        arrays = [x._data if type(x) is Tensor else x for x in operands]
+        y = compute(*arrays)
+        for x in operands:
+            if type(x) is Tensor:
+                return record(rule, y, operands)
+        return y
+
+    return call
 
 
 def _constant(function: np.ufunc) -> Callable[[Tensor, Any], Any]:

@@ -100,7 +100,7 @@ def gather_tapes(tapes: Sequence[Autograd]) -> tuple[list[Operation], dict[int, 
         return tape.operation_list, tape.leaves, tape.stale, tape.hooks
     family = {id(member): member for tape in tapes for member in tape.family()}.values()
     leaves = {key: leaf for member in family for key, leaf in member.leaves.items()}
-    stale: dict[int, tuple[int, str]] = {}
+    stale: dict[int, Any] = {}
     hooks: dict[int, list[Callable[[Any], Any]]] = {}
     for member in family:
         stale.update(member.stale or {})

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from mytorch.autograd_engine import Autograd, Elementwise, Operation, TapeError, Write, caller, next_serial, sweep, where
+from mytorch.autograd_engine import Autograd, Elementwise, Operation, TapeError, Write, caller, next_serial, sweep
 from mytorch.gradient_buffer import Region, Shadow, Target, gradient_dtype, key_of, owner_of, target_of
 from mytorch.rules import memory as memory_rules
 from mytorch.rules.registry import RULES, Rule
@@ -35,7 +35,7 @@ from mytorch.rules.registry import RULES, Rule
 ndarray, asarray = np.ndarray, np.asarray
 _recording: ContextVar[bool] = ContextVar("mytorch_recording", default=True)
 _is_recording = _recording.get
-_RARE = frozenset(("_grad", "_hooks", "_region", "_saved"))
+_RARE = frozenset(("_grad", "_hooks", "_region"))
 
 
 @contextmanager
@@ -97,13 +97,13 @@ class Tensor:
         self._base: Tensor | None = None
         self._key: int | None = None
         self._tape: Autograd | None = None
+        self._saved: Any = None
+        self._grad: Any = None
+        self._hooks: list[Callable[[Any], Any]] | None = None
         if requires_grad:
             self.requires_grad = True
 
-    _grad: Any
-    _hooks: list[Callable[[Any], Any]] | None
     _region: Region | None
-    _saved: Any
 
     def __getattr__(self, name: str) -> Any:
         if name in _RARE:
@@ -335,11 +335,11 @@ class Tensor:
 def _new(data: ndarray, key: int | None, tape: Autograd | None) -> Tensor:
     """Return a Tensor that owns `data`, without the checks and copies of the constructor.
 
-    The slots that few Tensors use (`_grad`, `_hooks`, `_region`, `_saved`) stay unset: see `__getattr__`.
+    The slots that few Tensors use (`_grad`, `_hooks`, `_region`) stay unset: see `__getattr__`.
     """
     tensor = _make(Tensor)
     tensor._data = data
-    tensor._base = None
+    tensor._base = tensor._saved = None
     tensor._key = key
     tensor._tape = tape
     return tensor
@@ -391,16 +391,9 @@ def link(a: Autograd, b: Autograd) -> Autograd:
     return young
 
 
-def saver(tape: Autograd) -> Any:
-    """Return the weak reference by which memory knows that `tape` reads its values."""
-    if tape.ref is None:
-        tape.ref = weakref.ref(tape)
-    return tape.ref
-
-
 def note_saved(owner: Tensor, tape: Autograd) -> None:
     """Remember that `tape` will read the values in the memory of `owner`."""
-    ref = saver(tape)
+    ref = tape.ref
     saved = owner._saved
     if saved is ref:
         return
@@ -421,65 +414,62 @@ def record(rule: Rule, y: Any, operands: tuple[Any, ...], static: dict[str, Any]
     """Return the Tensor of `y`, computed from `operands`, recorded when an operand is differentiable."""
     if type(y) is not ndarray:
         y = asarray(y)
-    if not _is_recording() or y.dtype.kind not in "fc":
+    dtype = y.dtype
+    if not _is_recording() or dtype.kind not in "fc":
         return _new(y, None, None)
     targets, tape = _targets(operands)
     if tape is None:
         return _new(y, None, None)
-    serial = next_serial()
-    result = _new(y, serial, tape)
     inputs, reads_output = _kept(rule, operands, targets, tape)
-    if reads_output:
-        result._saved = saver(tape)
+    serial = next_serial()
     code, lasti = caller()
     metas = None
-    if not rule.elementwise or rule.reads_shapes or any(_differs(x, y) for x in operands):
+    if rule.always_fit or _differ(operands, y, rule.elementwise):
         metas = _metas(operands)
     output = y if reads_output else None
-    if metas is None and len(operands) <= 2 and all(type(t) is not Region for t in targets):
-        a, b = inputs if len(inputs) == 2 else (*inputs, None)
-        target_a, target_b = targets if len(targets) == 2 else (*targets, None)
+    if metas is None and not static and len(operands) <= 2 and type(targets[0]) is not Region is not type(targets[-1]):
+        a, b = inputs if len(inputs) == 2 else (inputs[0], None)
+        target_a, target_b = targets if len(targets) == 2 else (targets[0], None)
         operation: Any = Elementwise(rule, a, b, output, target_a, target_b, serial, code, lasti)  # type: ignore[arg-type]
     else:
         operation = Operation(
             inputs, output, None, rule, targets, serial, metas, static or {}, serial, code, lasti
         )
     tape.operation_list.append(operation)
+    result = _new(y, serial, tape)
+    if reads_output:
+        result._saved = tape.ref
     return result
 
 
 def _targets(operands: tuple[Any, ...]) -> tuple[tuple[Target | None, ...], Autograd | None]:
     """Return where the gradients of operands go, and the tape to record on (None: nothing is differentiable)."""
-    targets = []
+    targets: list[Target | None] = []
     tape: Autograd | None = None
-    leaves: list[Tensor] | None = None
+    leaves: list[Tensor] = []
     for x in operands:
-        place = None
+        place: Target | None = None
         if isinstance(x, Tensor):
-            owner = x if x._base is None else x._base
-            if owner._key is not None:
-                place = owner._key if owner is x else target(x)
+            owner = x._base
+            if owner is None:
+                owner, place = x, x._key
+            elif owner._key is not None:
+                place = target(x)
+            if place is not None:
                 other = owner._tape
                 if other is None:
-                    leaves = [owner] if leaves is None else [*leaves, owner]
+                    leaves.append(owner)
                 elif tape is None:
                     tape = other
                 elif tape is not other:
                     tape = link(tape, other)
         targets.append(place)
-    if leaves is not None:
+    if leaves:
         if tape is None:
-            tape = new_tape()
+            tape = Autograd()
         for leaf in leaves:
             tape.leaves[leaf._key] = leaf  # type: ignore[index]
     return tuple(targets), tape
-
-
-def new_tape() -> Autograd:
-    """Return an empty tape for Tensors."""
-    tape = Autograd()
-    tape.ref = weakref.ref(tape)
-    return tape
 
 
 def _kept(
@@ -490,36 +480,48 @@ def _kept(
         if not rule.reads_all:
             return (None,) * len(operands), rule.reads_output
         return tuple(_hold(x, tape) for x in operands), rule.reads_output
-    mask = 0
-    for i, place in enumerate(targets):
+    mask, bit = 0, 1
+    for place in targets:
         if place is not None:
-            mask |= 1 << i
+            mask |= bit
+        bit += bit
     reads, reads_output = rule.needs[mask]
-    if not reads:
-        return (None,) * len(operands), reads_output
-    return tuple(_hold(x, tape) if i in reads else None for i, x in enumerate(operands)), reads_output
+    inputs: list[Any] = [None] * len(operands)
+    for i in reads:
+        inputs[i] = _hold(operands[i], tape)
+    return tuple(inputs), reads_output
 
 
 def _hold(x: Any, tape: Autograd) -> Any:
     """Return the array of an operand that a rule will read, protected from unseen writes."""
     if isinstance(x, Tensor):
-        note_saved(x if x._base is None else x._base, tape)
+        owner = x if x._base is None else x._base
+        if owner._saved is not tape.ref:
+            note_saved(owner, tape)
         return x._data
-    if isinstance(x, ndarray):
+    if type(x) is ndarray and id(x) not in tape.guards:
         tape.protect(x)
     return x
 
 
-def _differs(x: Any, y: ndarray) -> bool:
-    """Say whether operand `x` has another shape or dtype than the output, so that its gradient must be fitted."""
-    return isinstance(x, Tensor) and (x._data.shape != y.shape or x._data.dtype != y.dtype or x._data.dtype.kind == "c")
+def _differ(operands: tuple[Any, ...], y: ndarray, elementwise: bool) -> bool:
+    """Say whether a Tensor's dtype (of an elementwise function: or shape) is not the output's."""
+    dtype = y.dtype
+    for x in operands:
+        if isinstance(x, Tensor):
+            a = x._data
+            if a.dtype is not dtype or (elementwise and a.shape != y.shape):
+                return True
+    return False
 
 
 def _metas(operands: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return per operand the shape and dtype that its gradient must have."""
+    """Return per operand the shape and dtype that its gradient must have (no dtype: any)."""
     return tuple(
-        (x._data.shape, gradient_dtype(x._data.dtype)) if isinstance(x, Tensor) else (np.shape(x), None)
-        for x in operands
+        [
+            (x._data.shape, gradient_dtype(x._data.dtype)) if isinstance(x, Tensor) else (np.shape(x), None)
+            for x in operands
+        ]
     )
 
 
@@ -593,7 +595,9 @@ def _write_unrecorded(destination: Tensor, owner: Tensor, index: Any, compute: C
     if owner._key is not None and owner._tape is None:
         compute()  # a parameter that is stepped: to keep every old value would cost as much as the step
         for tape in readers:
-            tape.stale = {**(tape.stale or {}), owner._key: (next_serial(), where(code, lasti))}
+            if tape.stale is None:
+                tape.stale = {}
+            tape.stale[owner._key] = (next_serial(), code, lasti)
         return
     old = np.array(destination._data[index])
     compute()

@@ -38,22 +38,22 @@ class Identity(Activation):
     array([[1., 1.]])
     """
 
-    function = memory.copy
+    function = staticmethod(memory.copy)
 
 
 class Sigmoid(Activation):
     """``y = 1 / (1 + exp(-x))``, which saturates without overflow."""
 
-    function = functional.sigmoid
+    function = staticmethod(functional.sigmoid)
 
 
 class Tanh(Activation):
     """``y = tanh(x)``."""
 
-    function = functional.tanh
+    function = staticmethod(functional.tanh)
 
 
 class ReLU(Activation):
     """``y = max(x, 0)``; the slope at 0 is 0."""
 
-    function = functional.relu
+    function = staticmethod(functional.relu)

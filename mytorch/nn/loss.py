@@ -69,10 +69,10 @@ class SoftmaxCrossEntropy(Loss):
     >>> loss.backward()
     """
 
-    function = functional.softmax_cross_entropy
+    function = staticmethod(functional.softmax_cross_entropy)
 
 
 class MSELoss(Loss):
     """The mean over all entries of ``(y_hat - y) ** 2``."""
 
-    function = functional.mean_squared_error
+    function = staticmethod(functional.mean_squared_error)

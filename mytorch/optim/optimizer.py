@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mytorch.tensor import Tensor, update
+from mytorch.tensor import Tensor, raw, update
 
 Parameter = Any
 
@@ -38,9 +38,9 @@ class Optimizer:
         """Change every parameter that has a gradient."""
         for parameter, state in zip(self.parameters, self.state, strict=True):
             if isinstance(parameter, Tensor):
-                gradient = parameter.grad
+                gradient = parameter._grad
                 if gradient is not None:
-                    update(parameter, self.change, gradient._data, state)
+                    update(parameter, self.change, raw(gradient), state)
             else:
                 array, gradient = parameter
                 self.change(array, gradient, state)

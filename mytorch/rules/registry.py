@@ -56,6 +56,7 @@ class Rule:
     statics : names of the keyword arguments that formulas read
     holomorphic : whether the engine may conjugate around the formulas for complex values
     elementwise : whether the output has the broadcast shape of the inputs
+    exact : whether the formulas, given one dtype, return gradients of their inputs' own shapes and dtype
     vjps : per argument, a function of (g, operation) that gives the gradient, or None (constant by nature)
     direct : the same for the records that hold their (at most two) inputs as fields
     """
@@ -68,12 +69,13 @@ class Rule:
         each: Formula | None = None,
         holomorphic: bool = True,
         elementwise: bool = False,
+        exact: bool = False,
         signature: str | None = None,
         name: str | None = None,
     ) -> None:
         self.function, self.formulas, self.each = function, formulas, each
         self.name = name or getattr(function, "__name__", repr(function))
-        self.holomorphic, self.elementwise = holomorphic, elementwise
+        self.holomorphic, self.elementwise, self.exact = holomorphic, elementwise, exact
         self.call_signature = signature
         self._signature: inspect.Signature | None = None
         parameters = [_parameters(f) for f in (*formulas, each) if f is not None]
@@ -83,6 +85,7 @@ class Rule:
         self.reads_shapes = any(p.endswith("_shape") or p == "shapes" for p in used)
         self.reads_all = "inputs" in used
         self.reads = frozenset(i for i, letter in enumerate(LETTERS) if letter in used)
+        self.always_fit = self.reads_shapes or not (elementwise or exact)
         self.needs = tuple(self._needs(mask) for mask in range(2 ** len(formulas)))
         self.vjps = tuple(_compile(f, i, self) if f else None for i, f in enumerate(formulas))
         self.direct = tuple(_compile(f, i, self, _FIELDS) if f else None for i, f in enumerate(formulas[:2]))
