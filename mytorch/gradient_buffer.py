@@ -34,10 +34,23 @@ except ImportError:  # NumPy 1.26
     byte_bounds = np.byte_bounds  # type: ignore[attr-defined, unused-ignore]
 
 
+def base_of(array: np.ndarray) -> np.ndarray | None:
+    """Return the array that `array` is a view of, also where NumPy or a memoryview stands in between."""
+    base = array.base
+    if base is None or isinstance(base, ndarray):
+        return base
+    # `as_strided` puts an object with a `base` in between, a memoryview has an `obj`.
+    base = getattr(base, "base", None) if not isinstance(base, memoryview) else base.obj
+    return base if isinstance(base, ndarray) else None
+
+
 def owner_of(array: np.ndarray) -> np.ndarray:
     """Return the array that owns (or, over a foreign buffer, first wrapped) the memory of `array`."""
-    while isinstance(array.base, ndarray):
-        array = array.base
+    while array.base is not None:
+        base = base_of(array)
+        if base is None:
+            break
+        array = base
     return array
 
 

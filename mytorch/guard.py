@@ -18,7 +18,7 @@ from zlib import crc32
 
 import numpy as np
 
-from mytorch.gradient_buffer import owner_of
+from mytorch.gradient_buffer import base_of, owner_of
 
 _enabled: ContextVar[bool] = ContextVar("mytorch_guard", default=True)
 
@@ -55,13 +55,11 @@ class Guard:
 
     def freeze(self, array: np.ndarray) -> None:
         """Make `array`, a view of the memory, read-only; it is writable again when the guard dies."""
-        link = array
-        while id(link) not in self._arrays:
+        link: np.ndarray | None = array
+        while link is not None and id(link) not in self._arrays:
             self._arrays[id(link)] = link
             link.flags.writeable = False
-            if not isinstance(link.base, np.ndarray):
-                break
-            link = link.base
+            link = base_of(link)
 
     def __del__(self) -> None:
         # A view can be made writable only after its base: the owner went in first, bases after their views.
@@ -71,9 +69,9 @@ class Guard:
 
 
 def _depth(array: np.ndarray) -> int:
-    depth = 0
-    while isinstance(array.base, np.ndarray):
-        array, depth = array.base, depth + 1
+    base, depth = base_of(array), 0
+    while base is not None:
+        base, depth = base_of(base), depth + 1
     return depth
 
 
