@@ -57,15 +57,21 @@ class Guard:
         """Make `array`, a view of the memory, read-only; it is writable again when the guard dies."""
         link: np.ndarray | None = array
         while link is not None and id(link) not in self._arrays:
-            self._arrays[id(link)] = link
-            link.flags.writeable = False
+            if link.flags.writeable and _can_be_thawed(link):
+                self._arrays[id(link)] = link
+                link.flags.writeable = False
             link = base_of(link)
 
     def __del__(self) -> None:
         # A view can be made writable only after its base: the owner went in first, bases after their views.
         arrays = list(self._arrays.values())
-        for array in sorted(arrays, key=_depth):
+        for array in sorted(arrays, key=_depth) if len(arrays) > 1 else arrays:
             array.flags.writeable = True
+
+
+def _can_be_thawed(array: np.ndarray) -> bool:
+    """Say whether NumPy lets `array` be writable again: not where `as_strided` stands between it and its owner."""
+    return array.base is None or isinstance(array.base, np.ndarray) or base_of(array) is None
 
 
 def _depth(array: np.ndarray) -> int:
