@@ -215,6 +215,8 @@ def fit(gradient: Any, shape: tuple[int, ...], dtype: np.dtype[Any] | None) -> A
         extra = gradient.ndim - len(shape)
         if extra > 0:
             gradient = gradient.sum(axis=tuple(range(extra)))
+        elif extra < 0:  # an assignment drops leading axes of length one from its value
+            gradient = gradient.reshape((1,) * -extra + gradient.shape)
         ones = tuple(i for i, n in enumerate(shape) if n == 1 and i < gradient.ndim and gradient.shape[i] != 1)
         if ones:
             gradient = gradient.sum(axis=ones, keepdims=True)

@@ -1,0 +1,450 @@
+"""Tensors: views, in-place updates, reused memory and unseen writes, at first and second order."""
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+from numpy.lib.stride_tricks import sliding_window_view
+
+import mytorch
+from mytorch import TapeError, Tensor, no_grad
+from mytorch.reverse import gradients
+
+
+def leaf(*values, **options):
+    return Tensor(np.array(values, dtype=float), requires_grad=True, **options)
+
+
+def derivatives(f, x, order=3):
+    """Return f(x) and its derivatives up to `order`, for a scalar function of one number."""
+    x = Tensor(float(x), requires_grad=True)
+    y = f(x)
+    found = [y.item()]
+    for _ in range(order):
+        if not y.requires_grad:
+            found.append(0.0)
+            continue
+        (y,) = gradients([y], [x], [None], create_graph=True)
+        found.append(y.item())
+    return found
+
+
+VIEWS = {
+    "head": lambda x: x[:2],
+    "column": lambda x: x[:, 1],
+    "transposed": lambda x: x.T,
+    "reshaped": lambda x: x.reshape(2, 6),
+    "reversed": lambda x: x[::-1, ::-1],
+    "entry": lambda x: x[1, 2],
+    "newaxis": lambda x: x[:, None, :],
+    "broadcast": lambda x: np.broadcast_to(x[:, :1], (4, 5)),
+    "swapped": lambda x: np.swapaxes(x, 0, 1)[1:],
+    "windows": lambda x: sliding_window_view(x, (2, 2)),
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_views_are_no_operations_and_have_right_gradients(name):
+    x = Tensor(np.arange(12.0).reshape(4, 3), requires_grad=True)
+    y = x + 0
+    view = VIEWS[name](y)
+    assert len(y.tape.operation_list) == 1
+    weight = np.random.default_rng(0).standard_normal(view.shape)
+    (weight * view * view).sum().backward()
+    expected = np.zeros(12)
+    places = VIEWS[name](np.arange(12).reshape(4, 3))
+    np.add.at(expected, np.ravel(places), np.ravel(2 * weight * np.arange(12.0)[places]))
+    np.testing.assert_allclose(x.grad.numpy(), expected.reshape(4, 3))
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_views_at_second_order(name):
+    x = Tensor(np.arange(12.0).reshape(4, 3), requires_grad=True)
+    view = VIEWS[name](x + 0)
+    (first,) = gradients([(view * view * view).sum()], [x], [None], create_graph=True)
+    (second,) = gradients([first.sum()], [x], [None])
+    expected = np.zeros(12)
+    np.add.at(expected, np.ravel(VIEWS[name](np.arange(12).reshape(4, 3))), 1)
+    np.testing.assert_allclose(second, expected.reshape(4, 3) * 6 * np.arange(12.0).reshape(4, 3))
+
+
+@pytest.mark.parametrize("name", [n for n in VIEWS if n not in ("broadcast", "windows")])
+def test_writing_through_a_view_writes_the_owner(name):
+    x, w = Tensor(np.arange(12.0).reshape(4, 3), requires_grad=True), leaf(3.0)
+    y = x * 2
+    view = VIEWS[name](y)
+    view[...] = w * 5
+    (y * np.arange(1.0, 13.0).reshape(4, 3)).sum().backward()
+    written = np.zeros(12, bool)
+    written[np.ravel(VIEWS[name](np.arange(12).reshape(4, 3)))] = True
+    weights = np.arange(1.0, 13.0)
+    if written.all():
+        assert x.grad is None  # nothing of x arrives anywhere
+    else:
+        np.testing.assert_allclose(x.grad.numpy().ravel(), np.where(written, 0, 2 * weights))
+    np.testing.assert_allclose(w.grad.numpy(), [5 * weights[written].sum()])
+
+
+def test_a_time_loop_in_place():
+    def trajectory(x):
+        states = Tensor(np.zeros(6))
+        states[0] = 0.5
+        for i in range(1, 6):
+            states[i] = x * states[i - 1] * (1 - states[i - 1])
+        return states[5]
+
+    def logistic(x):
+        state = 0.5
+        for _ in range(5):
+            state = x * state * (1 - state)
+        return state
+
+    found = derivatives(trajectory, 3.1, 2)
+    step = 1e-4
+    assert found[0] == pytest.approx(logistic(3.1))
+    assert found[1] == pytest.approx((logistic(3.1 + step) - logistic(3.1 - step)) / (2 * step), rel=1e-6)
+    second = (logistic(3.1 + step) - 2 * logistic(3.1) + logistic(3.1 - step)) / step**2
+    assert found[2] == pytest.approx(second, rel=1e-4)
+
+
+def destroyed(x):
+    b = Tensor(np.zeros(2))
+    b[0] = x
+    b[1] = b[0] * b[0]
+    b[0] = b[1] * b[0]  # destroys x, which the product before reads
+    b[0] *= b[0]
+    return b[0]  # x ** 6
+
+
+def overwritten_whole(x):
+    y = x * 1.0
+    z = y * y
+    y *= z  # destroys the y that z reads
+    y += z
+    return y * y  # (x ** 3 + x ** 2) ** 2
+
+
+def masked(x):
+    y = x * np.array([1.0, 2.0, 3.0])
+    z = np.exp(y)
+    y[np.array([True, False, True])] = 0.0
+    z[[2, 0]] = y[1] * z[1]
+    return (y * z).sum()  # 2x e^{2x}
+
+
+def out_of_exp(x):
+    y = x * 1.0
+    np.exp(y, out=y)
+    np.multiply(y, y, out=y)
+    return y * x  # x e^{2x}
+
+
+def shifted(x):
+    y = x * np.array([1.0, 2.0, 3.0])
+    y[1:] = y[:-1]
+    y[1:] = y[:-1] * y[1:]
+    return y.sum()  # x, x * x, x * x  with y = (x, x, 2x): x + x² + 2x²
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "expected"),
+    [
+        (destroyed, 1.3, lambda x: [x**6, 6 * x**5, 30 * x**4, 120 * x**3]),
+        (
+            overwritten_whole,
+            0.7,
+            lambda x: [
+                (x**3 + x**2) ** 2,
+                6 * x**5 + 10 * x**4 + 4 * x**3,
+                30 * x**4 + 40 * x**3 + 12 * x**2,
+                120 * x**3 + 120 * x**2 + 24 * x,
+            ],
+        ),
+        (
+            masked,
+            0.3,
+            lambda x: [
+                2 * x * np.exp(2 * x),
+                (2 + 4 * x) * np.exp(2 * x),
+                (8 + 8 * x) * np.exp(2 * x),
+                (24 + 16 * x) * np.exp(2 * x),
+            ],
+        ),
+        (
+            out_of_exp,
+            0.4,
+            lambda x: [
+                x * np.exp(2 * x),
+                (1 + 2 * x) * np.exp(2 * x),
+                (4 + 4 * x) * np.exp(2 * x),
+                (12 + 8 * x) * np.exp(2 * x),
+            ],
+        ),
+        (shifted, 0.9, lambda x: [x + 3 * x**2, 1 + 6 * x, 6.0, 0.0]),
+    ],
+)
+def test_destroyed_values_are_right_at_every_order(f, x, expected):
+    np.testing.assert_allclose(derivatives(f, x), expected(x), rtol=1e-12, atol=1e-12)
+
+
+def test_memory_is_as_it_was_after_a_pass_that_looked_back():
+    x = leaf(2.0, 3.0)
+    y = x * 1
+    z = y * y
+    y += 10
+    z.sum().backward()
+    np.testing.assert_array_equal(y.numpy(), [12.0, 13.0])
+    np.testing.assert_array_equal(x.grad.numpy(), [4.0, 6.0])
+
+
+def test_memory_is_as_it_was_after_a_pass_that_failed():
+    x = leaf(2.0, 3.0)
+    y = x * 1
+    z = y * y
+    z.register_hook(lambda g: 1 / 0)
+    y += 10
+    with pytest.raises(TapeError, match="division by zero"):
+        z.sum().backward()
+    np.testing.assert_array_equal(y.numpy(), [12.0, 13.0])
+    assert x.grad is None
+
+
+def test_the_same_tensor_twice_and_out_into_itself():
+    x = leaf(3.0)
+    y = x * 1
+    np.multiply(y, y, out=y)
+    np.add(y, y, out=y)
+    y.backward()
+    assert x.grad.item() == 12.0
+
+
+def test_asarray_and_squeeze_do_not_double_a_gradient():
+    x = leaf(3.0)
+    (np.squeeze(x) * np.reshape(x, ())).backward()
+    assert x.grad.item() == 6.0
+
+
+def test_a_constant_tensor_that_is_rewritten_keeps_its_old_value_for_the_tape():
+    x, c = leaf(1.0, 1.0), Tensor([2.0, 3.0])
+    y = x * c
+    c[:] = 100.0
+    z = x * c
+    (y + z).sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [102.0, 103.0])
+    np.testing.assert_array_equal(c.numpy(), [100.0, 100.0])
+
+
+def test_a_constant_that_becomes_differentiable():
+    x, c = leaf(5.0), Tensor(np.ones(3))
+    before = x * c
+    c[1] = x[0]
+    ((before + x * c).sum() + c.sum()).backward()
+    # sum(x) + (x + x * x + x) + (1 + x + 1)
+    assert x.grad.item() == 3 + (2 + 10) + 1
+
+
+def test_memory_shared_by_two_tapes_is_right_on_both():
+    a, b, memory = leaf(2.0), leaf(3.0), Tensor(np.ones(1))
+    on_first = (a * 1) * memory
+    memory[0] = (b * 1)[0]
+    on_first.backward()
+    assert a.grad.item() == 1.0
+    (on_first * memory).backward()
+    assert a.grad.item() == 1.0 + 3.0
+    assert b.grad.item() == 2.0
+
+
+def test_tapes_join_in_the_order_of_time():
+    a, b = leaf(2.0), leaf(3.0)
+    x, y = a * 2, b * 3
+    z = x * y
+    w = y * y * x
+    (z + w).backward()
+    # 6ab + 18ab²
+    assert a.grad.item() == 6 * 3 + 18 * 9
+    assert b.grad.item() == 6 * 2 + 36 * 2 * 3
+
+
+def test_a_plain_operand_is_read_only_while_the_tape_lives():
+    x, c = leaf(1.0, 1.0), np.array([2.0, 3.0])
+    y = x * c
+    with pytest.raises(ValueError, match="read-only"):
+        c[:] = 100
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [2.0, 3.0])
+    del y
+    c[:] = 100
+
+
+def test_the_guard_can_be_switched_off():
+    x, c = leaf(1.0), np.array([2.0])
+    with mytorch.guarded(False):
+        y = x * c
+    c[:] = 100
+    assert y.item() == 2.0
+
+
+def test_what_numpy_shows_is_read_only_where_a_write_would_escape():
+    x = leaf(1.0)
+    for tensor in (x, x * 2, x.detach()):
+        with pytest.raises(ValueError, match="read-only"):
+            tensor.numpy()[0] = 5
+    free = Tensor([1.0])
+    free.numpy()[0] = 5
+    assert free.item() == 5
+
+
+def test_a_leaf_cannot_be_changed_in_place_while_recording():
+    x = leaf(1.0, 2.0)
+    for change in (lambda: x.__iadd__(1), lambda: x.__setitem__(0, 5.0), lambda: x[:1].__imul__(2)):
+        with pytest.raises(TapeError, match=r"a leaf that requires gradients cannot be changed in place.*no_grad"):
+            change()
+    np.testing.assert_array_equal(x.numpy(), [1.0, 2.0])
+    with no_grad():
+        x += 1
+    np.testing.assert_array_equal(x.numpy(), [2.0, 3.0])
+
+
+def test_a_parameter_that_was_stepped_is_not_read_with_its_new_value():
+    x = leaf(2.0)
+    y = x * x
+    with no_grad():
+        x -= 1
+    with pytest.raises(TapeError, match=r"multiply, recorded at .*test_traps_tensor.py:\d+.*changed in place.*:\d+"):
+        y.backward()
+    assert x.grad is None
+
+
+def test_a_step_after_backward_harms_only_passes_that_read_the_old_value():
+    x, w = leaf(2.0), leaf(3.0)
+    y = w * 5 + x * x
+    with no_grad():
+        w -= 1
+    y.backward()
+    assert (x.grad.item(), w.grad.item()) == (4.0, 5.0)
+
+
+def test_values_written_under_no_grad_are_constants():
+    x = leaf(2.0)
+    y = x * 1
+    z = y * y
+    with no_grad():
+        y[...] = 7.0
+    (z + y * 3).backward()
+    assert x.grad.item() == 2 * 2 + 3
+    assert y.item() == 7.0
+
+
+def test_backward_twice():
+    x = leaf(1.0, 2.0)
+    h = x * 3
+    y = (h * h).sum()
+    y.backward()
+    y.backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [36.0, 72.0])
+    assert h.grad is None
+
+
+def test_a_tape_dies_with_its_last_value_and_makes_no_cycles():
+    gc.collect()
+    gc.disable()
+    try:
+        x = leaf(1.0)
+        y = x * 2
+        view = y[:]
+        b = Tensor(np.zeros(2))
+        b[0] = y[0]
+        joined = (x * 3) * b
+        joined.backward(np.ones(2))
+        tape = weakref.ref(y.tape)
+        other = weakref.ref(joined.tape)
+        del y, b, joined
+        assert other() is None or other() is tape()
+        assert tape() is not None
+        del view
+        assert tape() is None
+    finally:
+        gc.enable()
+
+
+def test_inference_does_not_grow_anything():
+    w = leaf(0.5)
+    tapes = []
+    for _ in range(5):
+        y = w * np.ones(1)
+        tapes.append(weakref.ref(y.tape))
+    del y
+    assert all(tape() is None for tape in tapes)
+
+
+def test_a_pre_activation_that_nobody_reads_is_freed():
+    x = leaf(*np.ones(1000))
+    h = x + 1
+    array = weakref.ref(h._data)
+    y = np.exp(h)
+    del h
+    assert array() is None
+    y.sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), np.exp(2))
+
+
+def test_only_wanted_gradients_are_computed():
+    w, x = leaf(2.0), np.array([3.0])
+    y = w * x
+    (operation,) = y.tape.operation_list
+    assert operation.targets == (w._key, None)
+    assert operation.inputs[0] is None
+
+
+def test_dead_branches_and_hooks_on_gradients():
+    x = leaf(1.0)
+    seen = []
+    h = x * 2
+    h.retain_grad()
+    h.register_hook(lambda g: seen.append(g.item()))
+    remove = x.register_hook(lambda g: g * 10)
+    _ = np.exp(h)
+    (h * 3).backward()
+    assert (seen, h.grad.item(), x.grad.item()) == ([3.0], 3.0, 60.0)
+    remove()
+    (h * 3).backward()
+    assert (h.grad.item(), x.grad.item()) == (6.0, 66.0)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.complex64, np.complex128])
+def test_dtypes_stay(dtype):
+    x = Tensor(np.ones(3, dtype), requires_grad=True)
+    y = np.exp(x * 2) + 1
+    assert y.dtype == dtype
+    (y * y).sum().backward()
+    assert x.grad.dtype == dtype
+
+
+def test_mixed_dtypes_give_each_leaf_its_own():
+    x, y = Tensor(np.ones(3, np.float32), requires_grad=True), Tensor(np.ones(3), requires_grad=True)
+    (x * y).sum().backward()
+    assert (x.grad.dtype, y.grad.dtype) == (np.float32, np.float64)
+
+
+def test_float16_accumulates_in_float32():
+    x = Tensor(np.ones(1, np.float16), requires_grad=True)
+    parts = np.broadcast_to(x, (4097,)) * np.float16(1)
+    parts.backward(np.ones(4097))
+    assert x.grad.item() == np.float16(4097)
+
+
+def test_the_gradients_of_two_leaves_are_two_arrays():
+    x, y = leaf(1.0), leaf(2.0)
+    (x + y).backward()
+    x.grad[0] = 7
+    assert y.grad.item() == 1.0
+
+
+def test_a_million_operations_need_no_recursion():
+    x = leaf(1.0)
+    y = x
+    for _ in range(100_000):
+        y = y + 1.0
+    y.backward()
+    assert x.grad.item() == 1.0
