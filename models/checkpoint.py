@@ -99,9 +99,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
         if str(arrays.pop("format")) != FORMAT:
             raise DataError(f"{path}: not a checkpoint of models.mlp, or one of another version")
         texts = {name: json.loads(str(arrays.pop(name))) for name in TEXTS}
-        return Checkpoint(**texts, history=arrays.pop("history"), parameters=arrays)
+        history = arrays.pop("history")
     except KeyError as error:
         raise DataError(f"{path}: not a checkpoint of models.mlp: it holds no entry {error}") from error
+    if history.ndim != 2 or history.shape[1] != 4:
+        raise DataError(f"{path}: the history should have 4 columns, got shape {history.shape}")
+    return Checkpoint(**texts, history=history, parameters=arrays)
 
 
 def _read_archive(path: Path) -> dict[str, np.ndarray]:
@@ -109,8 +112,9 @@ def _read_archive(path: Path) -> dict[str, np.ndarray]:
     with open(path, "rb") as file:
         if not zipfile.is_zipfile(file):
             raise DataError(f"{path}: not a checkpoint, or cut short: it is no whole npz file")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except DAMAGE as error:
-        raise DataError(f"{path}: the checkpoint is damaged ({error})") from error
+        file.seek(0)
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                return {name: archive[name] for name in archive.files}
+        except DAMAGE as error:
+            raise DataError(f"{path}: the checkpoint is damaged ({error})") from error

@@ -7,15 +7,16 @@ did on an `Autograd`; the reverse pass then fills each layer's ``dW`` and ``db``
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from mytorch import nn
 from mytorch.autograd_engine import Autograd
 from mytorch.data import batches
+from mytorch.optim import SGD
 
 Arrays = tuple[np.ndarray, ...]
 
@@ -31,18 +32,20 @@ class MLP:
     criterion : called as ``criterion(labels, output)``, then ``criterion.backward()``
     lr : learning rate
     autograd_engine : the tape that the activations and the criterion record on, too
-    momentum : v ← momentum · v − lr · gradient, parameter ← parameter + v
+    momentum : v ← momentum · v + gradient, parameter ← parameter − lr · v
+    dtype : of the parameters; batches of the same dtype are computed in it throughout
 
     Attributes
     ----------
-    linear_layers : list of `mytorch.nn.Linear`
+    linear_layers : list of `mytorch.nn.Linear`, whose ``momentum_W`` and ``momentum_b`` are the velocities v
     output : ndarray, shape (batch, output_size), what the last `forward` returned
     train_mode : whether `forward` keeps what it records
 
     Raises
     ------
     ValueError
-        The number of activations does not fit the number of layers, or a size is not positive.
+        The number of activations does not fit the number of layers, a size is not positive, or a module
+        records on another tape.
 
     Examples
     --------
@@ -65,12 +68,20 @@ class MLP:
         input_size: int,
         output_size: int,
         hiddens: Sequence[int],
-        activations: Sequence[Callable[[np.ndarray], np.ndarray]],
-        criterion: Any,
+        activations: Sequence[nn.Module],
+        criterion: nn.Loss,
         lr: float,
         autograd_engine: Autograd,
         momentum: float = 0.0,
+        *,
+        dtype: npt.DTypeLike = np.float64,
     ) -> None:
+        for module in (*activations, criterion):
+            if module.autograd_engine is not autograd_engine:
+                raise ValueError(
+                    f"MLP: {type(module).__name__} records on another tape than the autograd_engine that the "
+                    "MLP was given: make all modules with one and the same engine"
+                )
         sizes = [input_size, *hiddens, output_size]
         if min(sizes) < 1:
             raise ValueError(f"MLP: every layer needs at least one unit, got sizes {sizes}")
@@ -86,9 +97,19 @@ class MLP:
         self.lr, self.momentum = lr, momentum
         self.autograd_engine = autograd_engine
         self.linear_layers = [
-            nn.Linear(fan_in, fan_out, autograd_engine) for fan_in, fan_out in pairwise(sizes)
+            nn.Linear(fan_in, fan_out, autograd_engine, dtype=dtype) for fan_in, fan_out in pairwise(sizes)
         ]
+        self.optimizer = SGD([(p, gradient) for p, gradient, _ in self._parameters()], lr, momentum)
+        for state, (_, _, velocity) in zip(self.optimizer.state, self._parameters(), strict=True):
+            state["velocity"] = velocity
         self.train_mode = True
+        self._recorded = False
+
+    def _parameters(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Walk through each parameter with its gradient and its velocity."""
+        for layer in self.linear_layers:
+            yield layer.W, layer.dW, layer.momentum_W
+            yield layer.b, layer.db, layer.momentum_b
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Compute the outputs of a batch, shape (batch, input_size) → (batch, output_size).
@@ -98,6 +119,7 @@ class MLP:
         """
         if x.ndim != 2 or x.shape[1] != self.input_size:
             raise ValueError(f"MLP.forward: expected a batch of shape (n, {self.input_size}), got {x.shape}")
+        self._recorded = self.train_mode
         self.autograd_engine.constant(x)
         for linear, activation in zip(self.linear_layers, self.activations, strict=True):
             x = activation(linear(x))
@@ -110,21 +132,13 @@ class MLP:
 
     def zero_grads(self) -> None:
         """Set all gradients to zero and start a new tape."""
-        for layer in self.linear_layers:
-            layer.dW.fill(0)
-            layer.db.fill(0)
+        self.optimizer.zero_grad()
         self.autograd_engine.zero_grad()
 
     def step(self) -> None:
-        """Move every parameter against its gradient: one step of SGD with momentum."""
-        for layer in self.linear_layers:
-            for parameter, gradient, velocity in (
-                (layer.W, layer.dW, layer.momentum_W),
-                (layer.b, layer.db, layer.momentum_b),
-            ):
-                velocity *= self.momentum
-                velocity -= self.lr * gradient
-                parameter += velocity
+        """Move every parameter against its gradient: one step of SGD with momentum, at the present `lr`."""
+        self.optimizer.lr, self.optimizer.momentum = self.lr, self.momentum
+        self.optimizer.step()
 
     def backward(self, labels: np.ndarray) -> None:
         """Add the gradients of the criterion's mean over the last batch to every ``dW`` and ``db``.
@@ -133,9 +147,9 @@ class MLP:
         ----------
         labels : targets of the last batch, shape (batch, output_size)
         """
-        if not self.train_mode:
+        if not self._recorded:
             raise RuntimeError(
-                "MLP.backward: in evaluation mode forward keeps nothing to differentiate: "
+                "MLP.backward: no forward in training mode came before it, so nothing is recorded: "
                 "call train(), then forward, then backward"
             )
         self.criterion(labels, self.output)
@@ -166,6 +180,8 @@ def handout_network(
     lr: float,
     autograd_engine: Autograd,
     momentum: float = 0.0,
+    *,
+    dtype: npt.DTypeLike = np.float64,
 ) -> MLP:
     """Build the hand-out's network: Input → Linear → ReLU → Linear → Sigmoid → Output.
 
@@ -173,7 +189,9 @@ def handout_network(
     """
     activations = [nn.ReLU(autograd_engine), nn.Sigmoid(autograd_engine)]
     criterion = nn.MSELoss(autograd_engine)
-    return MLP(input_size, output_size, [hidden], activations, criterion, lr, autograd_engine, momentum)
+    return MLP(
+        input_size, output_size, [hidden], activations, criterion, lr, autograd_engine, momentum, dtype=dtype
+    )
 
 
 def train_epoch(mlp: MLP, minibatches: Iterable[Arrays]) -> tuple[float, float]:

@@ -26,6 +26,7 @@ from mytorch.data import DataError, batches, load_digits, load_mnist, one_hot, s
 
 NUM_CLASSES = 10
 TEST_FRACTION = 0.2
+DTYPE = np.float32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Configuration:
 
     network: str = "mlp"
     hidden: tuple[int, ...] = (128,)
-    batch_size: int = 32
+    batch_size: int = 16
     lr: float = 0.1
     momentum: float = 0.9
     seed: int = 0
@@ -45,7 +46,7 @@ class Configuration:
         return cls(**(settings | {"hidden": tuple(settings["hidden"])}))
 
 
-DEFAULTS = {"mlp": Configuration(), "handout": Configuration(network="handout", lr=1.0)}
+DEFAULTS = {"mlp": Configuration(), "handout": Configuration(network="handout", lr=0.3)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +81,7 @@ def load_data(folder: Path | None) -> Data:
 
 def _rows(images: np.ndarray, largest: int) -> np.ndarray:
     """Each image as one row of numbers in [0, 1]."""
-    return images.reshape(len(images), -1) / np.float64(largest)
+    return images.reshape(len(images), -1) / DTYPE(largest)
 
 
 def build_network(configuration: Configuration, input_size: int) -> MLP:
@@ -88,10 +89,12 @@ def build_network(configuration: Configuration, input_size: int) -> MLP:
     c, engine = configuration, Autograd()
     np.random.seed(c.seed)
     if c.network == "handout":
-        return handout_network(input_size, c.hidden[0], NUM_CLASSES, c.lr, engine, c.momentum)
+        return handout_network(input_size, c.hidden[0], NUM_CLASSES, c.lr, engine, c.momentum, dtype=DTYPE)
     activations = [*(nn.ReLU(engine) for _ in c.hidden), nn.Identity(engine)]
     criterion = nn.SoftmaxCrossEntropy(engine)
-    return MLP(input_size, NUM_CLASSES, c.hidden, activations, criterion, c.lr, engine, c.momentum)
+    return MLP(
+        input_size, NUM_CLASSES, c.hidden, activations, criterion, c.lr, engine, c.momentum, dtype=DTYPE
+    )
 
 
 class Run:
@@ -115,8 +118,9 @@ class Run:
         size = self.configuration.batch_size
         minibatches = batches(self.data.x, self.targets, batch_size=size, rng=self.rng)
         steps = progress(minibatches, math.ceil(len(self.targets) / size), label)
-        training = train_epoch(self.mlp, steps)
-        line = np.array([*training, *evaluate(self.mlp, self.data.test_x, self.test_targets)])
+        with np.errstate(over="ignore", invalid="ignore"):  # refused by name below
+            training = train_epoch(self.mlp, steps)
+            line = np.array([*training, *evaluate(self.mlp, self.data.test_x, self.test_targets)])
         if not np.isfinite(line).all():
             raise FloatingPointError(
                 f"training diverged in {label}: the loss is {line[0]}; try a smaller --lr"
