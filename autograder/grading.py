@@ -41,6 +41,7 @@ class Failure:
     inputs: Arrays = field(default_factory=dict)
     differences: list[Difference] = field(default_factory=list)
     right: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
     error: str = ""
     hints: list[str] = field(default_factory=list)
 
@@ -117,7 +118,7 @@ def judge(test: GradedTest, inputs: Arrays, reply: Reply) -> Failure | None:
         return None
     wrong = {difference.label for difference in differences}
     right = [label for label in expected if label in reply.arrays and label not in wrong]
-    error = reply.error or ("" if differences else f"No answer for: {', '.join(missing)}")
+    error = reply.error or ("" if differences else "No answer: the test ended early")
     hints = explain(test, inputs, expected, reply.arrays, differences, error)
-    shown = [label for label in right if AFTERWARDS not in label]
-    return Failure(test.steps, inputs, differences, shown, error, hints)
+    right, missing = ([label for label in labels if AFTERWARDS not in label] for labels in (right, missing))
+    return Failure(test.steps, inputs, differences, right, missing, error, hints)

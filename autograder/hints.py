@@ -36,7 +36,8 @@ def explain(
         sentence = next(_explain_difference(difference, expected, inputs))
         labels_of.setdefault(sentence, []).append(label)
     hints = [f"{', '.join(labels)}: {sentence}" for sentence, labels in labels_of.items()]
-    return ([explain_error(error)] if error else []) + hints
+    # What was already wrong before an error is the likelier cause.
+    return hints + ([explain_error(error)] if error else [])
 
 
 def _upstream_missing(test: GradedTest, inputs: Arrays) -> Iterator[tuple[str, Arrays]]:
@@ -122,7 +123,7 @@ def _explain_values(difference: Difference, expected: Arrays, inputs: Arrays) ->
         yield "exactly the transpose of what is expected"
     yield from _explain_factor(values, right, batch=len(next(iter(inputs.values()))))
     for other, array in expected.items():
-        if other != label and right.size > 1 and _equal(values, array):
+        if other != label and not other.endswith(AFTERWARDS) and _equal(values, array):
             yield f"exactly what is expected of {other}: are the gradients in the order of the inputs?"
     yield _where(~close(values, right, difference.received.kind))
 
@@ -196,8 +197,8 @@ _ERRORS = {
         "the gradient of an array was asked for that is not in the buffer: record the very array that is "
         "used later, not a copy of it"
     ),
-    r"ContractError": "see the hand-out's section on this part for what the tests rely on",
-    r"No answer for": "the test ended before this was computed",
+    r"^The hand-out's contract": "the tests, and the other modules, rely on this",
+    r"ended early": "the hand-in's process stopped the test without an error",
 }
 
 

@@ -3,6 +3,7 @@
 This file only sees to it that the autograder can start; `command.py` is the program.
 """
 
+import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,7 +23,15 @@ def main() -> int:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
     from autograder.command import run
 
-    return run(sys.argv[1:])
+    try:
+        return run(sys.argv[1:])
+    except KeyboardInterrupt:
+        print("Interrupted: the grading is not complete.", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # Whoever read the output has gone; what Python still wants to flush has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 if __name__ == "__main__":

@@ -136,7 +136,15 @@ class _Process:
             message = json.loads(line)
             arrays = {str(label): decode(claim) for label, claim in message["claims"].items()}
             return Reply(arrays, str(message["error"]))
-        except (ValueError, TypeError, LookupError, AttributeError, RecursionError, MemoryError):
+        except (
+            ValueError,
+            TypeError,
+            LookupError,
+            AttributeError,
+            ArithmeticError,
+            RecursionError,
+            MemoryError,
+        ):
             return Reply(error=f"Garbled answer: {doing} wrote into the grader's pipe", process_lost=True)
 
     def _cause_of_death(self) -> str:

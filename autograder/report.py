@@ -113,7 +113,9 @@ def _print_failure(printer: Printer, failure: Failure) -> None:
     for difference in failure.differences:
         _print_difference(printer, difference)
     if failure.right:
-        printer.line(f"As expected: {', '.join(failure.right)}", "green")
+        printer.wrapped(f"As expected: {', '.join(failure.right)}", "green")
+    if failure.missing:
+        printer.wrapped(f"Not reached: {', '.join(failure.missing)}", "red")
     if failure.error:
         printer.line("Error", "red")
         printer.block(failure.error[:4000])
@@ -124,6 +126,10 @@ def _print_failure(printer: Printer, failure: Failure) -> None:
 def _print_difference(printer: Printer, difference: Difference) -> None:
     """Print a wrong array: shape and dtype first, then the first entries that differ, then all if few."""
     expected, received = difference.expected, difference.received
+    if expected.ndim == 0 and received.values is not None and received.values.ndim == 0:
+        pair = f"expected {_number(expected, expected)}, received {_number(received.values, expected)}"
+        printer.line(f"Not as expected: {difference.label}: {pair}", "red")
+        return
     printer.line(f"Not as expected: {difference.label}", "red")
     printer.line(f"  expected shape {expected.shape}, {expected.dtype}")
     is_array = received.shape or received.values is not None
@@ -142,17 +148,20 @@ def _print_entries(printer: Printer, expected: np.ndarray, received: np.ndarray,
     with np.errstate(invalid="ignore", divide="ignore"):
         error = np.abs(received - expected)
         relative = error / np.abs(expected)
-    if expected.ndim:
-        largest = (
-            f"largest error {np.max(error):.3g}, relative {np.max(relative[expected != 0], initial=0):.3g}"
-        )
-        printer.line(f"  {len(wrong)} of {expected.size} entries differ, {largest}")
+    largest = f"largest error {error.max():.3g}, relative {relative[expected != 0].max(initial=0):.3g}"
+    printer.line(f"  {len(wrong)} of {expected.size} entries differ, {largest}")
     for index in wrong[:ENTRIES_SHOWN]:
-        place = tuple(index)
-        at = f"at {[int(i) for i in place]}: " if place else ""
-        printer.line(f"    {at}expected {expected[place]:.8g}, received {received[place]:.8g}")
+        place = tuple(int(i) for i in index)
+        printer.line(f"    at {list(place)}: expected {expected[place]:.8g}, received {received[place]:.8g}")
     if len(wrong) > ENTRIES_SHOWN:
         printer.line("    ...")
+
+
+def _number(value: np.ndarray, like: np.ndarray) -> str:
+    """Return one number in words: a truth value where one is expected and came."""
+    if like.dtype == bool and value in (0, 1):
+        return str(bool(value))
+    return f"{float(value):.8g}"
 
 
 def _text(values: np.ndarray) -> str:

@@ -187,7 +187,7 @@ _THEN = "; the test records its product with scale, and calls backward(grad_outp
 
 def _steps(activation: Activation) -> str:
     return (
-        "z = Linear(in_features, out_features, engine)(x), with W and b written into the layer; "
+        "z = Linear(4, 5, engine)(x), with W and b written into the layer; "
         f"output = {activation.name}(engine)(z)"
     )
 

@@ -148,7 +148,7 @@ _NOT_IN_PLACE = (
     "`gradient += g` adds to the one that was given"
 )
 _REPLACED = (
-    "h is an input of two operations, and only one of its two gradients arrived: add them up "
+    "{} is an input of two operations, and only one of its two gradients arrived: add them up "
     "(gradient_buffer.update_param), do not replace (set_param)"
 )
 
@@ -160,7 +160,9 @@ def _backward_mistakes(inputs: Arrays) -> Iterable[tuple[str, Arrays]]:
     yield _OVERWRITTEN, {"dW": (g * h + g * y).T @ x}
     yield _NOT_IN_PLACE, {"dW": inputs["dW"]}
     for part in (g * h, g * y):
-        yield _REPLACED, {"gradient of x": part @ W}
+        yield _REPLACED.format("h"), {"gradient of x": part @ W, "dW": inputs["dW"] + part.T @ x}
+    for part in (inputs["c"], np.ones_like(inputs["c"])):
+        yield _REPLACED.format("a"), {"gradient of a after zero_grad and backward(1)": part}
 
 
 _ADD_STEPS = (

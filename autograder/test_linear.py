@@ -114,7 +114,7 @@ def _skip_gradient_mistakes(inputs: Arrays) -> Iterable[tuple[str, Arrays]]:
     yield sentence.format("the layer"), {"gradient of x": upstream @ inputs["W"]}
 
 
-_STEPS = "output = Linear(in_features, out_features, engine)(x), with W and b written into the layer"
+_STEPS = "output = Linear({}, {}, engine)(x), with W and b written into the layer"
 _SKIP = "; the test records the addition of x to it"
 _THEN = "; the test records its product with scale, and calls backward(grad_output)"
 _UPSTREAM = ("grad_output", "scale")
@@ -124,7 +124,7 @@ TESTS = (
     GradedTest(
         "Linear (Autograd) Forward",
         2,
-        _STEPS,
+        _STEPS.format(*_LAYER),
         _draw_layer(*_LAYER),
         _attempt_forward(_plain),
         _expect_output(_linear),
@@ -133,7 +133,7 @@ TESTS = (
     GradedTest(
         "Linear (Autograd) Backward",
         4,
-        _STEPS + _THEN,
+        _STEPS.format(*_LAYER) + _THEN,
         _draw_layer(*_LAYER, *_UPSTREAM),
         _attempt_backward(_plain),
         _expect_gradients(_linear),
@@ -142,7 +142,7 @@ TESTS = (
     GradedTest(
         "Linear + Skip Connection (Autograd) Forward",
         1,
-        _STEPS + _SKIP,
+        _STEPS.format(*_SQUARE) + _SKIP,
         _draw_layer(*_SQUARE),
         _attempt_forward(_skip),
         _expect_output(_linear_skip),
@@ -151,7 +151,7 @@ TESTS = (
     GradedTest(
         "Linear + Skip Connection (Autograd) Backward",
         2,
-        _STEPS + _SKIP + _THEN,
+        _STEPS.format(*_SQUARE) + _SKIP + _THEN,
         _draw_layer(*_SQUARE, *_UPSTREAM),
         _attempt_backward(_skip),
         _expect_gradients(_linear_skip),

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -242,6 +243,38 @@ def test_colour_on_a_terminal_only():
     shown = os.read(master, 65536).decode()
     os.close(master)
     assert "\033[32m  PASS  1/1  SoftmaxCrossEntropy" in shown
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this system has no process groups")
+def test_interrupted_it_leaves_without_scores_and_without_processes(tmp_path):
+    handins.copy_reference(tmp_path)
+    mark = tmp_path / "begun"
+    handins.change(
+        tmp_path, "functional_hw1.py", "", f"open({str(mark)!r}, 'w').close()\nwhile True:\n    pass\n"
+    )
+    command = [sys.executable, str(RUNNER), "--handin", str(tmp_path), "operations"]
+    with subprocess.Popen(
+        command, cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while not mark.exists():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate()
+    assert process.returncode == 1
+    assert "scores" not in output.splitlines()[-1]
+    assert errors == "Interrupted: the grading is not complete.\n"
+
+
+def test_a_reader_that_leaves_early_is_no_error():
+    command = [sys.executable, str(RUNNER), "--handin", str(handins.REFERENCE), "loss"]
+    with subprocess.Popen(
+        command, cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert process.returncode == 1
 
 
 def test_without_pytorch_it_says_what_to_install(tmp_path):

@@ -256,7 +256,7 @@ MISTAKES = (
         _DIVIDE,
         "()",
         (OPERATIONS[3],),
-        "hand-out's section",
+        "rely on this",
     ),
     Handin(
         "array of objects",
