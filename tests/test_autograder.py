@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from autograder import command
 from autograder.grading import SECTIONS, draw_inputs, grade, judge, section_tests
 from autograder.remote import run_section
 from tests import handins
@@ -31,16 +33,15 @@ def results_of(handin, sections=EVERYTHING, **options):
     )
 
 
-def run(*arguments, **environment):
-    """Run the command as a student does, and return its completed process."""
-    return subprocess.run(
-        [sys.executable, RUNNER, *arguments],
-        cwd=TOP,
-        capture_output=True,
-        text=True,
-        env=os.environ | environment,
-        check=False,
-    )
+@pytest.fixture
+def run(capfd):
+    """A function that runs the command in this process: status, and all that reached the two descriptors."""
+
+    def run_command(*arguments):
+        status = command.run([str(argument) for argument in arguments])
+        return SimpleNamespace(returncode=status, **capfd.readouterr()._asdict())
+
+    return run_command
 
 
 def test_points_are_those_of_the_course():
@@ -79,12 +80,12 @@ def test_a_wrong_solution_loses_what_is_wrong_and_is_told_why(handin, tmp_path):
 
 
 @pytest.mark.parametrize("handin", FORGERS, ids=lambda handin: handin.title)
-def test_what_a_hand_in_prints_is_not_its_score(handin, tmp_path):
+def test_what_a_hand_in_prints_is_not_its_score(run, handin, tmp_path):
     done = run("--handin", handin.write(tmp_path))
-    scores = json.loads(done.stdout.splitlines()[-1])["scores"]
+    scores = json.loads(done.out.splitlines()[-1])["scores"]
     assert {name for name, points in scores.items() if not points} == set(handin.lost)
     assert done.returncode == (1 if handin.lost else 0)
-    assert "\n{" not in done.stdout.removesuffix(done.stdout.splitlines()[-1] + "\n").rstrip("\n")
+    assert "\n{" not in done.out.removesuffix(done.out.splitlines()[-1] + "\n").rstrip("\n")
 
 
 def test_an_endless_loop_costs_its_own_test_only(tmp_path):
@@ -112,7 +113,7 @@ def test_an_endless_loop_at_import_costs_the_time_limit_once(tmp_path):
     }
 
 
-def test_what_a_student_prints_is_shown(tmp_path):
+def test_what_a_student_prints_is_shown(run, tmp_path):
     handins.copy_reference(tmp_path)
     handins.change(
         tmp_path,
@@ -121,7 +122,7 @@ def test_what_a_student_prints_is_shown(tmp_path):
         "    print('shape \\x1b[2J', a.shape)\n    return grad_output / a",
     )
     done = run("--handin", tmp_path, "Functional Backward Log")
-    assert "    | shape \\x1b[2J (3, 4)\n" in done.stdout
+    assert "    | shape \\x1b[2J (3, 4)\n" in done.out
     assert done.returncode == 0
 
 
@@ -147,10 +148,10 @@ def test_a_package_without_init_files_is_graded_not_one_that_is_installed(tmp_pa
     assert all("No module named 'mytorch." in result.failure.error for result in results.values())
 
 
-def test_a_folder_without_the_package_scores_nothing(tmp_path):
+def test_a_folder_without_the_package_scores_nothing(run, tmp_path):
     done = run("--handin", tmp_path)
-    assert set(json.loads(done.stdout.splitlines()[-1])["scores"].values()) == {0}
-    assert "no folder mytorch/" in done.stdout
+    assert set(json.loads(done.out.splitlines()[-1])["scores"].values()) == {0}
+    assert "no folder mytorch/" in done.out
     assert done.returncode == 1
 
 
@@ -167,7 +168,8 @@ def test_float32_is_compared_at_its_own_tolerance(tmp_path):
 
 
 def test_report_of_a_right_solution():
-    done = run("--handin", handins.REFERENCE)
+    arguments = [sys.executable, "autograder/hw1_autograd_runner.py", "--handin", str(handins.REFERENCE)]
+    done = subprocess.run(arguments, cwd=TOP, capture_output=True, text=True, check=False)
     lines = done.stdout.splitlines()
     assert done.returncode == 0
     assert done.stderr == ""
@@ -179,7 +181,7 @@ def test_report_of_a_right_solution():
     assert json.loads(lines[-1]) == {"scores": points}
 
 
-def test_report_of_a_wrong_solution(tmp_path):
+def test_report_of_a_wrong_solution(run, tmp_path):
     handins.copy_reference(tmp_path)
     handins.change(tmp_path, "functional_hw1.py", "grad_output * np.exp(a)", "grad_output * np.exp(a) * 2")
     done = run("--handin", tmp_path, "operations")
@@ -198,38 +200,38 @@ def test_report_of_a_wrong_solution(tmp_path):
         f"autograder/hw1_autograd_runner.py --handin {tmp_path} 'Functional Backward Exp'\n",
         "| TOTAL        |      5/6 |      5/6 |",
     ):
-        assert text in done.stdout
+        assert text in done.out
 
 
-def test_several_names_may_be_given():
+def test_several_names_may_be_given(run):
     done = run("--handin", handins.REFERENCE, "loss", "autograd", "linear (autograd) forward")
-    scores = json.loads(done.stdout.splitlines()[-1])["scores"]
+    scores = json.loads(done.out.splitlines()[-1])["scores"]
     assert tuple(scores) == (*handins.ENGINE, handins.LINEAR[0], *handins.LOSS)
 
 
-def test_an_unknown_name_is_refused_with_the_list_of_names():
+def test_an_unknown_name_is_refused_with_the_list_of_names(run):
     done = run("loss", "activations")
     assert done.returncode == 1
-    assert done.stdout == ""
-    assert "There is no test named 'activations'. The names are:" in done.stderr
-    assert all(name in done.stderr for name in (*SECTIONS, *handins.EVERYTHING))
+    assert done.out == ""
+    assert "There is no test named 'activations'. The names are:" in done.err
+    assert all(name in done.err for name in (*SECTIONS, *handins.EVERYTHING))
 
 
-def test_list_grades_nothing():
+def test_list_grades_nothing(run):
     done = run("--list", "loss")
     assert done.returncode == 0
-    assert [line.split() for line in done.stdout.splitlines()] == [
+    assert [line.split() for line in done.out.splitlines()] == [
         ["loss", "5"],
         ["SoftmaxCrossEntropy", "Loss", "(Autograd)", "Forward", "1"],
         ["SoftmaxCrossEntropy", "Loss", "(Autograd)", "Backward", "4"],
     ]
 
 
-def test_a_path_that_is_not_there_is_said_and_scores_nothing(tmp_path):
+def test_a_path_that_is_not_there_is_said_and_scores_nothing(run, tmp_path):
     done = run("--handin", tmp_path / "nothing.tar")
     assert done.returncode == 1
-    assert done.stdout == ""
-    assert "nothing.tar: there is no such file or folder. Nothing was graded." in done.stderr
+    assert done.out == ""
+    assert "nothing.tar: there is no such file or folder. Nothing was graded." in done.err
 
 
 def test_colour_on_a_terminal_only():
@@ -252,9 +254,9 @@ def test_interrupted_it_leaves_without_scores_and_without_processes(tmp_path):
     handins.change(
         tmp_path, "functional_hw1.py", "", f"open({str(mark)!r}, 'w').close()\nwhile True:\n    pass\n"
     )
-    command = [sys.executable, str(RUNNER), "--handin", str(tmp_path), "operations"]
+    arguments = [sys.executable, str(RUNNER), "--handin", str(tmp_path), "operations"]
     with subprocess.Popen(
-        command, cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        arguments, cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         while not mark.exists():
             assert process.poll() is None
@@ -266,9 +268,9 @@ def test_interrupted_it_leaves_without_scores_and_without_processes(tmp_path):
 
 
 def test_a_reader_that_leaves_early_is_no_error():
-    command = [sys.executable, str(RUNNER), "--handin", str(handins.REFERENCE), "loss"]
+    arguments = [sys.executable, str(RUNNER), "--handin", str(handins.REFERENCE), "loss"]
     with subprocess.Popen(
-        command, cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        arguments, cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         process.stdout.close()
