@@ -57,7 +57,8 @@ check-python:
 	    echo "$(PYTHON) lacks the venv module: on Debian and Ubuntu, apt-get install python3-venv"; exit 1; }
 
 .venv/.installed: $(SOURCES) | check-python
-	$(PYTHON) -m venv .venv
+	@echo "Setting up .venv: NumPy, PyTorch and the tools (about a minute, once)"
+	@$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .[dev]
 	touch $@
 
