@@ -5,7 +5,6 @@ from __future__ import annotations
 import doctest
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +15,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_examples_run(path: Path):
+def test_examples_run(path):
     flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
     failed, _ = doctest.testfile(str(path), module_relative=False, optionflags=flags, encoding="utf-8")
     assert failed == 0
@@ -27,7 +26,7 @@ def test_the_readme_has_examples():
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_links_lead_somewhere(path: Path):
+def test_links_lead_somewhere(path):
     targets = re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text(encoding="utf-8"))
     missing = [t for t in targets if "://" not in t and not (path.parent / t).exists()]
     assert not missing

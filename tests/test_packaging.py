@@ -41,7 +41,7 @@ def test_the_search_for_imports_finds_them_all():
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_only_numpy_and_the_standard_library_are_imported(path: Path):
+def test_only_numpy_and_the_standard_library_are_imported(path):
     imports = imported_modules(path.read_text(encoding="utf-8"))
     strangers = {name: line for name, line in imports.items() if name not in ALLOWED}
     assert not strangers, f"{path}: {strangers}: what needs more than NumPy belongs in mytorch/extras"
