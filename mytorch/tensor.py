@@ -564,9 +564,11 @@ def write(
             f"a differentiable value cannot be written into a Tensor of dtype {destination._data.dtype}: "
             "its gradient would be lost; make the destination floating-point"
         )
+    if np.size(destination._data[index]) == 0:
+        compute()  # checks the shapes, and changes nothing
+        return
     targets, tape = _targets((*operands, destination))
-    if tape is None:
-        return  # a write to an empty view changes nothing
+    assert tape is not None
     serial = next_serial()
     code, lasti = caller()
     inputs, reads_output = _kept(rule, operands, targets[:-1], tape)
@@ -631,6 +633,12 @@ def _is_basic(index: Any) -> bool:
     )
 
 
+def _open_ended(index: Any) -> tuple[Any, ...]:
+    """Return a basic index that gives a view also where it names a single entry."""
+    index = index if type(index) is tuple else (index,)
+    return index if any(i is Ellipsis for i in index) else (*index, Ellipsis)
+
+
 def _plain(index: Any) -> Any:
     """Return an index with Tensors and lists as arrays."""
     if isinstance(index, tuple):
@@ -646,22 +654,21 @@ def getitem(tensor: Tensor, index: Any) -> Tensor:
     if _is_basic(index):
         array = tensor._data[index]
         if type(array) is not ndarray:
-            array = tensor._data[(*index, Ellipsis) if type(index) is tuple else (index, Ellipsis)]
+            array = tensor._data[_open_ended(index)]
         return _view(tensor, array)
     return apply(RULES[memory_rules.take_at], (tensor,), {"index": index})
 
 
 def setitem(tensor: Tensor, index: Any, value: Any) -> None:
     """Write `value` to ``tensor[index]``."""
-    index = _plain(index)
+    index = given = _plain(index)
     data = raw(value)
-    if _is_basic(index):
-        index = (*index, Ellipsis) if type(index) is tuple else (index, Ellipsis) if index is not Ellipsis else index
 
     def compute() -> None:
-        tensor._data[index] = data
+        tensor._data[given] = data
 
     if _is_basic(index):
+        index = _open_ended(index)
         write(tensor, index, compute, RULES[memory_rules.assign], (value,))
         return
     _refuse_repeats(tensor, index, value)
