@@ -17,7 +17,7 @@ from mytorch.autograd_engine import Autograd, Operation, TapeError, all_operatio
 from mytorch.gradient_buffer import Region, Shadow, Target, gradient_dtype, key_of
 from mytorch.rules import memory
 from mytorch.rules.registry import Call
-from mytorch.tensor import Tensor, _new, _view, target, wrap
+from mytorch.tensor import Tensor, _new, _view, link, target, wrap
 
 _ONE = sys.getrefcount(np.empty(1)) + 1
 
@@ -196,12 +196,20 @@ def gradients(
         caught: dict[int, Any] = {}
         for key in keys:
             hooks[key] = [*hooks.get(key, ()), partial(caught.__setitem__, key)]
-        lift = lifter(max(tapes, key=lambda tape: tape.serial)) if create_graph else None
+        lift = lifter(_joined(tapes)) if create_graph else None
         # Gradients that pass an input's birth would leave it, so the sweep ends at the first of the inputs.
         first = min(keys)
         sweep([op for op in operations if op.serial > first], shadow, lift, wanted, stale, hooks)
         shadow.memory.update(caught)
     return [_read(shadow, x, create_graph) for x in inputs]
+
+
+def _joined(tapes: Sequence[Autograd]) -> Autograd:
+    """Return the youngest of the tapes, of which the others are parents now: it can refer to all their memories."""
+    tape = tapes[0]
+    for other in tapes[1:]:
+        tape = tape if other is tape else link(tape, other)
+    return tape
 
 
 def _memory_key(tensor: Tensor) -> int:

@@ -1,6 +1,17 @@
 """The table of derivatives, one file per family; importing this package fills it."""
 
-from mytorch.rules import arithmetic, elementwise, memory, neural, reductions, shapes
+from mytorch.rules import (
+    arithmetic,
+    creation,
+    elementwise,
+    indexing,
+    joining,
+    memory,
+    neural,
+    padding,
+    reductions,
+    shapes,
+)
 from mytorch.rules.registry import RULES, Rule, backward_of, composed, constant, dispatched, fit, refused, view
 
 __all__ = [
@@ -10,11 +21,15 @@ __all__ = [
     "backward_of",
     "composed",
     "constant",
+    "creation",
     "dispatched",
     "elementwise",
     "fit",
+    "indexing",
+    "joining",
     "memory",
     "neural",
+    "padding",
     "reductions",
     "refused",
     "shapes",

@@ -272,6 +272,11 @@ def composed(*functions: Callable[..., Any]) -> Callable[[F], F]:
     return register
 
 
+def present(module: Any, *names: str) -> list[Callable[..., Any]]:
+    """Return those of `names` that this version of NumPy has in `module`."""
+    return [getattr(module, name) for name in names if hasattr(module, name)]
+
+
 def view(*functions: Callable[..., Any]) -> None:
     """Say that the results of `functions` are views of their first argument: no operation is needed."""
     VIEWS.update(functions)

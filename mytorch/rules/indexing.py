@@ -1,0 +1,197 @@
+"""Entries by index: `take` and its kin, `choose`, `delete`, `insert`, and the writes of `put` and its kin.
+
+What an index array says is constant; a copy of it goes on the tape, so that nobody can change it before the
+reverse pass does.  The functions that write (`put`, `copyto`, ...) are assignments to their first argument, which
+has to be a Tensor if what is written is one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mytorch.rules.joining import into
+from mytorch.rules.memory import put_at
+from mytorch.rules.registry import backward_of, composed, dispatched
+from mytorch.rules.shapes import along, as_array, normalize_axis_index, normalize_axis_tuple
+
+
+@dispatched
+def pick(a: np.ndarray, *, index: np.ndarray, axis: int) -> np.ndarray:
+    """Return the entries `index` of `axis`, not negative."""
+    return np.take(a, index, axis)
+
+
+@dispatched
+def pick_from(*choices: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Return at every place the entry of the array, of several, that `index` names there."""
+    return np.choose(index, choices)
+
+
+backward_of(pick, lambda g, a_shape, *, index, axis: put_at(g, index=along(axis, index), shape=a_shape))
+backward_of(pick_from, each=lambda g, i, *, index: np.where(index == i, g, 0))
+
+
+@composed(np.take)
+def take(a: Any, indices: Any, axis: int | None = None, out: Any = None, mode: str = "raise") -> Any:
+    """Return the entries `indices` of `axis`, or of the flattened array."""
+    a = as_array(a)
+    if axis is None:
+        a, axis = np.ravel(a), 0
+    axis = normalize_axis_index(axis, a.ndim)
+    return into(out, pick(a, index=_inside(indices, a.shape[axis], mode), axis=axis))
+
+
+def _inside(indices: Any, n: int, mode: str) -> np.ndarray:
+    """Return a copy of `indices` with those outside 0 ... n-1 wrapped or clipped as `mode` says."""
+    index = np.array(indices)
+    if index.size == 0 and index.dtype == float:
+        index = index.astype(np.intp)
+    if mode == "raise":
+        return index
+    if mode not in ("wrap", "clip"):
+        raise ValueError(f"mode must be 'raise', 'wrap' or 'clip', got {mode!r}")
+    return index % n if mode == "wrap" else np.clip(index, 0, n - 1)
+
+
+@composed(np.take_along_axis)
+def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
+    """Return, along `axis`, the entries that `indices` (of the same ndim) names."""
+    if axis is None:
+        arr, axis = np.ravel(arr), 0
+    return arr[_along_axis(arr, indices, axis)]
+
+
+@composed(np.put_along_axis)
+def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None) -> None:
+    """Write `values` along `axis` to the places that `indices` names."""
+    if axis is None:
+        axis, indices = 0, np.unravel_index(np.array(indices), arr.shape)
+        arr[indices] = values
+    else:
+        arr[_along_axis(arr, indices, axis)] = values
+
+
+def _along_axis(arr: Any, indices: Any, axis: int) -> tuple[np.ndarray, ...]:
+    """Return the index of all axes that means `indices` along `axis`."""
+    index = np.array(indices)
+    axis = normalize_axis_index(axis, arr.ndim)
+    if index.ndim != arr.ndim:
+        raise ValueError(f"`indices` and `arr` must have the same number of dimensions, got {index.ndim} and {arr.ndim}")
+    places: list[np.ndarray] = list(np.ix_(*map(np.arange, arr.shape)))
+    places[axis] = index
+    return tuple(places)
+
+
+@composed(np.compress)
+def compress(condition: Any, a: Any, axis: int | None = None, out: Any = None) -> Any:
+    """Return the entries of `axis`, or of the flattened array, where `condition` is true."""
+    return into(out, np.take(as_array(a), np.flatnonzero(condition), axis))
+
+
+@composed(np.extract)
+def extract(condition: Any, arr: Any) -> Any:
+    """Return the entries of the flattened array where the flattened `condition` is true."""
+    return np.take(np.ravel(as_array(arr)), np.flatnonzero(condition))
+
+
+@composed(np.choose)
+def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
+    """Return at every place the entry of the array in `choices` that `a` names there."""
+    arrays = [as_array(x) for x in choices]
+    return into(out, pick_from(*arrays, index=_inside(a, len(arrays), mode)))
+
+
+@composed(np.delete)
+def delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
+    """Return the array without the entries `obj` of `axis`, or of the flattened array."""
+    if axis is None:
+        arr, axis = np.ravel(arr), 0
+    return np.take(arr, np.delete(np.arange(np.shape(arr)[axis]), obj), axis)
+
+
+@composed(np.insert)
+def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
+    """Return the array with `values` before the entries `obj` of `axis`, or of the flattened array."""
+    arr, values = as_array(arr), as_array(values)
+    if axis is None:
+        arr, axis = np.ravel(arr), 0
+    axis = normalize_axis_index(axis, arr.ndim)
+    n = arr.shape[axis]
+    count = np.insert(np.arange(n), obj, 0).size - n
+    if count == 1:  # NumPy inserts as many as there are values, which for an index without axes vary along axis 0
+        values = np.reshape(values, (1,) * (arr.ndim - values.ndim) + values.shape)
+        if np.ndim(obj) == 0 and not isinstance(obj, slice):
+            values = np.moveaxis(values, 0, axis)
+        count = values.shape[axis]
+    values = np.broadcast_to(values, (*arr.shape[:axis], count, *arr.shape[axis + 1 :]))
+    order = np.insert(np.arange(n), obj, np.arange(n, n + count))
+    return np.take(np.concatenate((arr, values.astype(arr.dtype)), axis), order, axis)
+
+
+@composed(np.trim_zeros)
+def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Any:
+    """Return the view without the zeros at the front ('f') and the back ('b')."""
+    sides = trim.lower()
+    if sides not in ("f", "b", "fb", "bf"):
+        raise ValueError(f"unexpected character(s) in `trim`: {trim!r}; expected 'f', 'b' or 'fb'")
+    axes = range(filt.ndim) if axis is None else normalize_axis_tuple(axis, filt.ndim)
+    index: list[slice] = [slice(None)] * filt.ndim
+    for i, places in enumerate(np.nonzero(filt)):
+        if i in axes and places.size == 0:
+            index[i] = slice(0, 0)
+        elif i in axes:
+            first = places.min() if "f" in sides else None
+            index[i] = slice(first, places.max() + 1 if "b" in sides else None)
+    return filt[tuple(index)]
+
+
+# -- writes -----------------------------------------------------------------------------------------------------------
+
+
+@composed(np.put)
+def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
+    """Write `v`, repeated as often as needed, to the entries `ind` of the flattened array."""
+    index = _inside(ind, np.size(a), mode).ravel()
+    if index.size and np.size(v):
+        index = np.where(index < 0, index + np.size(a), index)
+        a[np.unravel_index(index, a.shape)] = np.resize(v, index.shape)
+
+
+@composed(np.place)
+def place(arr: Any, mask: Any, vals: Any) -> None:
+    """Write `vals`, one after the other and from the start again, to the entries where `mask` is true."""
+    mask = np.reshape(np.array(mask, bool), np.shape(arr))
+    vals = as_array(vals)
+    if mask.any() and vals.size == 0:
+        raise ValueError("Cannot insert from an empty array!")
+    arr[mask] = np.resize(vals, np.count_nonzero(mask))
+
+
+@composed(np.putmask)
+def putmask(a: Any, mask: Any, values: Any) -> None:
+    """Write, where `mask` is true, the entries of `values` (repeated to the size of `a`) at the same places."""
+    mask = np.reshape(np.array(mask, bool), np.shape(a))
+    a[mask] = np.resize(as_array(values), np.shape(a))[mask]
+
+
+@composed(np.copyto)
+def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) -> None:
+    """Write `src` to `dst`, where `where` is true."""
+    src = as_array(src)
+    if not np.can_cast(src.dtype, dst.dtype, casting):
+        raise TypeError(f"Cannot cast array data from {src.dtype!r} to {dst.dtype!r} according to the rule {casting!r}")
+    if where is True:
+        dst[...] = src
+    else:
+        mask = np.broadcast_to(np.array(where), dst.shape)
+        dst[mask] = np.broadcast_to(src, dst.shape)[mask]
+
+
+@composed(np.fill_diagonal)
+def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
+    """Write `val`, repeated as often as needed, to the diagonal."""
+    mask = np.zeros(np.shape(a), bool)
+    np.fill_diagonal(mask, True, wrap)
+    a[mask] = np.resize(as_array(val), np.count_nonzero(mask))
