@@ -16,7 +16,7 @@ from pathlib import Path
 
 from models.mlp import predict
 from models.report import check_plot, confusion_matrix, format_confusion, plot_curves
-from models.run import DEFAULTS, NUM_CLASSES, Configuration, Data, Run, load_data
+from models.run import DEFAULTS, MNIST_BATCH_SIZE, NUM_CLASSES, Configuration, Data, Run, load_data
 from mytorch.data import DataError
 
 EPOCHS = 30
@@ -83,7 +83,12 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="in all, resumed ones too (default: %(default)s)",
     )
-    add("--batch-size", type=count, metavar="N", help=f"rows per step (default: {d.batch_size})")
+    add(
+        "--batch-size",
+        type=count,
+        metavar="N",
+        help=f"rows per step (default: {d.batch_size}, MNIST: {MNIST_BATCH_SIZE})",
+    )
     add(
         "--lr",
         type=rate,
@@ -139,6 +144,8 @@ def start(options: argparse.Namespace, data: Data, parser: argparse.ArgumentPars
     if "hidden" in given:
         given["hidden"] = tuple(given["hidden"])
     if options.resume is None:
+        if options.data is not None:
+            given.setdefault("batch_size", MNIST_BATCH_SIZE)
         configuration = dataclasses.replace(DEFAULTS[options.network or "mlp"], **given)
         if configuration.network == "handout" and len(configuration.hidden) != 1:
             parser.error(
