@@ -103,6 +103,8 @@ def _in_place(function: np.ufunc) -> Callable[[Tensor, Any], Tensor]:
     rule = RULES[function]
 
     def operator(self: Tensor, other: Any) -> Tensor:
+        if self._tape is not None and self._base is None and self._data.ndim == 0:
+            return _general(rule, self, other)  # what NumPy computes as one number is a value: the name is rebound
         data, array = self._data, raw(other)
         write(self, ..., lambda: function(data, array, data), rule, (self, other))
         return self

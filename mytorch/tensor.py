@@ -568,7 +568,9 @@ def write(
         compute()  # checks the shapes, and changes nothing
         return
     targets, tape = _targets((*operands, destination))
-    assert tape is not None
+    if tape is None:  # what is differentiable is empty
+        _write_unrecorded(destination, owner, index, compute)
+        return
     serial = next_serial()
     code, lasti = caller()
     inputs, reads_output = _kept(rule, operands, targets[:-1], tape)
@@ -649,13 +651,14 @@ def _plain(index: Any) -> Any:
 
 
 def getitem(tensor: Tensor, index: Any) -> Tensor:
-    """Return ``tensor[index]``: a view for slices and integers, an operation for arrays."""
+    """Return ``tensor[index]``: a view for slices, an operation for arrays and for single entries."""
     index = _plain(index)
     if _is_basic(index):
         array = tensor._data[index]
-        if type(array) is not ndarray:
-            array = tensor._data[_open_ended(index)]
-        return _view(tensor, array)
+        if type(array) is ndarray:
+            return _view(tensor, array)
+        # One entry is a value, not a view: `old = x[0]; x[0] = 1` keeps `old`, as in NumPy.
+        return _view(tensor, tensor._data[_open_ended(index)]).copy()
     return apply(RULES[memory_rules.take_at], (tensor,), {"index": index})
 
 
@@ -671,20 +674,18 @@ def setitem(tensor: Tensor, index: Any, value: Any) -> None:
         index = _open_ended(index)
         write(tensor, index, compute, RULES[memory_rules.assign], (value,))
         return
-    _refuse_repeats(tensor, index, value)
-    write(tensor, index, compute, RULES[memory_rules.assign_at], (tensor, value), {"index": index})
+    static = {"index": index, "kept": _kept_places(tensor._data.shape, index)}
+    write(tensor, index, compute, RULES[memory_rules.assign_at], (tensor, value), static)
 
 
-def _refuse_repeats(tensor: Tensor, index: Any, value: Any) -> None:
-    """Raise if an assignment names a place twice with values that may differ: which one stays is not defined."""
-    if not isinstance(value, Tensor) or value.size <= 1 or not value.requires_grad:
-        return
-    places = np.arange(tensor.size).reshape(tensor.shape)[index]
-    if np.unique(places).size != places.size:
-        raise ValueError(
-            "an assignment through an index array that names a place twice has no defined result; "
-            "use np.add.at to add, or name every place once"
-        )
+def _kept_places(shape: tuple[int, ...], index: Any) -> ndarray | None:
+    """Return which places of an indexed value stay when ``array[index] = value`` names some twice (None: all)."""
+    places = np.arange(np.prod(shape, dtype=int)).reshape(shape)[index]
+    order = np.arange(places.size).reshape(places.shape)
+    winner = np.empty(shape, int)
+    winner[index] = order
+    kept = winner[index] == order
+    return None if kept.all() else kept
 
 
 # -- raw arrays on a hand-driven tape -------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ VIEWS = {
     "transposed": lambda x: x.T,
     "reshaped": lambda x: x.reshape(2, 6),
     "reversed": lambda x: x[::-1, ::-1],
-    "entry": lambda x: x[1, 2],
+    "entry": lambda x: x[1, 2, ...],
     "newaxis": lambda x: x[:, None, :],
     "broadcast": lambda x: np.broadcast_to(x[:, :1], (4, 5)),
     "swapped": lambda x: np.swapaxes(x, 0, 1)[1:],
@@ -82,6 +82,28 @@ def test_writing_through_a_view_writes_the_owner(name):
     gradient = 0 if x.grad is None else x.grad.numpy().ravel()  # None: nothing of x arrives anywhere
     np.testing.assert_allclose(gradient, np.where(written, 0, 2 * weights))
     np.testing.assert_allclose(w.grad.numpy(), [5 * weights[written].sum()])
+
+
+def test_a_single_entry_is_a_value_and_not_a_view():
+    x = leaf(2.0, 5.0)
+    y = x * x
+    old = y[0]
+    y[0], y[1] = y[1], y[0]
+    (old * y[1]).backward()
+    assert old.item() == y[1].item() == 4.0
+    np.testing.assert_array_equal(x.grad.numpy(), [4 * 2.0**3, 0.0])
+
+
+def test_a_computed_number_is_a_value_too():
+    x = leaf(2.0, 5.0)
+    first = total = x.sum()
+    total += 1
+    assert (first.item(), total.item()) == (7.0, 8.0)
+    y = x * 1
+    entry = y[0, ...]
+    entry += 10  # a view of one entry, as in NumPy
+    y.sum().backward()
+    np.testing.assert_array_equal(y.numpy(), [12.0, 5.0])
 
 
 def test_a_time_loop_in_place():

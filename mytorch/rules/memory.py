@@ -72,20 +72,25 @@ def assign(a: np.ndarray) -> np.ndarray:
 
 
 @dispatched
-def assign_at(a: np.ndarray, b: np.ndarray, *, index: Any) -> np.ndarray:
-    """Return a copy of `a` with `b` at `index` (no place named twice)."""
+def assign_at(a: np.ndarray, b: np.ndarray, *, index: Any, kept: np.ndarray | None = None) -> np.ndarray:
+    """Return a copy of `a` with `b` at `index`; of places named twice, `kept` says which value stays."""
     result = a.copy()
     result[index] = b
     return result
 
 
-backward_of(scatter, lambda g, *, region: gather(g, region=region))
-backward_of(gather, lambda g, *, region: scatter(g, region=region))
-backward_of(without, lambda g, *, region: without(g, region=region))
+# A region may show the real or the imaginary parts of complex memory: linear over the reals, not holomorphic.
+backward_of(scatter, lambda g, *, region: gather(g, region=region), holomorphic=False)
+backward_of(gather, lambda g, *, region: scatter(g, region=region), holomorphic=False)
+backward_of(without, lambda g, *, region: without(g, region=region), holomorphic=False)
 backward_of(copy, lambda g: g)
 backward_of(cast, lambda g: g)
 backward_of(assign, lambda g: g)
-backward_of(assign_at, lambda g, *, index: clear_at(g, index=index), lambda g, *, index: take_at(g, index=index))
+backward_of(
+    assign_at,
+    lambda g, *, index, kept: clear_at(g, index=index),
+    lambda g, *, index, kept: take_at(g, index=index) if kept is None else take_at(g, index=index) * kept,
+)
 backward_of(take_at, lambda g, a_shape, *, index: put_at(g, index=index, shape=a_shape))
 backward_of(put_at, lambda g, *, index: take_at(g, index=index))
 backward_of(clear_at, lambda g, *, index: clear_at(g, index=index))
