@@ -29,6 +29,7 @@ import numpy as np
 
 from mytorch.autograd_engine import Autograd, Elementwise, Operation, TapeError, Write, caller, next_serial, sweep
 from mytorch.gradient_buffer import Region, Shadow, Target, gradient_dtype, key_of, owner_of, target_of
+from mytorch.guard import protect
 from mytorch.rules import memory as memory_rules
 from mytorch.rules.registry import RULES, Rule
 
@@ -73,14 +74,15 @@ class Tensor:
     array : array_like, or Tensor
     requires_grad : whether gradients with respect to this Tensor are wanted (floating-point and complex only)
     dtype : as in `numpy.array`
-    copy : whether the values are copied (the default, so that nobody else can write to them), or shared
+    copy : whether the values are copied (the default), or the array's memory is shared; the array is then
+        held read-only for as long as the Tensor lives (see `mytorch.guarded`)
 
     Attributes
     ----------
     grad : Tensor or None, filled by `backward` for leaves (Tensors that were made with requires_grad)
     """
 
-    __slots__ = ("__weakref__", "_base", "_data", "_grad", "_hooks", "_key", "_region", "_saved", "_tape")
+    __slots__ = ("__weakref__", "_base", "_data", "_grad", "_guard", "_hooks", "_key", "_region", "_saved", "_tape")
 
     def __init__(
         self, array: Any, requires_grad: bool = False, *, dtype: Any = None, copy: bool = True
@@ -93,6 +95,10 @@ class Tensor:
                 f"a Tensor holds numbers, got {type(array).__name__} that NumPy makes an object array of; "
                 "join Tensors with np.stack or np.concatenate"
             )
+        if data is array and data.flags.writeable:
+            # Ours stays writable; the caller's array, whose writes the tape could not see, is held read-only.
+            data = data.view()
+            self._guard = protect(array)
         self._data: ndarray = data
         self._base: Tensor | None = None
         self._key: int | None = None

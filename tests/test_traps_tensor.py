@@ -297,6 +297,23 @@ def test_a_plain_operand_is_read_only_while_the_tape_lives():
     c[:] = 100
 
 
+def test_shared_memory_is_written_through_the_tensor_only():
+    array = np.array([1.0, 2.0])
+    shared, x = Tensor(array, copy=False), leaf(3.0)
+    y = x * shared
+    with pytest.raises(ValueError, match="read-only"):
+        array[0] = 100
+    shared[0] = 100.0
+    y.sum().backward()
+    assert x.grad.item() == 3.0
+    np.testing.assert_array_equal(array, [100.0, 2.0])
+    second = Tensor(array, copy=False)
+    with pytest.raises(ValueError, match="read-only"):
+        second[0] = 5.0
+    del shared, second, y
+    array[0] = 1
+
+
 def test_the_guard_can_be_switched_off():
     x, c = leaf(1.0), np.array([2.0])
     with mytorch.guarded(False):
