@@ -105,6 +105,15 @@ class Layout:
             return 1, 1
         return self.grad_dtype.itemsize, self.dtype.itemsize
 
+    def is_of(self, array: np.ndarray) -> bool:
+        """Say whether `array` is the owner, or looks exactly as it does."""
+        return (
+            array.shape == self.shape
+            and array.strides == self.strides
+            and array.dtype == self.dtype
+            and address_of(array) == self.address
+        )
+
     def new_block(self) -> np.ndarray:
         """Return a zero gradient of the owner's shape, laid out as the owner is."""
         up, down = self.scale

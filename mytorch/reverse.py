@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from mytorch.autograd_engine import Autograd, Operation, TapeError, all_operations, run_hooks, sweep
-from mytorch.gradient_buffer import Region, Shadow, Target, gradient_dtype, key_of
+from mytorch.gradient_buffer import Region, Shadow, Target, gradient_dtype, key_of, owner_of
 from mytorch.rules import memory
-from mytorch.rules.registry import Call
-from mytorch.tensor import Tensor, _new, _view, link, target, wrap
+from mytorch.rules.registry import RULES, Call
+from mytorch.tensor import Tensor, _new, _view, link, record, target, wrap
 
 _ONE = sys.getrefcount(np.empty(1)) + 1
 
@@ -59,16 +59,18 @@ def _lifted(array: Any, place: Target | None, tape: Autograd, earlier: bool) -> 
     """Return the Tensor that shows `array` as the memory `place`; a copy where memory will change again."""
     if type(array) is not np.ndarray:
         return array
+    owner = owner_of(array)
     if earlier:
         array = array.copy()
     if place is None:
         return wrap(array)
-    whole = _new(array, key_of(place), tape)
     if type(place) is int:
-        return whole
-    part = _view(whole, array)
+        return _new(array, place, tape)
+    whole = not earlier and place.layout.is_of(owner)
+    part = _view(_new(owner if whole else array, place.key, tape), array)
     part._region = place  # type: ignore[assignment]
-    return part
+    # Regions of views of the part are measured from its owner; without that, the part becomes memory of its own.
+    return part if whole else record(RULES[memory.copy], array, (part,))
 
 
 def backward(tensor: Tensor, gradient: Any, create_graph: bool) -> None:

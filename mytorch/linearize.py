@@ -1,0 +1,230 @@
+"""One run of a plain function on Tensors, and the two linear maps that the run's tape gives.
+
+Every transform (`grad`, `jvp`, `jacobian`, ...) runs the user's function once and then asks for
+
+* `Linearization.pull`, the reverse map: cotangents of the results to cotangents of the arguments, and
+* `Linearization.push`, the forward map: tangents of the arguments to tangents of the results.  The reverse map
+  is linear in the cotangents, so its own transpose, a second reverse pass, is the forward map (J. Townsend,
+  "A new trick for calculating Jacobian vector products", 2017): there is no second set of rules.
+
+Nested transforms cannot be confused with each other.  The argument that a transform differentiates is memory of
+its own (a copy, which is an operation on the outer tape where there is one), and gradients are asked for by
+memory: two levels never share a variable, so no levels need to be numbered.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from mytorch import trees
+from mytorch.autograd_engine import Autograd, TapeError
+from mytorch.reverse import gradients
+from mytorch.tensor import Tensor, _is_recording, enable_grad, wrap
+
+
+class Linearization:
+    """The function `f`, run at a point.
+
+    Parameters
+    ----------
+    name : the transform, for messages
+    f : the function
+    args, kwargs : the point
+    argnums : positions of the arguments that are variables
+    has_aux : whether f returns (result, auxiliary data that is not differentiated)
+
+    Attributes
+    ----------
+    variables : list of Tensor, the leaves of the chosen arguments
+    structure : trees.Structure of the tuple of chosen arguments
+    outputs : list of Tensor, the leaves of the result
+    result_structure : trees.Structure of the result
+    nested : whether the result depends on what something outside differentiates; then maps give Tensors
+    """
+
+    def __init__(
+        self,
+        name: str,
+        f: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: dict[str, Any],
+        argnums: Sequence[int],
+        has_aux: bool = False,
+    ) -> None:
+        self.name = name
+        recording = _is_recording()
+        leaves, self.structure = trees.flatten(tuple(args[i] for i in argnums))
+        self.paths = [_path(path, argnums) for path in self.structure.paths()]
+        with enable_grad():
+            self.variables = [
+                _variable(leaf, f"{name}: {path}", recording)
+                for leaf, path in zip(leaves, self.paths, strict=True)
+            ]
+            keys = [variable._key for variable in self.variables]
+            chosen = dict(zip(argnums, self.structure.unflatten(self.variables), strict=True))
+            result = f(*(chosen.get(i, x) for i, x in enumerate(args)), **kwargs)
+        if [variable._key for variable in self.variables] != keys:
+            raise TapeError(
+                f"{name}: the function changed its argument in place; let it work on a .copy() of the argument"
+            )
+        self._aux = None
+        if has_aux:
+            if not isinstance(result, tuple) or len(result) != 2:
+                raise TypeError(f"{name} with has_aux: expected (result, aux) from the function, got {result!r}")
+            result, self._aux = result
+        self.plain = result
+        found, self.result_structure = trees.flatten(result)
+        self.outputs = [
+            _output(leaf, f"{name}: the function's result{path}")
+            for leaf, path in zip(found, self.result_structure.paths(), strict=True)
+        ]
+        if not found:
+            raise TypeError(f"{name}: the function returned {result!r}, expected an array (is a return missing?)")
+        if not any(isinstance(leaf, Tensor) for leaf in found):
+            warnings.warn(
+                f"{name}: the function's result was not computed from its argument with NumPy functions, so its "
+                "derivative is zero (math.*, float() and .item() give plain numbers, which carry no derivative)",
+                stacklevel=4,
+            )
+        self.nested = recording and not _leaves_of(self.outputs) <= set(keys)
+
+    @property
+    def result(self) -> Any:
+        """What the function returned."""
+        return self.shown(self.plain)
+
+    @property
+    def aux(self) -> Any:
+        """The auxiliary data that the function returned."""
+        return self.shown(self._aux)
+
+    def shown(self, tree: Any) -> Any:
+        """Return a tree for the user: of arrays, or of Tensors where something outside differentiates them."""
+        return tree if self.nested else trees.tree_map(_value, tree)
+
+    def pull(self, cotangents: Sequence[Any], create_graph: bool = False) -> list[Any]:
+        """Return the cotangents of the variables for cotangents of the outputs: Jᵀ applied to them."""
+        create_graph = create_graph or self.nested or any(map(_is_tracked, cotangents))
+        return _gradients(self.outputs, self.variables, cotangents, create_graph)
+
+    def push(self, tangents: Sequence[Any]) -> list[Any]:
+        """Return the tangents of the outputs for tangents of the variables: J applied to them."""
+        return self.forward()(tangents)
+
+    def forward(self) -> Callable[[Sequence[Any]], list[Any]]:
+        """Return the forward map, for use with many tangents."""
+        with enable_grad():
+            # The reverse map is linear, so its transpose does not depend on where it is taken.
+            probes = [Tensor(np.ones(y.shape, y.dtype), requires_grad=True) for y in self.outputs]
+            pulled = self.pull(probes, create_graph=True)
+
+        def push(tangents: Sequence[Any]) -> list[Any]:
+            nested = self.nested or any(map(_is_tracked, tangents))
+            return _gradients(pulled, probes, tangents, nested)
+
+        return push
+
+
+def _gradients(
+    outputs: Sequence[Tensor], inputs: Sequence[Tensor], cotangents: Sequence[Any], create_graph: bool
+) -> list[Any]:
+    """Return `reverse.gradients` for the outputs that are floating-point, recording where that is asked for."""
+    used = [
+        (y, g) for y, g in zip(outputs, cotangents, strict=True) if y.dtype.kind in "fc" and y.requires_grad
+    ]
+    with enable_grad():
+        return gradients([y for y, _ in used], inputs, [g for _, g in used], create_graph)
+
+
+def variable_numbers(name: str, argnums: int | Sequence[int], count: int) -> tuple[int, ...]:
+    """Return `argnums` as a tuple of positions among `count` arguments."""
+    numbers = (argnums,) if isinstance(argnums, int | np.integer) else tuple(argnums)
+    for n in numbers:
+        if not isinstance(n, int | np.integer):
+            raise TypeError(f"{name}: argnums must be an int or a tuple of ints, got {argnums!r}")
+        if not -count <= n < count:
+            raise ValueError(f"{name}: argnums={argnums} is out of range for a call with {count} positional arguments")
+    numbers = tuple(int(n) % count for n in numbers)
+    if len(set(numbers)) != len(numbers) or not numbers:
+        raise ValueError(f"{name}: argnums must name one or more arguments, each once; got {argnums!r}")
+    return numbers
+
+
+def matched(name: str, what: str, tree: Any, structure: trees.Structure, like: Sequence[Tensor]) -> list[Any]:
+    """Return the leaves of a tangent or cotangent, which must be as the values `like` are."""
+    leaves = structure.leaves_of(tree, f"{name}: the {what}")
+    paths = structure.paths(f"{name}: the {what}")
+    return [_fitting(leaf, x, path) for leaf, x, path in zip(leaves, like, paths, strict=True)]
+
+
+def _fitting(leaf: Any, like: Tensor, path: str) -> Any:
+    array = leaf if isinstance(leaf, Tensor) else np.asarray(leaf)
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"{path} must be an array of numbers, got {leaf!r}")
+    if array.shape != like.shape:
+        raise ValueError(f"{path} must have the shape {like.shape} of its value, got {array.shape}")
+    if array.dtype.kind == "c" and like.dtype.kind != "c":
+        raise TypeError(f"{path} is complex, but its value is real ({like.dtype}); give a real one")
+    if array.dtype != like.dtype and like.dtype.kind in "fc":
+        array = array.astype(like.dtype)
+    return array
+
+
+def _path(path: str, argnums: Sequence[int]) -> str:
+    """Return 'argument 1['W']' for the path "[0]['W']" in the tuple of chosen arguments."""
+    position, _, rest = path[1:].partition("]")
+    return f"argument {argnums[int(position)]}{rest}"
+
+
+def _variable(leaf: Any, name: str, recording: bool) -> Tensor:
+    """Return a Tensor in memory of its own with the value of `leaf`, on the outer tape where there is one."""
+    if isinstance(leaf, Tensor):
+        if recording and leaf.requires_grad:
+            return leaf.copy()
+        leaf = leaf._data
+    array = np.array(leaf)
+    if array.dtype.kind in "biu":
+        raise TypeError(f"{name} is of dtype {array.dtype}, which has no derivative; cast it to float")
+    if array.dtype.kind not in "fc":
+        raise TypeError(f"{name} must be an array of floats, got {type(leaf).__name__}")
+    return Tensor(array, requires_grad=True, copy=False)
+
+
+def _output(leaf: Any, name: str) -> Tensor:
+    """Return a leaf of the result as a Tensor."""
+    if isinstance(leaf, Tensor):
+        return leaf
+    if not isinstance(leaf, np.ndarray | np.generic | int | float | complex):
+        raise TypeError(f"{name} must be an array, got {type(leaf).__name__}")
+    return wrap(np.asarray(leaf))
+
+
+def _value(leaf: Any) -> Any:
+    return leaf._data if isinstance(leaf, Tensor) else leaf
+
+
+def _is_tracked(leaf: Any) -> bool:
+    return isinstance(leaf, Tensor) and leaf.requires_grad
+
+
+def _leaves_of(outputs: Sequence[Tensor]) -> set[int | None]:
+    """Return the keys of all leaves that were used on the tapes of `outputs`."""
+    keys: set[int | None] = set()
+    seen: set[int] = set()
+    for output in outputs:
+        tape = output.tape
+        if tape is not None and id(tape) not in seen:
+            seen.add(id(tape))
+            for member in _family(tape):
+                keys.update(member.leaves)
+        elif tape is None and output.requires_grad:
+            keys.add((output if output._base is None else output._base)._key)
+    return keys
+
+
+def _family(tape: Autograd) -> list[Autograd]:
+    return [tape] if tape.parents is None else tape.family()
