@@ -463,9 +463,9 @@ class Autograd:
         False
         """
         for array in arrays:
-            owner = self.gradient_buffer.hold(array)
-            if owner is not None:
-                self._constants.add(address_of(owner))
+            place = self.gradient_buffer.hold(array)
+            if place is not None:
+                self._constants.add(place[1])
 
     def add_operation(
         self,
@@ -530,23 +530,30 @@ class Autograd:
 
     def target(self, array: np.ndarray) -> Target | None:
         """Return where on this tape the gradient of `array` lies, making its memory known."""
-        owner = self.gradient_buffer.hold(array)
-        if owner is None:
+        place = self.gradient_buffer.hold(array)
+        if place is None:
             return None
-        address = address_of(owner)
+        owner, address = place
         key = self._keys.get(address)
         if key is None:
-            key = self._keys[address] = next_serial()
-            self._addresses[key] = address
+            key = next_serial()
+            self._know(address, key)
         return target_of(array, owner, key)
+
+    def _know(self, address: int, key: int) -> None:
+        """Remember that memory at `address` is named `key`."""
+        self._keys[address], self._addresses[key] = key, address
 
     def input_target(self, array: np.ndarray, gradient: np.ndarray | None) -> Target | None:
         """Return where the gradient of an input goes; make a spot for it, or attach the external one."""
         target = self.target(array)
-        if target is None or self.gradient_buffer.get_memory_loc(array) in self._constants:
+        if target is None:
+            return None
+        address = self._addresses[key_of(target)]
+        if address in self._constants:
             return None
         if gradient is None:
-            self.gradient_buffer.add_spot(array)
+            self.gradient_buffer.memory.setdefault(address, None)
         else:
             self.attach(target, array, gradient)
         return target
@@ -554,10 +561,9 @@ class Autograd:
     def adopt(self, array: np.ndarray, key: int | None) -> None:
         """Know `array`, which an operation gave the name `key`, as the last result."""
         self._result = array
-        owner = self.gradient_buffer.hold(array)
-        if owner is not None and key is not None:
-            address = address_of(owner)
-            self._keys[address], self._addresses[key] = key, address
+        place = self.gradient_buffer.hold(array)
+        if place is not None and key is not None:
+            self._know(place[1], key)
 
     def attach(self, target: Target, array: np.ndarray, gradient: np.ndarray) -> None:
         """Make `gradient` the external gradient of the region `target` that `array` shows."""

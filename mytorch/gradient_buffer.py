@@ -406,11 +406,12 @@ class GradientBuffer(Shadow):
     array([0., 2., 2.])
     """
 
-    __slots__ = ("_owners",)
+    __slots__ = ("_owners", "_places")
 
     def __init__(self) -> None:
         super().__init__()
-        self._owners: dict[int, np.ndarray] = {}
+        self._owners: dict[int, np.ndarray] = {}  # by address
+        self._places: dict[int, tuple[np.ndarray, int]] = {}  # by identity: an address costs a microsecond
 
     def get_memory_loc(self, np_array: np.ndarray) -> int:
         """Return the address of the memory that owns `np_array`: the key of its gradient."""
@@ -430,23 +431,31 @@ class GradientBuffer(Shadow):
         ValueError
             If it is a window on a foreign buffer of which the buffer knows another, overlapping window.
         """
-        owner = self.hold(np_array)
-        if owner is not None:
-            self.memory.setdefault(address_of(owner), None)
+        place = self.hold(np_array)
+        if place is not None:
+            self.memory.setdefault(place[1], None)
 
-    def hold(self, np_array: np.ndarray) -> np.ndarray | None:
-        """Keep the owner of `np_array` alive and return it; None for an empty array, which has no memory."""
-        owner = owner_of(_checked(np_array))
-        if owner.size == 0 or np_array.size == 0:
-            return None
+    def hold(self, np_array: np.ndarray) -> tuple[np.ndarray, int] | None:
+        """Keep the owner of `np_array` alive; return it and its address (None for an empty array)."""
+        place = self._places.get(id(np_array))
+        if place is None:
+            owner = owner_of(_checked(np_array))
+            if np_array.size == 0:
+                return None
+            place = self._places.get(id(owner)) or self._hold_owner(owner)
+        return place
+
+    def _hold_owner(self, owner: np.ndarray) -> tuple[np.ndarray, int]:
         address = address_of(owner)
-        if address not in self._owners:
+        known = self._owners.get(address)
+        if known is None:
             if owner.base is not None:
                 self._refuse_overlap(owner)
-            self._owners[address] = owner
-        elif self._owners[address].nbytes < owner.nbytes:
+            known = self._owners[address] = owner
+            self._places[id(owner)] = owner, address
+        elif known.nbytes < owner.nbytes:
             self._refuse_overlap(owner)
-        return self._owners[address]
+        return known, address
 
     def update_param(self, np_array: np.ndarray, gradient: Any) -> None:
         """Add `gradient` to the gradient of `np_array`."""
@@ -475,6 +484,7 @@ class GradientBuffer(Shadow):
         """Forget all gradients and the memory that they belong to."""
         self.memory.clear()
         self._owners.clear()
+        self._places.clear()
 
     def items(self) -> Iterator[tuple[int, np.ndarray]]:
         """Iterate over (address, gradient) of the memories whose gradient is known."""

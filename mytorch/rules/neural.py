@@ -18,14 +18,14 @@ def linear(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
     ----------
     a : (N, in) array, the batch
     b : (out, in) array, the weights
-    c : (out,) array, the bias
+    c : (out,) array, or one of `out` entries of any shape, the bias
 
     Returns
     -------
     (N, out) array
     """
     y: np.ndarray = a * b.T if b.shape[1] == 1 else a.dot(b.T)
-    y += c
+    y += c if c.ndim == 1 else c.reshape(-1)
     return y
 
 
@@ -87,7 +87,7 @@ backward_of(
     linear,
     lambda g, b: times(g, b),
     lambda g, a: times(g.T, a),
-    lambda g: np.add.reduce(g, 0),
+    lambda g, c_shape: np.add.reduce(g, 0).reshape(c_shape),
     exact=True,
 )
 backward_of(relu, lambda g, y: g * (y > 0), elementwise=True)
