@@ -29,11 +29,16 @@ class GradientError(AssertionError):
 
 
 def check_gradients(
-    f: Callable[..., Any], *args: Any, order: int = 2, rtol: float | None = None, atol: float = 1e-9, seed: int = 0
+    f: Callable[..., Any],
+    *args: Any,
+    order: int = 2,
+    rtol: float | None = None,
+    atol: float = 1e-9,
+    seed: int = 0,
 ) -> None:
     r"""Raise an error unless the derivatives of `f` at `args` agree with finite differences.
 
-    For every array x among the arguments, with a random unit-scale tangent v and cotangent u,
+    For every array x among the arguments, with a random tangent v, of the scale of x, and a random cotangent u,
 
     .. math:: \langle u, (f(x + h v) - f(x - h v)) / 2h \rangle = \langle J^T u, v \rangle
 
@@ -113,7 +118,9 @@ def numerical_gradient(
     numbers = variable_numbers("numerical_gradient", argnums, len(args))
     leaves, structure = trees.flatten(args)
     arrays = [np.array(leaf) if _is_variable(leaf) else leaf for leaf in leaves]
-    grads = [_differences(f, arrays, structure, i, step) if _is_variable(x) else x for i, x in enumerate(arrays)]
+    grads = [
+        _differences(f, arrays, structure, i, step) if _is_variable(x) else x for i, x in enumerate(arrays)
+    ]
     chosen = structure.unflatten(grads)
     result = tuple(chosen[n] for n in numbers)
     for leaf in trees.flatten(result)[0]:
@@ -147,7 +154,9 @@ def _differences(
     for where in np.ndindex(x.shape):
         h = relative * max(1.0, float(abs(x[where])))
         units = (1, 1j) if x.dtype.kind == "c" else (1,)
-        gradient[where] = sum(unit * (value(where, h * unit) - value(where, -h * unit)) / (2 * h) for unit in units)
+        gradient[where] = sum(
+            unit * (value(where, h * unit) - value(where, -h * unit)) / (2 * h) for unit in units
+        )
     return gradient
 
 
@@ -174,7 +183,7 @@ class _Check:
         us = [self._direction(np.asarray(y)) if ok else y for y, ok in zip(found, floating, strict=True)]
         gradients = pullback(result_structure.unflatten(us))
         weights = [u for u, ok in zip(us, floating, strict=True) if ok]
-        paths = self.structure.paths()
+        paths = self.structure.paths("argument ")
         for i, gradient in zip(self.varied, gradients, strict=True):
             self._compare(i, paths[i], gradient, weights, floating, level)
         if level < order:
@@ -193,17 +202,17 @@ class _Check:
         """Raise unless the derivative along a random direction of argument `i` is that of differences."""
         x = self.points[i]
         gradient = np.asarray(gradient)
-        where = f"of {self.name} (order {level}) with respect to argument {path}"
+        where = f"of {self.name} (order {level}) with respect to {path}"
         if gradient.shape != x.shape or gradient.dtype != x.dtype:
             raise GradientError(
                 f"the gradient {where} has shape {gradient.shape} and dtype {gradient.dtype}, expected "
                 f"{x.shape} and {x.dtype}"
             )
-        v = self._direction(x)
         wide = _wide(x.dtype)
+        v = self._direction(x) * np.maximum(1.0, np.abs(x)).astype(wide)
         terms = np.conj(gradient.astype(wide)) * v
         by_tape, size = float(np.real(terms.sum())), float(np.abs(terms).sum())
-        by_differences, noise, precision = self._difference(i, v.astype(wide), weights, floating)
+        by_differences, noise, precision = self._difference(i, v, weights, floating)
         rtol = self.rtol
         if rtol is None:
             rtol = max(TOLERANCE[_precision(x.dtype)], DIFFERENCE_TOLERANCE[precision])
@@ -219,12 +228,11 @@ class _Check:
     ) -> tuple[float, float, str]:
         """Return ⟨u, J v⟩ by a central difference, the size of its rounding error, and f's precision."""
         x = self.points[i].astype(v.dtype)
-        scale = max(1.0, float(np.abs(x).max()))
-        h = scale * float(np.finfo(v.dtype).eps) ** (1 / 3)
+        h = float(np.finfo(v.dtype).eps) ** (1 / 3)
         values = [self._values(i, x + sign * h * v, floating) for sign in (1, -1)]
         precision = min((_precision(y.dtype) for y in values[0]), key=list(TOLERANCE).index)
         if precision in ("float16", "float32"):  # f computes no better than that, so the step must be longer
-            h = scale * float(np.finfo(precision).eps) ** (1 / 3)
+            h = float(np.finfo(precision).eps) ** (1 / 3)
             values = [self._values(i, x + sign * h * v, floating) for sign in (1, -1)]
         total, size = 0.0, 0.0
         for u, ahead, behind in zip(weights, *values, strict=True):
@@ -262,7 +270,9 @@ class _Check:
 
 def _is_variable(leaf: Any) -> bool:
     """Say whether a leaf is a non-empty floating-point array (or number)."""
-    if isinstance(leaf, bool | int | str | Tensor) or not isinstance(leaf, np.ndarray | np.generic | float | complex):
+    if isinstance(leaf, bool | int | str | Tensor) or not isinstance(
+        leaf, np.ndarray | np.generic | float | complex
+    ):
         return False
     array = np.asarray(leaf)
     return array.dtype.kind in "fc" and array.size > 0

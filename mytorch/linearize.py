@@ -74,7 +74,9 @@ class Linearization:
         self._aux = None
         if has_aux:
             if not isinstance(result, tuple) or len(result) != 2:
-                raise TypeError(f"{name} with has_aux: expected (result, aux) from the function, got {result!r}")
+                raise TypeError(
+                    f"{name} with has_aux: expected (result, aux) from the function, got {result!r}"
+                )
             result, self._aux = result
         self.plain = result
         found, self.result_structure = trees.flatten(result)
@@ -83,7 +85,9 @@ class Linearization:
             for leaf, path in zip(found, self.result_structure.paths(), strict=True)
         ]
         if not found:
-            raise TypeError(f"{name}: the function returned {result!r}, expected an array (is a return missing?)")
+            raise TypeError(
+                f"{name}: the function returned {result!r}, expected an array (is a return missing?)"
+            )
         if not any(isinstance(leaf, Tensor) for leaf in found):
             warnings.warn(
                 f"{name}: the function's result was not computed from its argument with NumPy functions, so its "
@@ -147,7 +151,9 @@ def variable_numbers(name: str, argnums: int | Sequence[int], count: int) -> tup
         if not isinstance(n, int | np.integer):
             raise TypeError(f"{name}: argnums must be an int or a tuple of ints, got {argnums!r}")
         if not -count <= n < count:
-            raise ValueError(f"{name}: argnums={argnums} is out of range for a call with {count} positional arguments")
+            raise ValueError(
+                f"{name}: argnums={argnums} is out of range for a call with {count} positional arguments"
+            )
     numbers = tuple(int(n) % count for n in numbers)
     if len(set(numbers)) != len(numbers) or not numbers:
         raise ValueError(f"{name}: argnums must name one or more arguments, each once; got {argnums!r}")

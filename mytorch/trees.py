@@ -29,7 +29,9 @@ class Structure:
 
     __slots__ = ("children", "keys", "kind", "size")
 
-    def __init__(self, kind: type | None, keys: tuple[Any, ...] = (), children: tuple[Structure, ...] = ()) -> None:
+    def __init__(
+        self, kind: type | None, keys: tuple[Any, ...] = (), children: tuple[Structure, ...] = ()
+    ) -> None:
         self.kind, self.keys, self.children = kind, keys, children
         self.size: int = 1 if kind is None else sum(child.size for child in children)
 
