@@ -42,7 +42,7 @@ from mytorch.gradient_buffer import (
     owner_of,
     target_of,
 )
-from mytorch.guard import Guard, fingerprint, protect
+from mytorch.guard import Guards, fingerprint
 from mytorch.rules.registry import Rule, fit
 
 next_serial = count(1).__next__
@@ -426,7 +426,7 @@ class Autograd:
 
     def __init__(self, guard: bool = True) -> None:
         self.operation_list: list[Operation] = []
-        self.guards: dict[int, Guard | None] = {}
+        self.guards = Guards()
         self._buffer: GradientBuffer | None = None
         self._guard = guard
         self._start()
@@ -445,7 +445,7 @@ class Autograd:
         self._externals: dict[int, list[tuple[Target, np.ndarray]]] = {}
         self._parameters: dict[int, np.ndarray] = {}
         self._result: np.ndarray | None = None
-        self._seen: list[tuple[np.ndarray, Any, str]] = []
+        self._seen: list[tuple[np.ndarray, Any, Operation]] = []
 
     @property
     def gradient_buffer(self) -> GradientBuffer:
@@ -600,8 +600,8 @@ class Autograd:
 
     def protect(self, array: np.ndarray) -> None:
         """Hold the memory of `array` read-only until the tape is cleared or dies."""
-        if self._guard and id(array) not in self.guards:
-            self.guards[id(array)] = protect(array)
+        if self._guard and id(array) not in self.guards.seen:
+            self.guards.protect(array)
 
     def backward(self, divergence: Any) -> None:
         """Differentiate the last operation's output, weighted with `divergence`, back to all inputs.
@@ -622,10 +622,10 @@ class Autograd:
         if not self.operation_list or self._result is None:
             raise TapeError("nothing is recorded: call add_operation, or a module, before backward")
         last = self.operation_list[-1]
-        for array, seen, line in self._seen:
+        for array, seen, operation in self._seen:
             if fingerprint(array) != seen:
                 raise TapeError(
-                    f"an array of shape {array.shape} that the operation recorded at {line} reads was changed "
+                    f"an array of shape {array.shape} that the operation recorded at {operation.line} reads was changed "
                     "after the last backward; call zero_grad() and record again"
                 )
         seed = _seed(divergence, self._result, _describe(self.operation_list, last))
@@ -655,18 +655,14 @@ class Autograd:
             for operation in self.operation_list:
                 for array in operation.inputs:
                     if array is not None and id(owner_of(array)) in self._parameters:
-                        self._seen.append((array, fingerprint(array), operation.line))
-        self.guards = {
-            name: guard
-            for name, guard in self.guards.items()
-            if guard is not None and id(guard._owner) not in self._parameters
-        }
+                        self._seen.append((array, fingerprint(array), operation))
+        self.guards.release(self._parameters)
 
     def zero_grad(self) -> None:
         """Forget operations and gradients; external gradients, which are the user's, stay as they are."""
         self.operation_list = []
         self.gradient_buffer.clear()
-        self.guards = {}
+        self.guards = Guards()
         self.leaves = {}
         self.parents = None
         self.stale = None

@@ -5,15 +5,15 @@ So such arrays are held read-only until the tape lets them go: the write then fa
 NumPy's own error, instead of giving a wrong gradient later.  `guarded(False)` switches this off.
 
 What it cannot see is a writable view made *before* (or a foreign alias, as ``torch.from_numpy`` makes):
-NumPy does not know those either.
+NumPy does not know those either.  (NumPy's own ``ufunc.at`` writes to read-only arrays, too.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from weakref import WeakValueDictionary
+from threading import Lock
 from zlib import crc32
 
 import numpy as np
@@ -43,30 +43,81 @@ def guarded(enabled: bool = True) -> Iterator[None]:
         _enabled.reset(token)
 
 
-class Guard:
-    """Holds one memory read-only for as long as the guard lives; several tapes may share it."""
+class Frozen:
+    """A memory that is held read-only: its arrays that were writable, and how many tapes hold it."""
 
-    __slots__ = ("__weakref__", "_arrays", "_owner")
+    __slots__ = ("arrays", "holders", "owner")
 
     def __init__(self, owner: np.ndarray) -> None:
-        self._owner = owner
-        self._arrays: dict[int, np.ndarray] = {}
+        self.owner, self.holders = owner, 0
+        self.arrays: list[np.ndarray] = []
         self.freeze(owner)
 
     def freeze(self, array: np.ndarray) -> None:
-        """Make `array`, a view of the memory, read-only; it is writable again when the guard dies."""
+        """Make `array`, a view of the memory, read-only, and all between it and the owner."""
         link: np.ndarray | None = array
-        while link is not None and id(link) not in self._arrays:
+        while link is not None:
             if link.flags.writeable and _can_be_thawed(link):
-                self._arrays[id(link)] = link
+                self.arrays.append(link)
                 link.flags.writeable = False
             link = base_of(link)
 
-    def __del__(self) -> None:
-        # A view can be made writable only after its base: the owner went in first, bases after their views.
-        arrays = list(self._arrays.values())
-        for array in sorted(arrays, key=_depth) if len(arrays) > 1 else arrays:
+    def thaw(self) -> None:
+        """Make the arrays writable again: a view only after its base."""
+        for array in sorted(self.arrays, key=_depth) if len(self.arrays) > 1 else self.arrays:
             array.flags.writeable = True
+
+
+# Which memories are frozen, by the identity of the owner; several tapes, in several threads, may hold one.
+_frozen: dict[int, Frozen] = {}
+_lock = Lock()
+
+
+class Guards:
+    """The memories that one tape holds read-only, for as long as this object lives."""
+
+    __slots__ = ("held", "seen")
+
+    def __init__(self) -> None:
+        self.seen: set[int] = set()  # identities of arrays that were looked at
+        self.held: dict[int, tuple[Frozen | None, np.ndarray]] = {}  # the array, too, so that none is reused
+
+    def protect(self, array: np.ndarray) -> None:
+        """Hold the memory of `array` read-only (unless it is so by itself, or the guard is off)."""
+        self.seen.add(id(array))
+        if not _enabled.get():
+            self.held[id(array)] = None, array
+            return
+        owner = owner_of(array)
+        with _lock:
+            frozen = _frozen.get(id(owner))
+            if frozen is None and owner.flags.writeable:
+                frozen = _frozen[id(owner)] = Frozen(owner)
+            if frozen is not None:
+                frozen.holders += 1
+                if array is not owner:
+                    frozen.freeze(array)
+        self.held[id(array)] = frozen, array
+
+    def release(self, owners: Container[int] | None = None) -> None:
+        """Let go of the memories whose owners' identities are in `owners` (None: of all)."""
+        for name, (frozen, _) in list(self.held.items()):
+            if owners is None or (frozen is not None and id(frozen.owner) in owners):
+                del self.held[name]
+                self.seen.discard(name)
+                if frozen is not None:
+                    _let_go(frozen)
+
+    def __del__(self) -> None:
+        self.release()
+
+
+def _let_go(frozen: Frozen) -> None:
+    with _lock:
+        frozen.holders -= 1
+        if frozen.holders == 0:
+            del _frozen[id(frozen.owner)]
+            frozen.thaw()
 
 
 def _can_be_thawed(array: np.ndarray) -> bool:
@@ -79,23 +130,6 @@ def _depth(array: np.ndarray) -> int:
     while base is not None:
         base, depth = base_of(base), depth + 1
     return depth
-
-
-_guards: WeakValueDictionary[int, Guard] = WeakValueDictionary()
-
-
-def protect(array: np.ndarray) -> Guard | None:
-    """Hold the memory of `array` read-only and return the guard; None where it is read-only by itself."""
-    if not _enabled.get():
-        return None
-    owner = owner_of(array)
-    guard = _guards.get(id(owner))
-    if guard is None:
-        if not owner.flags.writeable:
-            return None
-        guard = _guards[id(owner)] = Guard(owner)
-    guard.freeze(array)
-    return guard
 
 
 def fingerprint(array: np.ndarray) -> bytes | int:

@@ -1,4 +1,4 @@
-"""Python's operators and NumPy's methods on Tensors: direct calls, without a way through NumPy's protocols."""
+"""Python's operators on Tensors: direct calls, without a way through NumPy's protocols."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _forward(function: np.ufunc) -> Callable[[Tensor, Any], Any]:
             return record(rule, y, (self, other))
         if reads_a and self._saved is not tape.ref:
             note_saved(self, tape)
-        if reads_b and kind is ndarray and id(other) not in tape.guards:
+        if reads_b and kind is ndarray and id(other) not in tape.guards.seen:
             tape.protect(other)
         serial = next_serial()
         frame = getframe(1)
@@ -178,10 +178,6 @@ def _constant(function: np.ufunc) -> Callable[[Tensor, Any], Any]:
     return lambda self, other: function(self._data, raw(other))
 
 
-def _called(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda self, *args, **kwargs: function(self, *args, **kwargs)
-
-
 BINARY = {
     "add": np.add,
     "sub": np.subtract,
@@ -198,11 +194,10 @@ COMPARE = {
     "eq": np.equal,
     "ne": np.not_equal,
 }
-METHODS = ("sum", "ravel", "swapaxes", "squeeze")
 
 
 def install() -> None:
-    """Give Tensor its operators and methods."""
+    """Give Tensor its operators of arithmetic and comparison."""
     for name, function in BINARY.items():
         setattr(Tensor, f"__{name}__", _forward(function))
         setattr(Tensor, f"__r{name}__", _reflected(function))
@@ -211,26 +206,6 @@ def install() -> None:
         setattr(Tensor, f"__{name}__", _constant(function))
     for name, function in {"neg": np.negative, "pos": np.positive}.items():
         setattr(Tensor, f"__{name}__", unary(function))
-    for name in METHODS:
-        setattr(Tensor, name, _called(getattr(np, name)))
 
 
-def _reshape(self: Tensor, *shape: Any, order: str = "C") -> Tensor:
-    """Return the values in another shape: a view where NumPy gives one."""
-    return np.reshape(self, shape[0] if len(shape) == 1 else shape, order=order)  # type: ignore[call-overload, no-any-return]
-
-
-def _transpose(self: Tensor, *axes: Any) -> Tensor:
-    """Return the view with its axes permuted, reversed by default."""
-    return self.view_as(self._data.transpose(*axes))
-
-
-def _dot(self: Tensor, other: Any) -> Tensor:
-    """Return the matrix product; of two matrices here, as in rules."""
-    return self @ other
-
-
-Tensor.reshape = _reshape  # type: ignore[attr-defined]
-Tensor.transpose = _transpose  # type: ignore[attr-defined]
-Tensor.dot = _dot  # type: ignore[attr-defined]
 install()

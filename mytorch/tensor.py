@@ -19,17 +19,20 @@ so it dies with the last value that refers to it.
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dis import opmap
+from types import FrameType
 from typing import Any
 
 import numpy as np
 
 from mytorch.autograd_engine import Autograd, Elementwise, Operation, TapeError, Write, caller, next_serial, sweep
 from mytorch.gradient_buffer import Region, Shadow, Target, gradient_dtype, key_of, owner_of, target_of
-from mytorch.guard import protect
+from mytorch.guard import Guards
 from mytorch.rules import memory as memory_rules
 from mytorch.rules.registry import RULES, Rule
 
@@ -37,6 +40,7 @@ ndarray, asarray = np.ndarray, np.asarray
 _recording: ContextVar[bool] = ContextVar("mytorch_recording", default=True)
 _is_recording = _recording.get
 _RARE = frozenset(("_grad", "_hooks", "_region"))
+ABSENT: dict[str, str] = {}  # attributes that ndarray has and Tensor has not, with the reason (mytorch/methods.py)
 
 
 @contextmanager
@@ -98,7 +102,8 @@ class Tensor:
         if data is array and data.flags.writeable:
             # Ours stays writable; the caller's array, whose writes the tape could not see, is held read-only.
             data = data.view()
-            self._guard = protect(array)
+            self._guard = Guards()
+            self._guard.protect(array)
         self._data: ndarray = data
         self._base: Tensor | None = None
         self._key: int | None = None
@@ -114,7 +119,8 @@ class Tensor:
     def __getattr__(self, name: str) -> Any:
         if name in _RARE:
             return None  # a slot that was never set
-        raise AttributeError(f"'Tensor' object has no attribute {name!r}")
+        reason = f": {ABSENT[name]}" if name in ABSENT else ""
+        raise AttributeError(f"'Tensor' object has no attribute {name!r}{reason}")
 
     # -- what it is -----------------------------------------------------------------------------------------
 
@@ -228,11 +234,14 @@ class Tensor:
         if self.requires_grad:
             raise TypeError(
                 "this Tensor requires gradients, which an ndarray cannot carry: make the array that receives "
-                "it a Tensor too, or take the values with .numpy() or .detach()"
+                "it a Tensor too (np.zeros_like(tensor) is one), join Tensors with np.stack or np.concatenate "
+                "instead of np.array, or take the values with .numpy() or .detach()"
             )
         return np.array(self._data, dtype) if copy or dtype is not None else self.numpy()
 
     def __float__(self) -> float:
+        if self.requires_grad:
+            _refuse_store(sys._getframe(1))
         return float(self._data)
 
     def __int__(self) -> int:
@@ -242,6 +251,8 @@ class Tensor:
         return self._data.__index__()
 
     def __complex__(self) -> complex:
+        if self.requires_grad:
+            _refuse_store(sys._getframe(1))
         return complex(self._data)
 
     def __bool__(self) -> bool:
@@ -336,6 +347,15 @@ class Tensor:
         from mytorch.reverse import add_hook
 
         return add_hook(self, hook)
+
+
+def _refuse_store(frame: FrameType) -> None:
+    """Raise if `frame` is at an assignment ``array[i] = tensor``, for which NumPy asks for a mere float."""
+    if frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]:
+        raise TypeError(
+            "this Tensor requires gradients, which the plain array that it is assigned to cannot carry: make that "
+            "array a Tensor (np.zeros_like(tensor), or mytorch.Tensor(array)), or assign .item()"
+        )
 
 
 def _new(data: ndarray, key: int | None, tape: Autograd | None) -> Tensor:
@@ -505,7 +525,7 @@ def _hold(x: Any, tape: Autograd) -> Any:
         if owner._saved is not tape.ref:
             note_saved(owner, tape)
         return x._data
-    if type(x) is ndarray and id(x) not in tape.guards:
+    if type(x) is ndarray and id(x) not in tape.guards.seen:
         tape.protect(x)
     return x
 

@@ -292,7 +292,8 @@ def test_memory_is_linear_in_the_number_of_operations():
         tracemalloc.stop()
         return peak
 
-    assert bytes_of(16000) < 20 * bytes_of(1000)
+    bytes_of(10)  # fills the caches of the interpreter
+    assert bytes_of(16000) < 10 * bytes_of(2000)
 
 
 def test_a_long_tape_needs_no_recursion():
