@@ -569,7 +569,10 @@ class Autograd:
         """Make `gradient` the external gradient of the region `target` that `array` shows."""
         key = key_of(target)
         known = self._externals.setdefault(key, [])
-        if not any(_same_memory(gradient, other) and _same_memory_map(target, gradient, t, other) for t, other in known):
+        if not any(
+            _same_memory(gradient, other) and _same_memory_map(target, gradient, t, other)
+            for t, other in known
+        ):
             known.append((target, gradient))
         self._parameters[id(owner_of(array))] = owner_of(array)
 
@@ -592,7 +595,9 @@ class Autograd:
 
     def _protect(self, inputs: list[np.ndarray], output: np.ndarray, rule: Any) -> None:
         """Hold what the rule will read read-only."""
-        read = [x for i, x in enumerate(inputs) if type(rule) is not Rule or i in rule.reads or rule.reads_all]
+        read = [
+            x for i, x in enumerate(inputs) if type(rule) is not Rule or i in rule.reads or rule.reads_all
+        ]
         if type(rule) is Rule and rule.reads_output:
             read.append(output)
         for array in read:
@@ -718,7 +723,9 @@ def _seed(divergence: Any, output: np.ndarray, name: str) -> np.ndarray:
     """Return a fresh array of the output's shape and gradient dtype that holds `divergence`."""
     seed = np.asarray(divergence)
     if seed.dtype.kind not in "biufc":
-        raise TypeError(f"the divergence of {name} must be a number or an array of numbers, got {divergence!r}")
+        raise TypeError(
+            f"the divergence of {name} must be a number or an array of numbers, got {divergence!r}"
+        )
     try:
         wide = np.broadcast_to(seed, output.shape)
     except ValueError:
@@ -736,11 +743,9 @@ def _same_memory(a: np.ndarray, b: np.ndarray) -> bool:
 
 def _same_memory_map(target: Target, gradient: np.ndarray, other: Target, known: np.ndarray) -> bool:
     """Say whether two external gradients shadow the same region with the same memory."""
-    return (
-        _bounds(target, gradient) == _bounds(other, known)
-        and sorted(zip(gradient.shape, gradient.strides, strict=True))
-        == sorted(zip(known.shape, known.strides, strict=True))
-    )
+    return _bounds(target, gradient) == _bounds(other, known) and sorted(
+        zip(gradient.shape, gradient.strides, strict=True)
+    ) == sorted(zip(known.shape, known.strides, strict=True))
 
 
 def _bounds(target: Target, gradient: np.ndarray) -> tuple[Any, ...]:

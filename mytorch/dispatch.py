@@ -104,7 +104,11 @@ def ufunc_methods_at(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> None:
 
 
 def array_function(
-    self: Tensor, function: Callable[..., Any], types: Iterable[type], args: tuple[Any, ...], kwargs: dict[str, Any]
+    self: Tensor,
+    function: Callable[..., Any],
+    types: Iterable[type],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
 ) -> Any:
     """Answer a call of a NumPy function that has a Tensor among its arguments."""
     composed = registry.COMPOSED.get(function)
@@ -139,7 +143,9 @@ def call_view(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[
         args = (kwargs.pop(next(iter(registry.signature_of(function, None).parameters))),)
     source, *rest = args
     if not isinstance(source, Tensor):
-        raise TypeError(f"{function.__name__}: expected a Tensor as the first argument, got {type(source).__name__}")
+        raise TypeError(
+            f"{function.__name__}: expected a Tensor as the first argument, got {type(source).__name__}"
+        )
     result = function(source._data, *untracked(rest), **untracked(kwargs))
     if not _shows(result, source._data):
         # NumPy had to copy: so do we, where the tape sees it, in the order in which the call reads the memory.

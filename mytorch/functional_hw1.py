@@ -77,7 +77,9 @@ def reduced_axes(reduced: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int,
         else:
             axes = (i, *axes)
     if rest:
-        raise ValueError(f"a gradient of shape {reduced} is not that of a reduction of an array of shape {shape}")
+        raise ValueError(
+            f"a gradient of shape {reduced} is not that of a reduction of an array of shape {shape}"
+        )
     return axes
 
 

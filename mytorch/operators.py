@@ -104,7 +104,9 @@ def _in_place(function: np.ufunc) -> Callable[[Tensor, Any], Tensor]:
 
     def operator(self: Tensor, other: Any) -> Tensor:
         if self._tape is not None and self._base is None and self._data.ndim == 0:
-            return _general(rule, self, other)  # what NumPy computes as one number is a value: the name is rebound
+            return _general(
+                rule, self, other
+            )  # what NumPy computes as one number is a value: the name is rebound
         data, array = self._data, raw(other)
         write(self, ..., lambda: function(data, array, data), rule, (self, other))
         return self
@@ -141,7 +143,15 @@ def unary(function: Callable[..., Any]) -> Callable[[Any], Any]:
             code, lasti = caller(2)
         tape.operation_list.append(
             Elementwise(
-                rule, a if reads_a else None, None, y if reads_output else None, x._key, None, serial, code, lasti
+                rule,
+                a if reads_a else None,
+                None,
+                y if reads_output else None,
+                x._key,
+                None,
+                serial,
+                code,
+                lasti,
             )
         )
         result = make(Tensor)

@@ -164,7 +164,9 @@ def _is_private(gradient: np.ndarray) -> bool:
     base = gradient.base
     if sys.getrefcount(gradient) > _ONE + 1:
         return False
-    return base is None or (type(base) is np.ndarray and base.base is None and sys.getrefcount(base) <= _ONE + 1)
+    return base is None or (
+        type(base) is np.ndarray and base.base is None and sys.getrefcount(base) <= _ONE + 1
+    )
 
 
 def gradients(

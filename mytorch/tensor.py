@@ -30,7 +30,16 @@ from typing import Any
 
 import numpy as np
 
-from mytorch.autograd_engine import Autograd, Elementwise, Operation, TapeError, Write, caller, next_serial, sweep
+from mytorch.autograd_engine import (
+    Autograd,
+    Elementwise,
+    Operation,
+    TapeError,
+    Write,
+    caller,
+    next_serial,
+    sweep,
+)
 from mytorch.gradient_buffer import Region, Shadow, Target, gradient_dtype, key_of, owner_of, target_of
 from mytorch.guard import Guards
 from mytorch.rules import memory as memory_rules
@@ -40,7 +49,9 @@ ndarray, asarray = np.ndarray, np.asarray
 _recording: ContextVar[bool] = ContextVar("mytorch_recording", default=True)
 _is_recording = _recording.get
 _RARE = frozenset(("_grad", "_hooks", "_region"))
-ABSENT: dict[str, str] = {}  # attributes that ndarray has and Tensor has not, with the reason (mytorch/methods.py)
+ABSENT: dict[
+    str, str
+] = {}  # attributes that ndarray has and Tensor has not, with the reason (mytorch/methods.py)
 
 
 @contextmanager
@@ -86,7 +97,18 @@ class Tensor:
     grad : Tensor or None, filled by `backward` for leaves (Tensors that were made with requires_grad)
     """
 
-    __slots__ = ("__weakref__", "_base", "_data", "_grad", "_guard", "_hooks", "_key", "_region", "_saved", "_tape")
+    __slots__ = (
+        "__weakref__",
+        "_base",
+        "_data",
+        "_grad",
+        "_guard",
+        "_hooks",
+        "_key",
+        "_region",
+        "_saved",
+        "_tape",
+    )
 
     def __init__(
         self, array: Any, requires_grad: bool = False, *, dtype: Any = None, copy: bool = True
@@ -170,7 +192,9 @@ class Tensor:
             if not isinstance(value, Tensor):
                 value = Tensor(value)
             if value.shape != self.shape:
-                raise ValueError(f"the gradient of a Tensor of shape {self.shape} cannot have shape {value.shape}")
+                raise ValueError(
+                    f"the gradient of a Tensor of shape {self.shape} cannot have shape {value.shape}"
+                )
         self._grad = value
 
     @property
@@ -207,7 +231,9 @@ class Tensor:
 
     @property
     def imag(self) -> Tensor:
-        return self.view_as(self._data.imag) if self._data.dtype.kind == "c" else wrap(np.zeros_like(self._data))
+        return (
+            self.view_as(self._data.imag) if self._data.dtype.kind == "c" else wrap(np.zeros_like(self._data))
+        )
 
     # -- its values -----------------------------------------------------------------------------------------
 
@@ -282,7 +308,9 @@ class Tensor:
 
     def __deepcopy__(self, memo: Any) -> Tensor:
         if not self.is_leaf:
-            raise TapeError("only leaves can be deep-copied; use .detach() first, or .copy() to stay on the tape")
+            raise TapeError(
+                "only leaves can be deep-copied; use .detach() first, or .copy() to stay on the tape"
+            )
         twin = Tensor(self._data, requires_grad=self.requires_grad)
         twin._grad = None if self._grad is None else Tensor(self._grad)
         return twin
@@ -453,7 +481,12 @@ def record(rule: Rule, y: Any, operands: tuple[Any, ...], static: dict[str, Any]
     if rule.always_fit or _differ(operands, y, rule.elementwise):
         metas = _metas(operands)
     output = y if reads_output else None
-    if metas is None and not static and len(operands) <= 2 and type(targets[0]) is not Region is not type(targets[-1]):
+    if (
+        metas is None
+        and not static
+        and len(operands) <= 2
+        and type(targets[0]) is not Region is not type(targets[-1])
+    ):
         a, b = inputs if len(inputs) == 2 else (inputs[0], None)
         target_a, target_b = targets if len(targets) == 2 else (targets[0], None)
         operation: Any = Elementwise(rule, a, b, output, target_a, target_b, serial, code, lasti)  # type: ignore[arg-type]
@@ -656,7 +689,10 @@ def _is_basic(index: Any) -> bool:
     if type(index) is not tuple:
         index = (index,)
     return all(
-        i is None or i is Ellipsis or isinstance(i, slice) or (isinstance(i, int | np.integer) and type(i) is not bool)
+        i is None
+        or i is Ellipsis
+        or isinstance(i, slice)
+        or (isinstance(i, int | np.integer) and type(i) is not bool)
         for i in index
     )
 

@@ -69,7 +69,9 @@ def test_an_operation_answers_to_all_its_names():
 def test_a_recorded_operation_holds_what_it_was_given():
     tape, x, y = Autograd(), np.ones(2), np.ones(2)
     z = x + y
-    tape.add_operation(inputs=[x, y], output=z, gradients_to_update=[None, None], backward_operation=add_backward)
+    tape.add_operation(
+        inputs=[x, y], output=z, gradients_to_update=[None, None], backward_operation=add_backward
+    )
     (operation,) = tape.operation_list
     assert operation.inputs[0] is x
     assert operation.output is z
@@ -80,7 +82,9 @@ def test_a_recorded_operation_holds_what_it_was_given():
     assert operation.line.endswith(f"test_engine.py:{first + 3}")
 
 
-@pytest.mark.parametrize("divergence", [1, 1.0, True, np.float32(1), np.array(1), np.ones((1, 2)), [[1.0, 1.0]]])
+@pytest.mark.parametrize(
+    "divergence", [1, 1.0, True, np.float32(1), np.array(1), np.ones((1, 2)), [[1.0, 1.0]]]
+)
 def test_a_number_is_a_divergence_whatever_the_outputs_shape(layer, divergence):
     tape = Autograd()
     affine(tape, *layer)
@@ -117,7 +121,9 @@ RULES = [
 ]
 
 
-@pytest.mark.parametrize(("backward", "function", "count"), RULES, ids=lambda value: getattr(value, "name", None))
+@pytest.mark.parametrize(
+    ("backward", "function", "count"), RULES, ids=lambda value: getattr(value, "name", None)
+)
 @pytest.mark.parametrize("shapes", [((2, 3), (2, 3)), ((2, 3), (1, 3)), ((2, 1), (4, 1, 3)), ((), (2,))])
 def test_course_functions_sum_out_broadcasting(backward, function, count, shapes):
     rng = np.random.default_rng(2)
@@ -141,7 +147,9 @@ def test_max_backward_is_relu_maximum_or_reduction_and_writes_nowhere():
     a = np.array([[-1.0, 2.0, 2.0], [0.0, 5.0, -3.0]])
     before = a.copy()
     np.testing.assert_array_equal(max_backward(np.ones((2, 3)), a)[0], [[0, 1, 1], [0, 1, 0]])
-    np.testing.assert_array_equal(max_backward(np.ones((2, 3)), a, np.zeros((1, 3)))[0], [[0, 1, 1], [0.5, 1, 0]])
+    np.testing.assert_array_equal(
+        max_backward(np.ones((2, 3)), a, np.zeros((1, 3)))[0], [[0, 1, 1], [0.5, 1, 0]]
+    )
     np.testing.assert_array_equal(max_backward(np.ones(2), a)[0], [[0, 0.5, 0.5], [0, 1, 0]])
     np.testing.assert_array_equal(max_backward(2.0, a)[0], [[0, 0, 0], [0, 2, 0]])
     np.testing.assert_array_equal(a, before)
@@ -155,7 +163,9 @@ def test_sum_backward_spreads_over_the_reduced_axes(shape):
 
 
 def test_sum_backward_refuses_what_no_reduction_gives():
-    with pytest.raises(ValueError, match=r"shape \(5,\) is not that of a reduction of an array of shape \(2, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"shape \(5,\) is not that of a reduction of an array of shape \(2, 3\)"
+    ):
         sum_backward(np.ones(5), np.ones((2, 3)))
 
 
@@ -175,16 +185,36 @@ ONES = np.ones(2)
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        (([ONES, ONES], ONES, [None], add_backward), ValueError, r"operation 1 \(add\): 2 inputs but 1 gradients"),
-        (([1.0], ONES, [None], exp_backward), TypeError, r"operation 1 \(exp\): input 0 must be .* got float.*asarray"),
-        (([ONES], np.float64(1), [None], exp_backward), TypeError, r"operation 1 .*the output must be .* got float64"),
+        (
+            ([ONES, ONES], ONES, [None], add_backward),
+            ValueError,
+            r"operation 1 \(add\): 2 inputs but 1 gradients",
+        ),
+        (
+            ([1.0], ONES, [None], exp_backward),
+            TypeError,
+            r"operation 1 \(exp\): input 0 must be .* got float.*asarray",
+        ),
+        (
+            ([ONES], np.float64(1), [None], exp_backward),
+            TypeError,
+            r"operation 1 .*the output must be .* got float64",
+        ),
         (([None], ONES, [None], exp_backward), TypeError, r"input 0 must be a NumPy array, got NoneType"),
-        (([ONES], ONES, [[0.0, 0.0]], exp_backward), TypeError, r"the gradient of input 0 must be .* got list"),
+        (
+            ([ONES], ONES, [[0.0, 0.0]], exp_backward),
+            TypeError,
+            r"the gradient of input 0 must be .* got list",
+        ),
         (([ONES], ONES, [np.zeros(3)], exp_backward), ValueError, r"input 0 has shape \(2,\) but .* \(3,\)"),
         (([ONES], ONES, [np.broadcast_to(0.0, 2)], exp_backward), ValueError, r"input 0 is read-only"),
         (([ONES], ONES, [None], 3), TypeError, r"operation 1 .*must be callable, got 3"),
         (([ONES], np.array(["a"]), [None], exp_backward), TypeError, r"the output: .*<U1 have no gradient"),
-        (([ONES.astype(object)], ONES, [None], exp_backward), TypeError, r"input 0: .*object have no gradient"),
+        (
+            ([ONES.astype(object)], ONES, [None], exp_backward),
+            TypeError,
+            r"input 0: .*object have no gradient",
+        ),
     ],
 )
 def test_nothing_is_half_recorded(arguments, error, message):
@@ -201,9 +231,15 @@ def test_nothing_is_half_recorded(arguments, error, message):
 @pytest.mark.parametrize(
     ("returned", "message"),
     [
-        (np.ones((3, 2)), r"operation 1 \(wrong\), recorded at .*test_engine.py:\d+: the gradient of input 0 has "
-                          r"shape \(3, 2\), expected \(2, 3\)"),
-        ((np.ones((2, 3)), np.ones((2, 3))), r"operation 1 \(wrong\).*expected 1 gradients, one per input, got 2"),
+        (
+            np.ones((3, 2)),
+            r"operation 1 \(wrong\), recorded at .*test_engine.py:\d+: the gradient of input 0 has "
+            r"shape \(3, 2\), expected \(2, 3\)",
+        ),
+        (
+            (np.ones((2, 3)), np.ones((2, 3))),
+            r"operation 1 \(wrong\).*expected 1 gradients, one per input, got 2",
+        ),
         (np.array([["a"] * 3] * 2), r"the gradient of input 0 has dtype <U1"),
         ("exception", r"the backward pass failed in operation 1 \(wrong\), recorded at .*: no such thing"),
     ],
@@ -236,7 +272,11 @@ def test_an_operation_without_a_backward_is_named():
 @pytest.mark.parametrize(
     ("divergence", "error", "message"),
     [
-        (np.ones(3), ValueError, r"shape \(3,\), which does not broadcast to the output of operation 1 \(add\)"),
+        (
+            np.ones(3),
+            ValueError,
+            r"shape \(3,\), which does not broadcast to the output of operation 1 \(add\)",
+        ),
         (np.ones((2, 4, 2)), ValueError, r"shape \(2, 4, 2\).*of shape \(4, 2\)"),
         ("a", TypeError, r"the divergence of operation 1 .*got 'a'"),
         (None, TypeError, r"got None"),

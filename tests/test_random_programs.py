@@ -133,7 +133,11 @@ SETTINGS = {"deadline": None, "derandomize": True, "suppress_health_check": list
 @example(program=[("write", 3, 0, 0)], shape=(1,), seed=0)
 @example(program=[("write", 6, 0, 1)], shape=(1,), seed=0)
 @example(program=[("view", 0, 0, 0), ("write", 0, 3, 1), ("in place", 1, 0, 3)], shape=(2, 3), seed=0)
-@example(program=[("write", 1, 2, 0), ("binary", 2, 2, 2), ("write", 1, 2, 3), ("in place", 1, 2, 2)], shape=(3,), seed=0)
+@example(
+    program=[("write", 1, 2, 0), ("binary", 2, 2, 2), ("write", 1, 2, 3), ("in place", 1, 2, 2)],
+    shape=(3,),
+    seed=0,
+)
 def test_random_programs(program, shape, seed):
     check(program, shape, seed)
 

@@ -113,7 +113,9 @@ def test_an_untracked_constant_receives_no_gradient():
     tape.add_operation([x, c], y, [None, None], mul_backward)
     tape.backward(1)
     assert not tape.gradient_buffer.is_in_memory(c)
-    with pytest.raises(KeyError, match=r"no gradient is kept for this array of shape \(3,\) and dtype float64"):
+    with pytest.raises(
+        KeyError, match=r"no gradient is kept for this array of shape \(3,\) and dtype float64"
+    ):
         tape.gradient_buffer.get_param(c)
 
 
@@ -139,7 +141,9 @@ def test_an_operation_that_returns_its_input_does_not_double_a_gradient(function
     np.testing.assert_array_equal(tape.gradient_buffer.get_param(x), np.full((2, 3), 3.0))
 
 
-@pytest.mark.parametrize("array", [np.array(2.0), np.asfortranarray(np.arange(6.0).reshape(2, 3)), np.arange(3.0)[::-1]])
+@pytest.mark.parametrize(
+    "array", [np.array(2.0), np.asfortranarray(np.arange(6.0).reshape(2, 3)), np.arange(3.0)[::-1]]
+)
 def test_odd_layouts_are_views_like_any_other(array):
     tape = Autograd()
     record_scaled(tape, array, 4.0)
@@ -281,7 +285,9 @@ def test_a_rule_that_writes_into_its_gradient_harms_nobody():
     np.testing.assert_array_equal(tape.gradient_buffer.get_param(y), [1.0, 1.0])
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble, np.complex64, np.complex128])
+@pytest.mark.parametrize(
+    "dtype", [np.float16, np.float32, np.float64, np.longdouble, np.complex64, np.complex128]
+)
 def test_floats_keep_their_dtype(dtype):
     tape, x = Autograd(), np.ones(3, dtype)
     tape.add_operation([x], x + 0, [None], identity_backward)

@@ -335,7 +335,9 @@ def test_what_numpy_shows_is_read_only_where_a_write_would_escape():
 def test_a_leaf_cannot_be_changed_in_place_while_recording():
     x = leaf(1.0, 2.0)
     for change in (lambda: x.__iadd__(1), lambda: x.__setitem__(0, 5.0), lambda: x[:1].__imul__(2)):
-        with pytest.raises(TapeError, match=r"a leaf that requires gradients cannot be changed in place.*no_grad"):
+        with pytest.raises(
+            TapeError, match=r"a leaf that requires gradients cannot be changed in place.*no_grad"
+        ):
             change()
     np.testing.assert_array_equal(x.numpy(), [1.0, 2.0])
     with no_grad():
@@ -348,7 +350,9 @@ def test_a_parameter_that_was_stepped_is_not_read_with_its_new_value():
     y = x * x
     with no_grad():
         x -= 1
-    with pytest.raises(TapeError, match=r"multiply, recorded at .*test_traps_tensor.py:\d+.*changed in place.*:\d+"):
+    with pytest.raises(
+        TapeError, match=r"multiply, recorded at .*test_traps_tensor.py:\d+.*changed in place.*:\d+"
+    ):
         y.backward()
     assert x.grad is None
 

@@ -61,7 +61,9 @@ class Adam(Optimizer):
     def descend(self, value: np.ndarray, gradient: np.ndarray, state: dict[str, Any]) -> None:
         """Change `value` along the gradient, scaled by the moments."""
         if not state:
-            state.update(time=0, mean=np.zeros_like(value), square=np.zeros_like(value, dtype=value.real.dtype))
+            state.update(
+                time=0, mean=np.zeros_like(value), square=np.zeros_like(value, dtype=value.real.dtype)
+            )
         state["time"] += 1
         first, second = self.betas
         mean, square = state["mean"], state["square"]

@@ -67,7 +67,11 @@ def _check(parameter: Parameter) -> None:
                 "which would not get one. Make it with Tensor(..., requires_grad=True)"
             )
         return
-    if isinstance(parameter, tuple) and len(parameter) == 2 and all(isinstance(p, np.ndarray) for p in parameter):
+    if (
+        isinstance(parameter, tuple)
+        and len(parameter) == 2
+        and all(isinstance(p, np.ndarray) for p in parameter)
+    ):
         if parameter[0].shape != parameter[1].shape:
             raise ValueError(
                 f"a parameter of shape {parameter[0].shape} has a gradient of shape {parameter[1].shape}"

@@ -167,7 +167,11 @@ def _parameters(formula: Formula) -> tuple[list[str], list[str], bool]:
     """Return the positional names, the keyword-only names, and whether further keywords are taken."""
     code = formula.__code__
     first, last = code.co_argcount, code.co_argcount + code.co_kwonlyargcount
-    return list(code.co_varnames[:first]), list(code.co_varnames[first:last]), bool(code.co_flags & inspect.CO_VARKEYWORDS)
+    return (
+        list(code.co_varnames[:first]),
+        list(code.co_varnames[first:last]),
+        bool(code.co_flags & inspect.CO_VARKEYWORDS),
+    )
 
 
 _INPUTS = {letter: f"op.inputs[{i}]" for i, letter in enumerate(LETTERS)}
@@ -196,7 +200,9 @@ def _compile(
         elif name in LETTERS:
             words.append(sources[name])
         else:
-            raise TypeError(f"the rule of {rule.name} reads {name!r}, which is none of g, y, a-d, a_shape, i, inputs")
+            raise TypeError(
+                f"the rule of {rule.name} reads {name!r}, which is none of g, y, a-d, a_shape, i, inputs"
+            )
     if keywords or open_ended:
         exact = open_ended or set(keywords) == rule.statics
         words.append("**op.static" if exact else "**{k: v for k, v in op.static.items() if k in names}")
@@ -217,7 +223,9 @@ def fit(gradient: Any, shape: tuple[int, ...], dtype: np.dtype[Any] | None) -> A
             gradient = gradient.sum(axis=tuple(range(extra)))
         elif extra < 0:  # an assignment drops leading axes of length one from its value
             gradient = gradient.reshape((1,) * -extra + gradient.shape)
-        ones = tuple(i for i, n in enumerate(shape) if n == 1 and i < gradient.ndim and gradient.shape[i] != 1)
+        ones = tuple(
+            i for i, n in enumerate(shape) if n == 1 and i < gradient.ndim and gradient.shape[i] != 1
+        )
         if ones:
             gradient = gradient.sum(axis=ones, keepdims=True)
         if gradient.shape != shape:
