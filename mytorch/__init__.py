@@ -1,6 +1,6 @@
 """MyTorch: automatic differentiation for NumPy, on one linear tape, with nothing but NumPy."""
 
-from mytorch import dispatch, operators
+from mytorch import dispatch, methods, operators
 from mytorch.autograd_engine import Autograd, Operation, TapeError
 from mytorch.gradient_buffer import GradientBuffer
 from mytorch.guard import guarded

@@ -75,7 +75,9 @@ def _weights(num: int, endpoint: bool, start: Any, stop: Any) -> np.ndarray:
     steps = num - 1 if endpoint else num
     weights = np.arange(num) / max(steps, 1)
     ndim = max(np.ndim(start), np.ndim(stop))
-    return weights.reshape((num,) + (1,) * ndim).astype(np.result_type(start, stop, np.float16).type(0).real.dtype)
+    return weights.reshape((num,) + (1,) * ndim).astype(
+        np.result_type(start, stop, np.float16).type(0).real.dtype
+    )
 
 
 @composed(np.linspace)
@@ -102,7 +104,13 @@ def linspace(
 
 @composed(np.logspace)
 def logspace(
-    start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None, axis: int = 0
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    base: Any = 10.0,
+    dtype: Any = None,
+    axis: int = 0,
 ) -> Any:
     """Return `num` numbers with equal ratios from ``base ** start`` to ``base ** stop``."""
     start, stop, base = as_array(start), as_array(stop), as_array(base)

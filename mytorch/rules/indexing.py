@@ -78,7 +78,9 @@ def _along_axis(arr: Any, indices: Any, axis: int) -> tuple[np.ndarray, ...]:
     index = np.array(indices)
     axis = normalize_axis_index(axis, arr.ndim)
     if index.ndim != arr.ndim:
-        raise ValueError(f"`indices` and `arr` must have the same number of dimensions, got {index.ndim} and {arr.ndim}")
+        raise ValueError(
+            f"`indices` and `arr` must have the same number of dimensions, got {index.ndim} and {arr.ndim}"
+        )
     places: list[np.ndarray] = list(np.ix_(*map(np.arange, arr.shape)))
     places[axis] = index
     return tuple(places)
@@ -120,7 +122,9 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     axis = normalize_axis_index(axis, arr.ndim)
     n = arr.shape[axis]
     count = np.insert(np.arange(n), obj, 0).size - n
-    if count == 1:  # NumPy inserts as many as there are values, which for an index without axes vary along axis 0
+    if (
+        count == 1
+    ):  # NumPy inserts as many as there are values, which for an index without axes vary along axis 0
         values = np.reshape(values, (1,) * (arr.ndim - values.ndim) + values.shape)
         if np.ndim(obj) == 0 and not isinstance(obj, slice):
             values = np.moveaxis(values, 0, axis)
@@ -181,7 +185,9 @@ def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) ->
     """Write `src` to `dst`, where `where` is true."""
     src = as_array(src)
     if not np.can_cast(src.dtype, dst.dtype, casting):
-        raise TypeError(f"Cannot cast array data from {src.dtype!r} to {dst.dtype!r} according to the rule {casting!r}")
+        raise TypeError(
+            f"Cannot cast array data from {src.dtype!r} to {dst.dtype!r} according to the rule {casting!r}"
+        )
     if where is True:
         dst[...] = src
     else:

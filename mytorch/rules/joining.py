@@ -112,7 +112,9 @@ def _depth_and_ndim(x: Any) -> tuple[int, int]:
     inside = [_depth_and_ndim(entry) for entry in x]
     depths = {depth for depth, _ in inside}
     if len(depths) > 1:
-        raise ValueError(f"np.block: List depths are mismatched: entries of one list have depths {sorted(depths)}")
+        raise ValueError(
+            f"np.block: List depths are mismatched: entries of one list have depths {sorted(depths)}"
+        )
     return depths.pop() + 1, max(ndim for _, ndim in inside)
 
 

@@ -48,7 +48,9 @@ backward_of(pad_with_zeros, lambda g, *, widths: inner(g, widths))
 @composed(np.pad)
 def pad(array: Any, pad_width: Any, mode: Any = "constant", **options: Any) -> Any:
     """Return the array with `pad_width` more entries at the ends of its axes."""
-    widths = [(int(before), int(after)) for before, after in pairs(_per_axis(pad_width, array.ndim), array.ndim)]
+    widths = [
+        (int(before), int(after)) for before, after in pairs(_per_axis(pad_width, array.ndim), array.ndim)
+    ]
     if min((n for pair in widths for n in pair), default=0) < 0:
         raise ValueError("index can't contain negative values")
     if callable(mode):
@@ -68,7 +70,9 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **options: Any) -> A
 def _checked(mode: str, options: dict[str, Any]) -> Any:
     """Return the one option that `mode` takes, or say what is wrong."""
     if mode == "empty":
-        raise ValueError("np.pad: mode 'empty' leaves values undefined, so their gradients are; use 'constant'")
+        raise ValueError(
+            "np.pad: mode 'empty' leaves values undefined, so their gradients are; use 'constant'"
+        )
     if mode not in OPTIONS:
         raise ValueError(f"mode {mode!r} is not supported; expected one of {sorted(OPTIONS)}, or a function")
     known = OPTIONS[mode]

@@ -1,0 +1,242 @@
+"""NumPy's methods and attributes on Tensors: what ``ndarray`` has, Tensor has, or says why not.
+
+A method calls the same code that the NumPy function of its name comes to, without the way through NumPy's
+protocols.  Methods that write (`fill`, `sort`, `partition`, `put`) are assignments to the Tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from mytorch.dispatch import array_function, array_ufunc
+from mytorch.rules.registry import COMPOSED, RULES
+from mytorch.tensor import ABSENT, Tensor
+
+FUNCTIONS = (
+    "all any argmax argmin argpartition argsort choose clip cumprod cumsum diagonal max mean min nonzero prod ptp "
+    "put ravel repeat round searchsorted squeeze std sum swapaxes take trace var"
+).split()
+OPERATORS = {
+    "floordiv": np.floor_divide,
+    "mod": np.remainder,
+    "divmod": np.divmod,
+    "and": np.bitwise_and,
+    "or": np.bitwise_or,
+    "xor": np.bitwise_xor,
+    "lshift": np.left_shift,
+    "rshift": np.right_shift,
+}
+UNARY = {"__abs__": np.absolute, "__invert__": np.invert, "conj": np.conjugate, "conjugate": np.conjugate}
+
+_BITS = "it takes numbers apart into bytes, which have no derivative; take the values with .numpy() first"
+_MEMORY = "it hands out memory that could be written unseen by the tape; take the values with .numpy()"
+REFUSED = {
+    "base": "memory is shared as in NumPy, but what owns it is the tape's affair; np.shares_memory answers questions",
+    "byteswap": _BITS,
+    "ctypes": _MEMORY,
+    "data": _MEMORY,
+    "dump": "use pickle.dump, which keeps requires_grad",
+    "dumps": "use pickle.dumps, which keeps requires_grad",
+    "flat": "use .ravel() for the values in one row, and an index of all axes for assignment",
+    "getfield": _BITS,
+    "itemset": "use an assignment, x[index] = value",
+    "newbyteorder": _BITS,
+    "resize": "it changes the size of memory that others share; np.resize returns a new Tensor",
+    "setfield": _BITS,
+    "setflags": _MEMORY,
+}
+
+
+def _function(name: str) -> Callable[..., Any]:
+    """Return the method that calls NumPy's function of the same name."""
+    function = getattr(np, name)
+
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Any:
+        return array_function(self, function, (), (self, *args), kwargs)
+
+    return _named(method, name, f"Return ``numpy.{name}(self, ...)``.")
+
+
+def _named(method: Callable[..., Any], name: str, text: str) -> Callable[..., Any]:
+    method.__name__, method.__qualname__, method.__doc__ = name, f"Tensor.{name}", text
+    return method
+
+
+def _unary(name: str, ufunc: np.ufunc) -> Callable[[Tensor], Any]:
+    """Return the method that calls a ufunc of one array."""
+    return _named(
+        lambda self: array_ufunc(self, ufunc, "__call__", self),
+        name,
+        f"Return ``numpy.{ufunc.__name__}(self)``.",
+    )
+
+
+def _binary(ufunc: np.ufunc) -> tuple[Callable[[Tensor, Any], Any], Callable[[Tensor, Any], Any]]:
+    """Return the operator of a binary ufunc, and its reflected form."""
+
+    def operator(self: Tensor, other: Any) -> Any:
+        return array_ufunc(self, ufunc, "__call__", self, other) if _is_operand(other) else NotImplemented
+
+    def reflected(self: Tensor, other: Any) -> Any:
+        return array_ufunc(self, ufunc, "__call__", other, self) if _is_operand(other) else NotImplemented
+
+    return operator, reflected
+
+
+def _is_operand(other: Any) -> bool:
+    """Say whether `other` is something that ufuncs compute with."""
+    return isinstance(other, Tensor | np.ndarray | np.generic | int | float | complex | list | tuple)
+
+
+def _in_place(operator: Callable[[Tensor, Any], Any]) -> Callable[[Tensor, Any], Any]:
+    """Return the in-place form of an operator."""
+
+    def update(self: Tensor, other: Any) -> Any:
+        result = operator(self, other)
+        if result is NotImplemented or (self.ndim == 0 and not self.is_leaf):
+            return result  # what NumPy computes as one number is a value: the name is rebound
+        np.copyto(self, result)  # type: ignore[call-overload]
+        return self
+
+    return update
+
+
+# -- methods whose arguments differ from the function's, and those that write ----------------------------------------
+
+
+def _reshape(self: Tensor, *shape: Any, order: str = "C", **options: Any) -> Any:
+    """Return the values in another shape: a view where NumPy gives one."""
+    shape = shape[0] if len(shape) == 1 else shape
+    return array_function(self, np.reshape, (), (self, shape), {"order": order, **options})
+
+
+def _transpose(self: Tensor, *axes: Any) -> Tensor:
+    """Return the view with its axes permuted, reversed by default."""
+    return self.view_as(self._data.transpose(*axes))
+
+
+def _flatten(self: Tensor, order: str = "C") -> Any:
+    """Return a copy of the values in one row."""
+    return np.ravel(self.copy(order), order)  # type: ignore[call-overload]
+
+
+def _dot(self: Tensor, b: Any, out: Any = None) -> Any:
+    """Return ``numpy.dot(self, b)``."""
+    return (
+        array_function(self, np.dot, (), (self, b, out), {})
+        if np.dot in RULES or np.dot in COMPOSED
+        else self @ b
+    )
+
+
+def _compress(self: Tensor, condition: Any, axis: int | None = None, out: Any = None) -> Any:
+    """Return the entries of `axis` where `condition` is true."""
+    return np.compress(condition, self, axis, out)  # type: ignore[call-overload]
+
+
+def _fill(self: Tensor, value: Any) -> None:
+    """Write `value` to every entry."""
+    self[...] = value
+
+
+def _sort(self: Tensor, axis: int = -1, **options: Any) -> None:
+    """Sort the entries along `axis` in place."""
+    self[...] = np.sort(self, axis, **options)  # type: ignore[call-overload]
+
+
+def _partition(self: Tensor, kth: Any, axis: int = -1, **options: Any) -> None:
+    """Partition the entries along `axis` in place (see `numpy.partition`)."""
+    self[...] = np.partition(self, kth, axis, **options)  # type: ignore[call-overload]
+
+
+def _view(self: Tensor, dtype: Any = None) -> Tensor:
+    """Return a view of the same memory; of complex numbers as pairs of real ones, and back, too."""
+    data = self._data
+    if dtype is None or np.dtype(dtype) == data.dtype:
+        return self.view_as(data.view())
+    dtype = np.dtype(dtype)
+    if {dtype.kind, data.dtype.kind} != {"f", "c"} or dtype.type(0).real.dtype != data.dtype.type(
+        0
+    ).real.dtype:
+        raise TypeError(
+            f"a view of {data.dtype} as {dtype} shows other numbers than are there, so it has no derivative; "
+            "convert with .astype, or take .numpy().view"
+        )
+    return self.view_as(data.view(dtype))
+
+
+def _set_part(name: str) -> property:
+    """Return the property `real` or `imag` with assignment."""
+    part = getattr(Tensor, name)
+
+    def assign(self: Tensor, value: Any) -> None:
+        if name == "imag" and self._data.dtype.kind != "c":
+            raise TypeError("a real Tensor has no imaginary part to set; convert with .astype(complex)")
+        part.fget(self)[...] = value
+
+    return part.setter(assign)  # type: ignore[no-any-return]
+
+
+def _matrix_transpose(self: Tensor) -> Tensor:
+    """The view with the last two axes exchanged."""
+    if self.ndim < 2:
+        raise ValueError("matrix transpose with ndim < 2 is undefined")
+    return self.view_as(self._data.swapaxes(-1, -2))
+
+
+def _values_method(name: str) -> Callable[..., Any]:
+    """Return the method of the values, whose result is no array of numbers."""
+    return _named(
+        lambda self, *args, **kwargs: getattr(self._data, name)(*args, **kwargs),
+        name,
+        f"See `numpy.ndarray.{name}`.",
+    )
+
+
+def _values_attribute(name: str) -> property:
+    """Return the attribute of the values."""
+    return property(lambda self: getattr(self._data, name), doc=f"See `numpy.ndarray.{name}`.")
+
+
+def install() -> None:
+    """Give Tensor its methods, attributes, and the operators that are not arithmetic."""
+    methods: dict[str, Any] = {name: _function(name) for name in FUNCTIONS}
+    methods |= {name: _unary(name, ufunc) for name, ufunc in UNARY.items()}
+    for name, ufunc in OPERATORS.items():
+        operator, reflected = _binary(ufunc)
+        methods[f"__{name}__"] = _named(
+            operator, f"__{name}__", f"Return ``numpy.{ufunc.__name__}(self, other)``."
+        )
+        methods[f"__r{name}__"] = _named(
+            reflected, f"__r{name}__", f"Return ``numpy.{ufunc.__name__}(other, self)``."
+        )
+        if name != "divmod":
+            methods[f"__i{name}__"] = _named(
+                _in_place(operator), f"__i{name}__", f"Update with ``numpy.{ufunc.__name__}``."
+            )
+    for function in (_reshape, _transpose, _flatten, _dot, _compress, _fill, _sort, _partition, _view):
+        name = function.__name__.removeprefix("_")
+        methods[name] = _named(function, name, function.__doc__ or "")
+    methods |= {name: _values_method(name) for name in ("tobytes", "tofile")}
+    methods |= {name: _values_attribute(name) for name in ("flags", "strides")}
+    methods |= {"real": _set_part("real"), "imag": _set_part("imag"), "mT": property(_matrix_transpose)}
+    methods |= {
+        "device": property(lambda self: "cpu", doc="Where the values are: always 'cpu'."),
+        "to_device": _named(_to_device, "to_device", _to_device.__doc__ or ""),
+    }
+    for name, method in methods.items():
+        setattr(Tensor, name, method)
+
+
+def _to_device(self: Tensor, device: str, /, *, stream: Any = None) -> Tensor:
+    """Return the Tensor itself, which can be nowhere but on the 'cpu'."""
+    if device != "cpu" or stream is not None:
+        raise ValueError(f"Tensors are on the 'cpu', got device {device!r} and stream {stream!r}")
+    return self
+
+
+ABSENT.update(REFUSED)
+install()

@@ -1,0 +1,93 @@
+"""Functions without a derivative to speak of: zero wherever it exists, or none at all, with the reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mytorch.rules.registry import constant, dispatched, present, refused
+
+
+@dispatched
+def values(a: Any) -> Any:
+    """Return the values of `a`, of which no derivative is taken: a plain array."""
+    return a
+
+
+constant(
+    values,
+    # Truth values and counts
+    np.all,
+    np.any,
+    np.allclose,
+    np.array_equal,
+    np.array_equiv,
+    np.count_nonzero,
+    np.isclose,
+    np.iscomplex,
+    np.isin,
+    np.isneginf,
+    np.isposinf,
+    np.isreal,
+    *present(np, "in1d", "alltrue", "sometrue"),
+    # Positions
+    np.argmax,
+    np.argmin,
+    np.argpartition,
+    np.argsort,
+    np.argwhere,
+    np.diag_indices_from,
+    np.digitize,
+    np.flatnonzero,
+    np.lexsort,
+    np.nanargmax,
+    np.nanargmin,
+    np.nonzero,
+    np.ravel_multi_index,
+    np.searchsorted,
+    np.tril_indices_from,
+    np.triu_indices_from,
+    np.unravel_index,
+    # Dtypes and memory
+    np.can_cast,
+    np.common_type,
+    np.iscomplexobj,
+    np.isrealobj,
+    np.may_share_memory,
+    np.min_scalar_type,
+    np.result_type,
+    np.shares_memory,
+    # Bits
+    np.packbits,
+    np.unpackbits,
+    # Values as text, and in files
+    np.array2string,
+    np.array_repr,
+    np.array_str,
+    np.save,
+    np.savetxt,
+    np.savez,
+    np.savez_compressed,
+    # How a product of many arrays would be computed
+    np.einsum_path,
+)
+
+refused(
+    "dates are not numbers, so there is nothing to differentiate",
+    [np.busday_count, np.busday_offset, np.is_busday, np.datetime_as_string],
+)
+refused(
+    "which values two sets share changes as soon as one of them does; select entries with np.isin, which is constant",
+    [np.intersect1d],
+)
+
+refused(
+    "text is not numbers, so there is nothing to differentiate",
+    [
+        getattr(module, name)
+        for module in (np.char, getattr(np, "strings", np.char))
+        for name in module.__all__
+        if not isinstance(getattr(module, name), type)
+    ],
+)
