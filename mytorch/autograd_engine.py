@@ -240,7 +240,7 @@ Lift: TypeAlias = "Callable[[Operation, bool], Any]"
 
 
 def sweep(
-    operations: Sequence[Operation],
+    operations: Sequence[Any],
     shadow: Shadow,
     lift: Lift | None = None,
     wanted: set[int] | None = None,
@@ -338,7 +338,7 @@ def run_hooks(hooks: Sequence[Callable[[Any], Any]], gradient: Any) -> Any:
     return gradient
 
 
-def _refuse_stale(operation: Operation, stale: dict[int, tuple[int, CodeType, int]]) -> None:
+def _refuse_stale(operation: Any, stale: dict[int, tuple[int, CodeType, int]]) -> None:
     """Raise if the operation's rule reads values that were changed outside the tape."""
     for target, array in zip(operation.targets, operation.inputs, strict=False):
         if target is None or array is None:
@@ -351,14 +351,14 @@ def _refuse_stale(operation: Operation, stale: dict[int, tuple[int, CodeType, in
             )
 
 
-def _describe(operations: Sequence[Operation], operation: Operation) -> str:
+def _describe(operations: Sequence[Any], operation: Any) -> str:
     """Return 'operation 3 (matmul), recorded at file:line'."""
     position = next((i for i, other in enumerate(operations) if other is operation), -1)
     return f"operation {position} ({operation.name}), recorded at {operation.line}"
 
 
 def _apply_opaque(
-    operations: Sequence[Operation], operation: Operation, g: Any, add: Callable[[Target, Any], None]
+    operations: Sequence[Any], operation: Any, g: Any, add: Callable[[Target, Any], None]
 ) -> None:
     """Run a backward function that is not a rule of ours, and check everything that it returns."""
     name = _describe(operations, operation)
@@ -425,7 +425,7 @@ class Autograd:
     )
 
     def __init__(self, guard: bool = True) -> None:
-        self.operation_list: list[Operation] = []
+        self.operation_list: list[Any] = []
         self.guards = Guards()
         self._buffer: GradientBuffer | None = None
         self._guard = guard
@@ -646,7 +646,7 @@ class Autograd:
         memory = self.gradient_buffer.memory
         for key, block in shadow.memory.items():
             for target, external in self._externals.get(key, ()):
-                gradient = block if type(target) is int else target.gather(block)  # type: ignore[union-attr]
+                gradient = block if isinstance(target, int) else target.gather(block)
                 np.add(external, gradient, external, casting="same_kind")
             address = self._addresses.get(key)
             if address is not None and address in memory:
@@ -703,7 +703,7 @@ def name_of(rule: Any) -> str:
     """Return the name of a rule's function, or of a function that is used as a rule."""
     if isinstance(rule, Rule):
         return rule.name
-    return getattr(rule, "__name__", "no backward operation" if rule is None else repr(rule))
+    return str(getattr(rule, "__name__", "no backward operation" if rule is None else repr(rule)))
 
 
 def _check_array(name: str, label: str, array: Any) -> None:
@@ -749,5 +749,5 @@ def _same_memory_map(target: Target, gradient: np.ndarray, other: Target, known:
 
 
 def _bounds(target: Target, gradient: np.ndarray) -> tuple[Any, ...]:
-    offset = 0 if type(target) is int else target.offset  # type: ignore[union-attr]
+    offset = 0 if isinstance(target, int) else target.offset
     return offset, address_of(gradient)

@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from mytorch.autograd_engine import TapeError
 from mytorch.rules import registry, ufunc_methods
 from mytorch.rules.registry import RULES, Rule
-from mytorch.tensor import Tensor, apply, raw, record, setitem, wrap, write
-
-ndarray = np.ndarray
+from mytorch.tensor import Tensor, apply, raw, record, wrap, write
 
 
 def array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
@@ -81,7 +80,7 @@ def _store(out: Any, result: Any) -> Any:
     results = result if isinstance(result, tuple) else (result,)
     for place, value in zip(outs, results, strict=True):
         if isinstance(place, Tensor):
-            setitem(place, ..., value)
+            place[...] = value
         elif isinstance(value, Tensor) and value.requires_grad:
             raise TapeError(
                 "out= is a plain ndarray, which cannot carry the gradient of the result; give a Tensor, for "

@@ -25,18 +25,17 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
-
-ndarray = np.ndarray
+from numpy import ndarray
 
 try:
     from numpy.lib.array_utils import byte_bounds
-except ImportError:  # NumPy 1.26
-    byte_bounds = np.byte_bounds  # type: ignore[attr-defined, unused-ignore]
+except ImportError:  # NumPy 1.26 has it elsewhere
+    byte_bounds = getattr(np, "byte_bounds")  # noqa: B009
 
 
 def base_of(array: np.ndarray) -> np.ndarray | None:
     """Return the array that `array` is a view of, also where NumPy or a memoryview stands in between."""
-    base = array.base
+    base: Any = array.base
     if base is None or isinstance(base, ndarray):
         return base
     # `as_strided` puts an object with a `base` in between, a memoryview has an `obj`.
@@ -238,7 +237,7 @@ def target_of(array: np.ndarray, owner: np.ndarray, key: int) -> Target:
 
 def key_of(target: Target) -> int:
     """Return the name of the memory that `target` lies in."""
-    return target if type(target) is int else target.key
+    return target if isinstance(target, int) else target.key
 
 
 def _size(shape: tuple[int, ...]) -> int:
@@ -328,7 +327,7 @@ class Shadow:
 
     def add(self, target: Target, gradient: Any) -> None:
         """Add `gradient` to the region of memory `target`."""
-        if type(target) is int:
+        if isinstance(target, int):
             self._add_whole(target, gradient)
         elif target.form != "part":
             self._add_whole(target.key, target.scatter(gradient))
@@ -337,7 +336,7 @@ class Shadow:
 
     def take(self, target: Target) -> Any:
         """Return the gradient of `target` and set it to zero; None where nothing has arrived."""
-        if type(target) is int:
+        if isinstance(target, int):
             return self.memory.pop(target, None)
         if target.form != "part":
             block = self.memory.pop(target.key, None)
@@ -382,7 +381,7 @@ class Shadow:
         if old is not None and _is_block(old, region.layout):
             if sys.getrefcount(old) <= _ONE_REFERENCE and sys.getrefcount(old.base) <= _ONE_REFERENCE + 1:
                 self.memory[region.key] = old
-                return old  # type: ignore[no-any-return]
+                return old
         block = region.layout.new_block()
         if old is not None:
             block[...] = old
@@ -477,7 +476,7 @@ class GradientBuffer(Shadow):
         block = None if target is None else self.memory.get(key_of(target))
         if block is None or target is None:
             return np.zeros(np_array.shape, gradient_dtype(np_array.dtype))
-        view = block if type(target) is int else target.gather(block)
+        view = block if isinstance(target, int) else target.gather(block)
         return np.array(view, order="C")
 
     def clear(self) -> None:

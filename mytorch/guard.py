@@ -14,6 +14,7 @@ from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import Lock
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -122,7 +123,8 @@ def _let_go(frozen: Frozen) -> None:
 
 def _can_be_thawed(array: np.ndarray) -> bool:
     """Say whether NumPy lets `array` be writable again: not where `as_strided` stands between it and its owner."""
-    return array.base is None or isinstance(array.base, np.ndarray) or base_of(array) is None
+    base: Any = array.base
+    return base is None or isinstance(base, np.ndarray) or base_of(array) is None
 
 
 def _depth(array: np.ndarray) -> int:
@@ -136,5 +138,9 @@ def fingerprint(array: np.ndarray) -> bytes | int:
     """Return a number that changes when the values of `array` do (all but certainly)."""
     flat = array.ravel(order="K")
     if flat.dtype.kind == "f" and flat.dtype.itemsize in (4, 8):
-        return np.dot(flat, flat).tobytes()  # at memory speed; a checksum takes ten times as long
-    return crc32(np.ascontiguousarray(flat).view(np.uint8))
+        with np.errstate(all="ignore"):
+            number: bytes = np.dot(
+                flat, flat
+            ).tobytes()  # at memory speed; a checksum takes ten times as long
+        return number
+    return crc32(np.ascontiguousarray(flat).tobytes())

@@ -8,12 +8,12 @@ from functools import wraps
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from mytorch.autograd_engine import Elementwise, caller, next_serial, outside_files
 from mytorch.rules.registry import RULES, Rule
 from mytorch.tensor import Tensor, _is_recording, note_saved, raw, record, write
 
-ndarray = np.ndarray
 getframe = sys._getframe
 make = Tensor.__new__
 
@@ -162,7 +162,7 @@ def unary(function: Callable[..., Any]) -> Callable[[Any], Any]:
         result._saved = tape.ref if reads_output else None
         return result
 
-    operator.__name__ = operator.__qualname__ = rule.name
+    operator.__name__ = operator.__qualname__ = str(rule.name)
     operator.__doc__ = f"Return ``numpy.{rule.name}(x)``, recorded when `x` is a Tensor."
     return operator
 

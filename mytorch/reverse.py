@@ -64,11 +64,11 @@ def _lifted(array: Any, place: Target | None, tape: Autograd, earlier: bool) -> 
         array = array.copy()
     if place is None:
         return wrap(array)
-    if type(place) is int:
+    if isinstance(place, int):
         return _new(array, place, tape)
     whole = not earlier and place.layout.is_of(owner)
     part = _view(_new(owner if whole else array, place.key, tape), array)
-    part._region = place  # type: ignore[assignment]
+    part._region = place
     # Regions of views of the part are measured from its owner; without that, the part becomes memory of its own.
     return part if whole else record(RULES[memory.copy], array, (part,))
 
@@ -229,7 +229,7 @@ def _read(shadow: Shadow, tensor: Tensor, create_graph: bool) -> Any:
     if block is None or place is None:
         zeros = np.zeros(tensor.shape, gradient_dtype(tensor.dtype))
         return wrap(zeros) if create_graph else zeros
-    gradient = block if type(place) is int else place.gather(block)  # type: ignore[union-attr]
+    gradient = block if isinstance(place, int) else place.gather(block)
     if create_graph:
         return gradient
     return np.array(gradient, dtype=tensor.dtype)

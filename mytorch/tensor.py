@@ -29,6 +29,7 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from mytorch.autograd_engine import (
     Autograd,
@@ -45,7 +46,7 @@ from mytorch.guard import Guards
 from mytorch.rules import memory as memory_rules
 from mytorch.rules.registry import RULES, Rule
 
-ndarray, asarray = np.ndarray, np.asarray
+asarray = np.asarray
 _recording: ContextVar[bool] = ContextVar("mytorch_recording", default=True)
 _is_recording = _recording.get
 _RARE = frozenset(("_grad", "_hooks", "_region"))
@@ -184,7 +185,7 @@ class Tensor:
         """The gradient that `backward` has summed up for this leaf."""
         if self._grad is not None and not isinstance(self._grad, Tensor):
             self._grad = wrap(self._grad)
-        return self._grad  # type: ignore[no-any-return]
+        return self._grad
 
     @grad.setter
     def grad(self, value: Any) -> None:
@@ -322,6 +323,32 @@ class Tensor:
 
     # -- memory -----------------------------------------------------------------------------------------------
 
+    def __getitem__(self, index: Any) -> Tensor:
+        """Return ``self[index]``: a view for slices, an operation for arrays and for single entries."""
+        index = _plain(index)
+        if _is_basic(index):
+            array = self._data[index]
+            if type(array) is ndarray:
+                return _view(self, array)
+            # One entry is a value, not a view: `old = x[0]; x[0] = 1` keeps `old`, as in NumPy.
+            return _view(self, self._data[_open_ended(index)]).copy()
+        return apply(RULES[memory_rules.take_at], (self,), {"index": index})
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        """Write `value` to ``self[index]``."""
+        index = given = _plain(index)
+        data = raw(value)
+
+        def compute() -> None:
+            self._data[given] = data
+
+        if _is_basic(index):
+            index = _open_ended(index)
+            write(self, index, compute, RULES[memory_rules.assign], (value,))
+            return
+        static = {"index": index, "kept": _kept_places(self._data.shape, index)}
+        write(self, index, compute, RULES[memory_rules.assign_at], (self, value), static)
+
     def view_as(self, array: ndarray) -> Tensor:
         """Return the Tensor that shows `array`, a view of this Tensor's memory."""
         return _view(self, array)
@@ -424,9 +451,9 @@ def target(tensor: Tensor) -> Target | None:
     region = tensor._region
     if region is None:
         place = target_of(tensor._data, owner._data, key)
-        if type(place) is int:
+        if isinstance(place, int):
             return place
-        region = tensor._region = place  # type: ignore[assignment]
+        region = tensor._region = place
     elif region.key != key:
         region = tensor._region = region.with_key(key)
     return region
@@ -712,34 +739,6 @@ def _plain(index: Any) -> Any:
     return np.asarray(index) if isinstance(index, list) else index
 
 
-def getitem(tensor: Tensor, index: Any) -> Tensor:
-    """Return ``tensor[index]``: a view for slices, an operation for arrays and for single entries."""
-    index = _plain(index)
-    if _is_basic(index):
-        array = tensor._data[index]
-        if type(array) is ndarray:
-            return _view(tensor, array)
-        # One entry is a value, not a view: `old = x[0]; x[0] = 1` keeps `old`, as in NumPy.
-        return _view(tensor, tensor._data[_open_ended(index)]).copy()
-    return apply(RULES[memory_rules.take_at], (tensor,), {"index": index})
-
-
-def setitem(tensor: Tensor, index: Any, value: Any) -> None:
-    """Write `value` to ``tensor[index]``."""
-    index = given = _plain(index)
-    data = raw(value)
-
-    def compute() -> None:
-        tensor._data[given] = data
-
-    if _is_basic(index):
-        index = _open_ended(index)
-        write(tensor, index, compute, RULES[memory_rules.assign], (value,))
-        return
-    static = {"index": index, "kept": _kept_places(tensor._data.shape, index)}
-    write(tensor, index, compute, RULES[memory_rules.assign_at], (tensor, value), static)
-
-
 def _kept_places(shape: tuple[int, ...], index: Any) -> ndarray | None:
     """Return which places of an indexed value stay when ``array[index] = value`` names some twice (None: all)."""
     places = np.arange(np.prod(shape, dtype=int)).reshape(shape)[index]
@@ -780,14 +779,11 @@ def show(tape: Autograd, array: ndarray, gradient: ndarray | None = None) -> Ten
     place = tape.input_target(array, gradient)
     if place is None:
         return wrap(array)
-    if type(place) is int:
+    if isinstance(place, int):
         return _new(array, place, tape)
     part = _view(_new(owner_of(array), key_of(place), tape), array)
-    part._region = place  # type: ignore[assignment]
+    part._region = place
     return part
 
-
-Tensor.__getitem__ = getitem  # type: ignore[attr-defined]
-Tensor.__setitem__ = setitem  # type: ignore[attr-defined]
 
 __all__ = ["Shadow", "Tensor", "apply", "enable_grad", "no_grad", "record", "sweep", "wrap", "write"]

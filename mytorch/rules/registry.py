@@ -74,7 +74,7 @@ class Rule:
         name: str | None = None,
     ) -> None:
         self.function, self.formulas, self.each = function, formulas, each
-        self.name = name or getattr(function, "__name__", repr(function))
+        self.name = str(name or getattr(function, "__name__", repr(function)))
         self.holomorphic, self.elementwise, self.exact = holomorphic, elementwise, exact
         self.call_signature = signature
         self._signature: inspect.Signature | None = None
