@@ -131,9 +131,12 @@ def call_rule(rule: Rule, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Compute and record a function that has a rule."""
     operands, static = rule.bind(args, kwargs)
     operands = tuple(_operand(x) for x in operands)
+    static = dict(static)
+    out = static.pop("out", None)  # given by position
     static = untracked(static)
     y = rule.function(*map(raw, operands), **static)
-    return record(rule, y, operands, {k: v for k, v in static.items() if k in rule.statics})
+    result = record(rule, y, operands, {k: v for k, v in static.items() if k in rule.statics})
+    return result if out is None else _store(out, result)
 
 
 def call_view(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -163,9 +166,9 @@ def _shows(result: Any, data: ndarray) -> bool:
 
 
 def untracked(value: Any) -> Any:
-    """Return nested lists, tuples and dicts with arrays for the Tensors in them."""
+    """Return nested lists, tuples and dicts with (read-only) arrays for the Tensors in them."""
     if isinstance(value, Tensor):
-        return value._data
+        return value.numpy()
     if type(value) in (list, tuple):
         return type(value)(untracked(v) for v in value)
     if type(value) is dict:

@@ -56,5 +56,5 @@ def setxor1d(ar1: Any, ar2: Any, assume_unique: bool = False) -> Any:
     """Return the sorted values that are in one array only."""
     arrays = [np.ravel(as_array(x)) if assume_unique else np.unique(as_array(x)) for x in (ar1, ar2)]
     both = np.sort(np.concatenate(arrays))
-    differs = np.concatenate(([True], np.not_equal(both[1:], both[:-1]), [True]))
+    differs = np.concatenate(([True], both[1:] != both[:-1], [True]))
     return both[differs[1:] & differs[:-1]]

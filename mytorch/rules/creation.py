@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from mytorch.rules.registry import backward_of, composed, created, dispatched, present
-from mytorch.rules.shapes import as_array, normalize_axis_index
+from mytorch.rules.registry import backward_of, composed, created, dispatched
+from mytorch.rules.shapes import as_array, at_least, normalize_axis_index
 
 created(
     np.empty_like,
@@ -68,16 +68,17 @@ def asarray(a: Any, dtype: Any = None, *args: Any, **options: Any) -> Any:
 # -- between end points ---------------------------------------------------------------------------------------------
 
 
-def _weights(num: int, endpoint: bool, start: Any, stop: Any) -> np.ndarray:
-    """Return the weights 0 ... 1 of `stop` along a new first axis."""
+def _ends(*ends: Any) -> list[Any]:
+    """Return end points as arrays, but plain numbers as they are: they do not decide the dtype."""
+    return [x if isinstance(x, int | float | complex) else as_array(x) for x in ends]
+
+
+def _weights(num: int, endpoint: bool, ndim: int, dtype: np.dtype[Any]) -> np.ndarray:
+    """Return the weights 0 ... 1 of the stop, along a new first axis."""
     if num < 0:
         raise ValueError(f"Number of samples, {num}, must be non-negative.")
-    steps = num - 1 if endpoint else num
-    weights = np.arange(num) / max(steps, 1)
-    ndim = max(np.ndim(start), np.ndim(stop))
-    return weights.reshape((num,) + (1,) * ndim).astype(
-        np.result_type(start, stop, np.float16).type(0).real.dtype
-    )
+    weights = np.arange(num) / max(num - 1 if endpoint else num, 1)
+    return weights.reshape((num,) + (1,) * ndim).astype(dtype.type(0).real.dtype)
 
 
 @composed(np.linspace)
@@ -92,12 +93,14 @@ def linspace(
     **options: Any,
 ) -> Any:
     """Return `num` numbers with equal steps from `start` to `stop`."""
-    start, stop = as_array(start), as_array(stop)
-    weights = _weights(num, endpoint, start, stop)
+    start, stop = _ends(start, stop)
+    inexact = np.result_type(start, stop, float(num))
+    weights = _weights(num, endpoint, max(np.ndim(start), np.ndim(stop)), inexact)
     y = start * (1 - weights) + stop * weights
     y = np.moveaxis(y, 0, normalize_axis_index(axis, y.ndim))
-    if dtype is not None:
-        y = (np.floor(y) if np.issubdtype(dtype, np.integer) else y).astype(dtype)
+    if dtype is not None and np.issubdtype(dtype, np.integer):
+        y = np.floor(y)
+    y = y.astype(inexact if dtype is None else dtype, copy=False)
     steps = num - 1 if endpoint else num
     return (y, (stop - start) / steps if steps > 0 else np.nan) if retstep else y
 
@@ -113,13 +116,13 @@ def logspace(
     axis: int = 0,
 ) -> Any:
     """Return `num` numbers with equal ratios from ``base ** start`` to ``base ** stop``."""
-    start, stop, base = as_array(start), as_array(stop), as_array(base)
-    if base.ndim:
-        ndim = max(start.ndim, stop.ndim, base.ndim)
-        start, stop, base = (np.reshape(x, (1,) * (ndim - x.ndim) + x.shape) for x in (start, stop, base))
+    start, stop, base = _ends(start, stop, base)
+    if np.ndim(base):
+        ndim = max(np.ndim(start), np.ndim(stop), base.ndim)
+        start, stop, base = (at_least(as_array(x), ndim) for x in (start, stop, base))
         base = np.expand_dims(base, axis)
     y = np.power(base, np.linspace(start, stop, num, endpoint, axis=axis))
-    return y if dtype is None else y.astype(dtype)
+    return y if dtype is None else y.astype(dtype, copy=False)
 
 
 @composed(np.geomspace)
@@ -130,10 +133,11 @@ def geomspace(
     start, stop = as_array(start), as_array(stop)
     if np.any(start == 0) or np.any(stop == 0):
         raise ValueError("Geometric sequence cannot include zero")
-    weights = _weights(num, endpoint, start, stop)
-    y = start * np.power(stop / start, weights)
+    inexact = np.result_type(start, stop, float(num), np.zeros((), dtype))
+    weights = _weights(num, endpoint, max(start.ndim, stop.ndim), inexact)
+    y = start.astype(inexact) * np.power(stop / start, weights)
     y = np.moveaxis(y, 0, normalize_axis_index(axis, y.ndim))
-    return y if dtype is None else y.astype(dtype)
+    return y.astype(inexact if dtype is None else dtype, copy=False)
 
 
 # -- grids ------------------------------------------------------------------------------------------------------------
@@ -191,6 +195,3 @@ def diag(v: Any, k: int = 0) -> Any:
 def diagflat(v: Any, k: int = 0) -> Any:
     """Return the matrix with the flattened array on its k-th diagonal."""
     return diagonal_matrix(np.ravel(as_array(v)), k=k)
-
-
-__all__ = ["diagonal_matrix", "present"]

@@ -51,7 +51,7 @@ def histogramdd(
     sample: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
 ) -> Any:
     """Return the counts, or weights, of points per cell of a grid, and the grid's edges per axis."""
-    columns = list(sample.T) if np.ndim(sample) == 2 else [as_array(x) for x in sample]
+    columns = list(np.atleast_2d(sample.T)) if hasattr(sample, "T") else [as_array(x) for x in sample]
     ndim = len(columns)
     per_axis = list(bins) if _is_sequence(bins) else [bins] * ndim
     if len(per_axis) != ndim:
@@ -60,9 +60,9 @@ def histogramdd(
     edges = [np.histogram_bin_edges(x, b, r) for x, b, r in zip(columns, per_axis, ranges, strict=True)]
     counts = _counted(columns, edges, weights).astype(float)
     if density:
+        counts = counts / counts.sum()
         for axis, edge in enumerate(edges):
             counts = counts / np.reshape(np.diff(edge), (-1,) + (1,) * (ndim - 1 - axis))
-        counts = counts / counts.sum()
     return counts, edges
 
 

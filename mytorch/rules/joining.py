@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mytorch.rules.memory import put_at
-from mytorch.rules.registry import backward_of, composed, dispatched, present
+from mytorch.rules.registry import backward_of, composed, dispatched
 from mytorch.rules.shapes import along, as_array, at_least, normalize_axis_index
 
 
@@ -55,7 +55,7 @@ def stack(arrays: Any, axis: int = 0, out: Any = None, **options: Any) -> Any:
     return into(out, pile(*parts, axis=axis, **options))
 
 
-@composed(np.vstack, *present(np, "row_stack"))
+@composed(np.vstack)
 def vstack(tup: Any, **options: Any) -> Any:
     """Join along the first axis of two or more."""
     return np.concatenate([at_least(as_array(x), 2) for x in tup], 0, **options)
