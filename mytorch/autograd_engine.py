@@ -236,7 +236,7 @@ def where(code: CodeType | None, lasti: int) -> str:
     return f"{code.co_filename}:{line or code.co_firstlineno}"
 
 
-Lift: TypeAlias = "Callable[[Operation, bool], Any]"
+Lift: TypeAlias = "Callable[[Any, bool], Any]"
 
 
 def sweep(

@@ -23,7 +23,7 @@ tanh = unary(np.tanh)
 relu = unary(neural.relu)
 sigmoid = unary(neural.sigmoid)
 linear = direct(neural.linear)
-log_softmax = direct(neural.log_softmax)
+log_softmax = unary(neural.log_softmax)
 cross_entropy = direct(neural.cross_entropy)
 mean_squared_error = direct(neural.mean_squared_error)
 

@@ -115,7 +115,10 @@ def _in_place(function: np.ufunc) -> Callable[[Tensor, Any], Tensor]:
 
 
 def unary(function: Callable[..., Any]) -> Callable[[Any], Any]:
-    """Return `function` of one array as a direct call for Tensors; anything else goes to `function` itself."""
+    """Return `function` of one array, whose result has the array's shape, as a direct call for Tensors.
+
+    Anything else goes to `function` itself.
+    """
     rule = RULES[function]
     reads_a, reads_output = 0 in rule.reads, rule.reads_output
     compute = getattr(function, "__wrapped__", function)
@@ -174,12 +177,13 @@ def direct(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(compute)
     def call(*operands: Any) -> Any:
-        arrays = [x._data if type(x) is Tensor else x for x in operands]
-        y = compute(*arrays)
+        arrays, recorded = [], False
         for x in operands:
-            if type(x) is Tensor:
-                return record(rule, y, operands)
-        return y
+            if isinstance(x, Tensor):
+                x, recorded = x._data, True
+            arrays.append(x)
+        y = compute(*arrays)
+        return record(rule, y, operands) if recorded else y
 
     return call
 

@@ -495,32 +495,25 @@ def record(rule: Rule, y: Any, operands: tuple[Any, ...], static: dict[str, Any]
     """Return the Tensor of `y`, computed from `operands`, recorded when an operand is differentiable."""
     if type(y) is not ndarray:
         y = asarray(y)
-    dtype = y.dtype
-    if not _is_recording() or dtype.kind not in "fc":
+    if not _is_recording() or y.dtype.kind not in "fc":
         return _new(y, None, None)
-    targets, tape = _targets(operands)
+    targets, tape, mask = _targets(operands)
     if tape is None:
         return _new(y, None, None)
-    inputs, reads_output = _kept(rule, operands, targets, tape)
+    inputs, reads_output = _kept(rule, operands, mask, tape)
+    output = y if reads_output else None
     serial = next_serial()
     code, lasti = caller()
-    metas = None
-    if rule.always_fit or _differ(operands, y, rule.elementwise):
-        metas = _metas(operands)
-    output = y if reads_output else None
-    if (
-        metas is None
-        and not static
-        and len(operands) <= 2
-        and type(targets[0]) is not Region is not type(targets[-1])
-    ):
-        a, b = inputs if len(inputs) == 2 else (inputs[0], None)
-        target_a, target_b = targets if len(targets) == 2 else (targets[0], None)
-        operation: Any = Elementwise(rule, a, b, output, target_a, target_b, serial, code, lasti)  # type: ignore[arg-type]
-    else:
-        operation = Operation(
+    fits = rule.always_fit or _differ(operands, y, rule.elementwise)
+    if fits or static or len(targets) > 2 or type(targets[0]) is Region or type(targets[-1]) is Region:
+        metas = _metas(operands) if fits else None
+        operation: Any = Operation(
             inputs, output, None, rule, targets, serial, metas, static or {}, serial, code, lasti
         )
+    elif len(targets) == 2:
+        operation = Elementwise(rule, *inputs, output, *targets, serial, code, lasti)
+    else:
+        operation = Elementwise(rule, inputs[0], None, output, targets[0], None, serial, code, lasti)
     tape.operation_list.append(operation)
     result = _new(y, serial, tape)
     if reads_output:
@@ -528,11 +521,15 @@ def record(rule: Rule, y: Any, operands: tuple[Any, ...], static: dict[str, Any]
     return result
 
 
-def _targets(operands: tuple[Any, ...]) -> tuple[tuple[Target | None, ...], Autograd | None]:
-    """Return where the gradients of operands go, and the tape to record on (None: nothing is differentiable)."""
+def _targets(operands: tuple[Any, ...]) -> tuple[tuple[Any, ...], Autograd | None, int]:
+    """Return where gradients of operands go, the tape to record on (None: nothing to record), and which are wanted.
+
+    The last is a set of bits: the first operand's is 1.
+    """
     targets: list[Target | None] = []
     tape: Autograd | None = None
-    leaves: list[Tensor] = []
+    leaves: list[Tensor] | None = None
+    mask, bit = 0, 1
     for x in operands:
         place: Target | None = None
         if isinstance(x, Tensor):
@@ -542,35 +539,34 @@ def _targets(operands: tuple[Any, ...]) -> tuple[tuple[Target | None, ...], Auto
             elif owner._key is not None:
                 place = target(x)
             if place is not None:
+                mask += bit
                 other = owner._tape
                 if other is None:
-                    leaves.append(owner)
+                    if leaves is None:
+                        leaves = [owner]
+                    else:
+                        leaves.append(owner)
                 elif tape is None:
                     tape = other
                 elif tape is not other:
                     tape = link(tape, other)
         targets.append(place)
-    if leaves:
+        bit += bit
+    if leaves is not None:
         if tape is None:
             tape = Autograd()
+        known = tape.leaves
         for leaf in leaves:
-            tape.leaves[leaf._key] = leaf  # type: ignore[index]
-    return tuple(targets), tape
+            known[leaf._key] = leaf  # type: ignore[index]
+    return tuple(targets), tape, mask
 
 
-def _kept(
-    rule: Rule, operands: tuple[Any, ...], targets: tuple[Target | None, ...], tape: Autograd
-) -> tuple[tuple[Any, ...], bool]:
+def _kept(rule: Rule, operands: tuple[Any, ...], mask: int, tape: Autograd) -> tuple[tuple[Any, ...], bool]:
     """Return the arrays that the wanted formulas read (None for others), and whether they read the output."""
     if rule.vjp_each is not None:
         if not rule.reads_all:
             return (None,) * len(operands), rule.reads_output
         return tuple(_hold(x, tape) for x in operands), rule.reads_output
-    mask, bit = 0, 1
-    for place in targets:
-        if place is not None:
-            mask |= bit
-        bit += bit
     reads, reads_output = rule.needs[mask]
     inputs: list[Any] = [None] * len(operands)
     for i in reads:
@@ -653,13 +649,13 @@ def write(
     if np.size(destination._data[index]) == 0:
         compute()  # checks the shapes, and changes nothing
         return
-    targets, tape = _targets((*operands, destination))
+    targets, tape, mask = _targets((*operands, destination))
     if tape is None:  # what is differentiable is empty
         _write_unrecorded(destination, owner, index, compute)
         return
     serial = next_serial()
     code, lasti = caller()
-    inputs, reads_output = _kept(rule, operands, targets[:-1], tape)
+    inputs, reads_output = _kept(rule, operands, mask & ((1 << len(operands)) - 1), tape)
     metas = _metas(operands)
     record = Write(inputs, None, None, rule, targets[:-1], None, metas, static or {}, serial, code, lasti)
     before = savers(owner)

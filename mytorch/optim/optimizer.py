@@ -89,6 +89,23 @@ def check_range(optimizer: Optimizer, name: str, value: float, low: float, high:
     return value
 
 
+_CHUNK = 65536  # entries: what fits in the cache beside its gradient
+
+
+def descend(value: np.ndarray, rate: float, gradient: np.ndarray) -> None:
+    """Do ``value -= rate * gradient`` in place; large arrays in pieces, so that memory is passed through once."""
+    if value.size <= _CHUNK or not (value.flags.c_contiguous and gradient.flags.c_contiguous):
+        value -= rate * gradient
+        return
+    values, gradients = value.reshape(-1), gradient.reshape(-1)
+    scratch = np.empty(_CHUNK, value.dtype)
+    for start in range(0, value.size, _CHUNK):
+        piece = values[start : start + _CHUNK]
+        change = scratch[: piece.size]
+        np.multiply(gradients[start : start + _CHUNK], rate, change, casting="same_kind")
+        np.subtract(piece, change, piece)
+
+
 def decayed(gradient: np.ndarray, value: np.ndarray, weight_decay: float) -> np.ndarray:
     """Return the gradient of the loss plus ``weight_decay / 2 * sum(value ** 2)``."""
     return gradient + weight_decay * value if weight_decay else gradient

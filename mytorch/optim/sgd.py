@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mytorch.optim.optimizer import Optimizer, Parameter, check_range, decayed
+from mytorch.optim.optimizer import Optimizer, Parameter, check_range, decayed, descend
 
 
 class SGD(Optimizer):
@@ -68,4 +68,4 @@ class SGD(Optimizer):
                 velocity *= self.momentum
                 velocity += gradient if self.dampening == 0 else (1 - self.dampening) * gradient
             gradient = gradient + self.momentum * velocity if self.nesterov else velocity
-        value -= self.lr * gradient
+        descend(value, self.lr, gradient)

@@ -34,7 +34,7 @@ def without(a: np.ndarray, *, region: Region) -> np.ndarray:
 @dispatched
 def copy(a: np.ndarray, *, order: str = "C") -> np.ndarray:
     """Return a copy of `a` in memory of its own."""
-    return np.array(a, order=order)  # type: ignore[call-overload, no-any-return]
+    return np.array(a, order=order)  # type: ignore[call-overload]
 
 
 @dispatched

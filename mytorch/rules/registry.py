@@ -209,7 +209,7 @@ def _compile(
     head = "g, op" if index is not None else "g, op, i"
     source = f"lambda {head}: formula({', '.join(words)})"
     code = compile(source, __file__, "eval")
-    return eval(code, {"formula": formula, "names": frozenset(keywords)})  # type: ignore[no-any-return]
+    return eval(code, {"formula": formula, "names": frozenset(keywords)})
 
 
 def fit(gradient: Any, shape: tuple[int, ...], dtype: np.dtype[Any] | None) -> Any:
