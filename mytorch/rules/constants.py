@@ -88,6 +88,6 @@ refused(
         getattr(module, name)
         for module in (np.char, getattr(np, "strings", np.char))
         for name in module.__all__
-        if not hasattr(np, name) and not isinstance(getattr(module, name), type)
+        if not isinstance(getattr(module, name), type) and not hasattr(np, name)
     ],
 )
