@@ -15,10 +15,10 @@ from mytorch.dispatch import array_function, array_ufunc
 from mytorch.rules.registry import COMPOSED, RULES
 from mytorch.tensor import ABSENT, Tensor
 
-FUNCTIONS = (
-    "all any argmax argmin argpartition argsort choose clip cumprod cumsum diagonal max mean min nonzero prod ptp "
-    "put ravel repeat round searchsorted squeeze std sum swapaxes take trace var"
-).split()
+FUNCTIONS = """
+    all any argmax argmin argpartition argsort choose clip cumprod cumsum diagonal max mean min nonzero prod ptp put
+    ravel repeat round searchsorted squeeze std sum swapaxes take trace var
+"""
 OPERATORS = {
     "floordiv": np.floor_divide,
     "mod": np.remainder,
@@ -104,7 +104,7 @@ def _in_place(operator: Callable[[Tensor, Any], Any]) -> Callable[[Tensor, Any],
     return update
 
 
-# -- methods whose arguments differ from the function's, and those that write ----------------------------------------
+# -- methods whose arguments differ from the function's, and those that write --------------------------------
 
 
 def _reshape(self: Tensor, *shape: Any, order: str = "C", **options: Any) -> Any:
@@ -203,7 +203,7 @@ def _values_attribute(name: str) -> property:
 
 def install() -> None:
     """Give Tensor its methods, attributes, and the operators that are not arithmetic."""
-    methods: dict[str, Any] = {name: _function(name) for name in FUNCTIONS}
+    methods: dict[str, Any] = {name: _function(name) for name in FUNCTIONS.split()}
     methods |= {name: _unary(name, ufunc) for name, ufunc in UNARY.items()}
     for name, ufunc in OPERATORS.items():
         operator, reflected = _binary(ufunc)

@@ -65,7 +65,7 @@ def asarray(a: Any, dtype: Any = None, *args: Any, **options: Any) -> Any:
     return x if dtype is None else x.astype(dtype, copy=False)
 
 
-# -- between end points ---------------------------------------------------------------------------------------------
+# -- between end points --------------------------------------------------------------------------------------
 
 
 def _ends(*ends: Any) -> list[Any]:
@@ -140,7 +140,7 @@ def geomspace(
     return y.astype(inexact if dtype is None else dtype, copy=False)
 
 
-# -- grids ------------------------------------------------------------------------------------------------------------
+# -- grids ---------------------------------------------------------------------------------------------------
 
 
 @composed(np.meshgrid)
@@ -167,7 +167,7 @@ def ix_(*args: Any) -> tuple[Any, ...]:
     return tuple(np.expand_dims(x, [j for j in range(len(args)) if j != i]) for i, x in enumerate(arrays))
 
 
-# -- diagonals and triangles --------------------------------------------------------------------------------------------
+# -- diagonals and triangles ---------------------------------------------------------------------------------
 
 
 @dispatched

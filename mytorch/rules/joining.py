@@ -118,7 +118,7 @@ def _depth_and_ndim(x: Any) -> tuple[int, int]:
     return depths.pop() + 1, max(ndim for _, ndim in inside)
 
 
-# -- repetition -----------------------------------------------------------------------------------------------------
+# -- repetition ----------------------------------------------------------------------------------------------
 
 
 def untile(g: Any, shape: tuple[int, ...], reps: Any) -> Any:

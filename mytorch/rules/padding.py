@@ -27,7 +27,7 @@ OPTIONS = {
     "reflect": {"reflect_type": "even"},
     "symmetric": {"reflect_type": "even"},
     "wrap": {},
-    **dict.fromkeys(STATISTICS, {"stat_length": None}),
+    **{mode: {"stat_length": None} for mode in STATISTICS},
 }
 
 
@@ -156,7 +156,8 @@ def _by_index(array: Any, axis: int, width: tuple[int, int], mode: str, reflect_
     mirrored = place >= n
     first, last = array[along(axis, slice(0, 1))], array[along(axis, slice(-1, None))]
     column = (-1,) + (1,) * (array.ndim - 1 - axis)
-    sign, turns, mirrored = (np.reshape(x, column) for x in (np.where(mirrored, -1, 1), turns, mirrored))
+    factors = (np.where(mirrored, -1, 1), turns, mirrored)
+    sign, turns, mirrored = (np.reshape(x, column).astype(array.dtype) for x in factors)
     return y * sign + 2 * last * mirrored + 2 * (last - first) * turns
 
 
