@@ -94,11 +94,11 @@ def _is_operand(other: Any) -> bool:
 def _in_place(operator: Callable[[Tensor, Any], Any]) -> Callable[[Tensor, Any], Any]:
     """Return the in-place form of an operator."""
 
-    def update(self: Tensor, other: Any) -> Any:
+    def update(self: Any, other: Any) -> Any:
         result = operator(self, other)
         if result is NotImplemented or (self.ndim == 0 and not self.is_leaf):
             return result  # what NumPy computes as one number is a value: the name is rebound
-        np.copyto(self, result)  # type: ignore[call-overload]
+        np.copyto(self, result)
         return self
 
     return update
@@ -118,9 +118,9 @@ def _transpose(self: Tensor, *axes: Any) -> Tensor:
     return self.view_as(self._data.transpose(*axes))
 
 
-def _flatten(self: Tensor, order: str = "C") -> Any:
+def _flatten(self: Any, order: Any = "C") -> Any:
     """Return a copy of the values in one row."""
-    return np.ravel(self.copy(order), order)  # type: ignore[call-overload]
+    return np.ravel(self.copy(order), order)
 
 
 def _dot(self: Tensor, b: Any, out: Any = None) -> Any:
@@ -132,24 +132,24 @@ def _dot(self: Tensor, b: Any, out: Any = None) -> Any:
     )
 
 
-def _compress(self: Tensor, condition: Any, axis: int | None = None, out: Any = None) -> Any:
+def _compress(self: Any, condition: Any, axis: int | None = None, out: Any = None) -> Any:
     """Return the entries of `axis` where `condition` is true."""
-    return np.compress(condition, self, axis, out)  # type: ignore[call-overload]
+    return np.compress(condition, self, axis, out)
 
 
-def _fill(self: Tensor, value: Any) -> None:
+def _fill(self: Any, value: Any) -> None:
     """Write `value` to every entry."""
     self[...] = value
 
 
-def _sort(self: Tensor, axis: int = -1, **options: Any) -> None:
+def _sort(self: Any, axis: int = -1, **options: Any) -> None:
     """Sort the entries along `axis` in place."""
-    self[...] = np.sort(self, axis, **options)  # type: ignore[call-overload]
+    self[...] = np.sort(self, axis, **options)
 
 
-def _partition(self: Tensor, kth: Any, axis: int = -1, **options: Any) -> None:
+def _partition(self: Any, kth: Any, axis: int = -1, **options: Any) -> None:
     """Partition the entries along `axis` in place (see `numpy.partition`)."""
-    self[...] = np.partition(self, kth, axis, **options)  # type: ignore[call-overload]
+    self[...] = np.partition(self, kth, axis, **options)
 
 
 def _view(self: Tensor, dtype: Any = None) -> Tensor:
@@ -177,7 +177,7 @@ def _set_part(name: str) -> property:
             raise TypeError("a real Tensor has no imaginary part to set; convert with .astype(complex)")
         part.fget(self)[...] = value
 
-    return part.setter(assign)  # type: ignore[no-any-return]
+    return part.setter(assign)
 
 
 def _matrix_transpose(self: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mytorch.rules.registry import backward_of, composed, created, dispatched
-from mytorch.rules.shapes import as_array, at_least, normalize_axis_index
+from mytorch.rules.shapes import SEVERAL, as_array, at_least, normalize_axis_index
 
 created(
     np.empty_like,
@@ -155,7 +155,7 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
     grids = [np.expand_dims(x, [j for j in axes if j != i]) for i, x in zip(axes, arrays, strict=True)]
     if not sparse:
         grids = list(np.broadcast_arrays(*grids))
-    return type(np.meshgrid())(x.copy() if copy else x for x in grids)
+    return SEVERAL(x.copy() if copy else x for x in grids)
 
 
 @composed(np.ix_)

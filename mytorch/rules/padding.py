@@ -20,7 +20,7 @@ STATISTICS: dict[str, Callable[..., Any]] = {
     "median": np.median,
     "minimum": np.min,
 }
-OPTIONS = {
+OPTIONS: dict[str, dict[str, Any]] = {
     "constant": {"constant_values": 0},
     "edge": {},
     "linear_ramp": {"end_values": 0},
@@ -142,7 +142,7 @@ def _rounded(value: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     return np.broadcast_to(value, shape).astype(dtype)
 
 
-def _by_index(array: Any, axis: int, width: tuple[int, int], mode: str, reflect_type: Any) -> Any:
+def _by_index(array: Any, axis: int, width: tuple[int, int], mode: Any, reflect_type: Any) -> Any:
     """Return the array extended by reflections or periods."""
     if width == (0, 0):
         return array

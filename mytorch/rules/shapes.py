@@ -5,17 +5,20 @@ A view is the same memory, and so is its gradient: there is nothing to compute a
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from mytorch.rules.registry import composed, constant, present, view
 
-try:
-    from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
-except ImportError:  # NumPy 1.26
-    from numpy.core.multiarray import normalize_axis_index
-    from numpy.core.numeric import normalize_axis_tuple
+# In NumPy 1.26 these are internal functions.
+_utils: Any = import_module(
+    "numpy.lib.array_utils" if hasattr(np.lib, "array_utils") else "numpy.core.numeric"
+)
+normalize_axis_index: Any = _utils.normalize_axis_index
+normalize_axis_tuple: Any = _utils.normalize_axis_tuple
+SEVERAL: Any = type(np.broadcast_arrays())  # a list in NumPy 1.26
 
 view(
     np.reshape,
@@ -104,12 +107,9 @@ def atleast_3d(*arys: Any) -> Any:
     return _one_or_all(results)
 
 
-_ALL = type(np.atleast_1d(0, 0))  # a tuple; a list in NumPy 1.26
-
-
 def _one_or_all(results: list[Any]) -> Any:
     """Return the only result by itself, several in NumPy's kind of sequence."""
-    return results[0] if len(results) == 1 else _ALL(results)
+    return results[0] if len(results) == 1 else SEVERAL(results)
 
 
 @composed(np.broadcast_arrays)
@@ -117,7 +117,7 @@ def broadcast_arrays(*args: Any, subok: bool = False) -> Any:
     """Return read-only views of the arrays in their common shape."""
     arrays = [as_array(x) for x in args]
     shape = np.broadcast_shapes(*(x.shape for x in arrays))
-    return type(np.broadcast_arrays())(np.broadcast_to(x, shape) for x in arrays)
+    return SEVERAL(np.broadcast_to(x, shape) for x in arrays)
 
 
 @composed(*present(np, "unstack"))
@@ -140,4 +140,4 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> A
     return x.astype(dtype, copy=copy)
 
 
-__all__ = ["along", "as_array", "at_least", "normalize_axis_index", "normalize_axis_tuple"]
+__all__ = ["SEVERAL", "along", "as_array", "at_least", "normalize_axis_index", "normalize_axis_tuple"]
