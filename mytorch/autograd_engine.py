@@ -199,6 +199,11 @@ class Write(Operation):
         self.previous, self.array, self.index, self.old = previous, array, index, old
         return self
 
+    def note(self) -> Write:
+        """Return the same change of memory, through which no gradient passes."""
+        twin = Write((), None, None, None, serial=self.serial, code=self.code, lasti=self.lasti)
+        return twin.place(None, self.array, self.index, self.old)
+
     def swap(self) -> None:
         """Exchange the values in memory and the ones held."""
         if self.old is not None:

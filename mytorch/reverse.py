@@ -7,13 +7,14 @@ to the same tape, and the next reverse pass walks on from there: that is all the
 from __future__ import annotations
 
 import sys
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from functools import partial
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
-from mytorch.autograd_engine import Autograd, Operation, TapeError, all_operations, run_hooks, sweep
+from mytorch.autograd_engine import Autograd, Elementwise, Operation, TapeError, Write, run_hooks, sweep
 from mytorch.gradient_buffer import Region, Shadow, Target, gradient_dtype, key_of, owner_of
 from mytorch.rules import memory
 from mytorch.rules.registry import RULES, Call
@@ -73,6 +74,15 @@ def _lifted(array: Any, place: Target | None, tape: Autograd, earlier: bool) -> 
     return part if whole else record(RULES[memory.copy], array, (part,))
 
 
+def _constants(operation: Operation, earlier: bool) -> Call:
+    """Return an operation's arrays as constants, copied where memory will change again."""
+    arrays = [
+        wrap(x.copy() if earlier else x) if type(x) is np.ndarray else x
+        for x in (*operation.inputs, operation.output)
+    ]
+    return Call(tuple(arrays[:-1]), arrays[-1], operation.static or {}, operation.metas)
+
+
 def backward(tensor: Tensor, gradient: Any, create_graph: bool) -> None:
     """Add the gradient of `tensor` to the `grad` of every leaf (see `Tensor.backward`)."""
     owner = tensor if tensor._base is None else tensor._base
@@ -90,24 +100,29 @@ def backward(tensor: Tensor, gradient: Any, create_graph: bool) -> None:
     if tape is None:
         _deliver({owner._key: owner}, shadow)
         return
-    operations, leaves, stale, hooks = gather_tapes([tape])
-    sweep(operations, shadow, lifter(tape) if create_graph else None, None, stale, hooks)
+    leaves, stale, hooks = belongings(families([tape]))
+    sweep(tape.history(), shadow, lifter(tape) if create_graph else None, None, stale, hooks)
     _deliver(leaves, shadow)
 
 
-def gather_tapes(tapes: Sequence[Autograd]) -> tuple[list[Operation], dict[int, Tensor], Any, Any]:
-    """Return operations (in order), leaves, stale memories and hooks of the tapes and all that joined them."""
+def families(tapes: Sequence[Autograd]) -> list[Autograd]:
+    """Return the tapes, and all whose values joined them, each once."""
     if len(tapes) == 1 and tapes[0].parents is None:
-        tape = tapes[0]
-        return tape.operation_list, tape.leaves, tape.stale, tape.hooks
-    family = {id(member): member for tape in tapes for member in tape.family()}.values()
-    leaves = {key: leaf for member in family for key, leaf in member.leaves.items()}
+        return list(tapes)
+    return list({id(member): member for tape in tapes for member in tape.family()}.values())
+
+
+def belongings(tapes: Sequence[Autograd]) -> tuple[dict[int, Tensor], Any, Any]:
+    """Return the leaves, the stale memories and the hooks of all the tapes."""
+    if len(tapes) == 1:
+        return tapes[0].leaves, tapes[0].stale, tapes[0].hooks
+    leaves = {key: leaf for tape in tapes for key, leaf in tape.leaves.items()}
     stale: dict[int, Any] = {}
     hooks: dict[int, list[Callable[[Any], Any]]] = {}
-    for member in family:
-        stale.update(member.stale or {})
-        hooks.update(member.hooks or {})
-    return all_operations(family), leaves, stale or None, hooks or None
+    for tape in tapes:
+        stale.update(tape.stale or {})
+        hooks.update(tape.hooks or {})
+    return leaves, stale or None, hooks or None
 
 
 def seed_of(tensor: Tensor, gradient: Any) -> Any:
@@ -181,31 +196,97 @@ def gradients(
     -------
     list of arrays, or of Tensors if `create_graph`
     """
-    shadow = TensorShadow() if create_graph else Shadow()
-    keys = [_memory_key(x) for x in inputs]
-    tapes = []
-    for output, cotangent in zip(outputs, cotangents, strict=True):
-        place = target(output)
-        if place is None:
+    return Pullback(outputs, inputs)(cotangents, create_graph)
+
+
+class Pullback:
+    """The linear map from cotangents of `outputs` to those of `inputs`: prepared once, for any number of uses."""
+
+    def __init__(self, outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> None:
+        self.outputs, self.inputs = tuple(outputs), tuple(inputs)
+        self.keys = {_memory_key(x) for x in inputs}
+        self.sources, self.goals = [target(y) for y in outputs], [target(x) for x in inputs]
+        found = {
+            id(y.tape): y.tape for y, place in zip(outputs, self.sources, strict=True) if place is not None
+        }
+        self.tapes = [tape for tape in found.values() if tape is not None]
+        self._length = -1
+
+    def __call__(
+        self, cotangents: Sequence[Any], create_graph: bool = False, linear: bool = False
+    ) -> list[Any]:
+        """Return the cotangents of the inputs.
+
+        Parameters
+        ----------
+        cotangents : one per output, of its shape or broadcasting to it
+        create_graph : whether the pass is recorded as a function of everything, so that it can be differentiated
+        linear : whether it is recorded as a function of the cotangents alone
+        """
+        on_tensors = create_graph or linear
+        shadow = TensorShadow() if on_tensors else Shadow()
+        for y, place, cotangent in zip(self.outputs, self.sources, cotangents, strict=True):
+            if place is not None:
+                seed = seed_of(y, cotangent)
+                shadow.add(place, wrap(seed) if on_tensors and not isinstance(seed, Tensor) else seed)
+        if self.tapes:
+            self._prepare()
+            lift = lifter(_joined(self.tapes)) if create_graph else _constants if linear else None
+            sweep(self._operations, shadow, lift, self._wanted, self._stale, self._hooks)
+            for key in self.keys.intersection(self._hooks or (), shadow.memory):
+                shadow.memory[key] = run_hooks((self._hooks or {})[key], shadow.memory[key])
+        return [_read(shadow, x, goal, on_tensors) for x, goal in zip(self.inputs, self.goals, strict=True)]
+
+    def _prepare(self) -> None:
+        """Find what lies between inputs and outputs, unless that is known and the tapes are as they were."""
+        tapes = families(self.tapes)
+        length = sum(len(tape.operation_list) for tape in tapes)
+        if length == self._length:
+            return
+        self._length = length
+        self._operations, self._wanted = between(history_since(tapes, min(self.keys)), self.keys)
+        _, self._stale, self._hooks = belongings(tapes)
+
+
+def history_since(tapes: Sequence[Autograd], serial: int) -> list[Any]:
+    """Return the operations of all the tapes that are younger than `serial`, in order of time."""
+    tails = []
+    for tape in tapes:
+        operations = tape.operation_list
+        tails.append(operations[bisect_right(operations, serial, key=attrgetter("serial")) :])
+    if len(tails) == 1:
+        return tails[0]
+    return sorted((operation for tail in tails for operation in tail), key=attrgetter("serial"))
+
+
+def between(operations: Sequence[Any], keys: set[int]) -> tuple[list[Any], set[int] | None]:
+    """Return the operations that a pass down to the memories `keys` has to walk, and whose gradients it wants.
+
+    These are the ones whose output depends on `keys`, without those that gave birth to them, so that their
+    gradients stay.  Writes are always among them, as they restore what memory held.  The gradients wanted are
+    those of memory that depends on `keys`; None where that is all that there is.
+    """
+    reached = set(keys)
+    walked: list[Any] = []
+    everything = True
+    for operation in operations:
+        if type(operation) is Elementwise:
+            goals: tuple[int | None, ...] = (operation.target_a, operation.target_b)
+        else:
+            goals = tuple(None if t is None else key_of(t) for t in operation.targets)
+        if operation.serial in keys:
+            if type(operation) is Write:
+                walked.append(operation.note())
             continue
-        seed = seed_of(output, cotangent)
-        shadow.add(place, wrap(seed) if create_graph and not isinstance(seed, Tensor) else seed)
-        tape = output.tape
-        if tape is not None:
-            tapes.append(tape)
-    if tapes:
-        operations, _, stale, hooks = gather_tapes(tapes)
-        wanted = reachable(operations, keys)
-        hooks = dict(hooks or {})
-        caught: dict[int, Any] = {}
-        for key in keys:
-            hooks[key] = [*hooks.get(key, ()), partial(caught.__setitem__, key)]
-        lift = lifter(_joined(tapes)) if create_graph else None
-        # Gradients that pass an input's birth would leave it, so the sweep ends at the first of the inputs.
-        first = min(keys)
-        sweep([op for op in operations if op.serial > first], shadow, lift, wanted, stale, hooks)
-        shadow.memory.update(caught)
-    return [_read(shadow, x, create_graph) for x in inputs]
+        hits = [goal in reached for goal in goals if goal is not None]
+        is_write = type(operation) is Write
+        if any(hits) or (is_write and operation.previous in reached):
+            reached.add(key_of(operation.target))
+            everything = everything and all(hits)
+        elif not is_write:
+            continue
+        walked.append(operation)
+    return walked, None if everything else reached
 
 
 def _joined(tapes: Sequence[Autograd]) -> Autograd:
@@ -223,27 +304,14 @@ def _memory_key(tensor: Tensor) -> int:
     return key
 
 
-def _read(shadow: Shadow, tensor: Tensor, create_graph: bool) -> Any:
-    place = target(tensor)
+def _read(shadow: Shadow, tensor: Tensor, place: Target | None, on_tensors: bool) -> Any:
+    """Return what the pass left as the gradient of `tensor`, whose memory is `place`."""
     block = None if place is None else shadow.memory.get(key_of(place))
     if block is None or place is None:
         zeros = np.zeros(tensor.shape, gradient_dtype(tensor.dtype))
-        return wrap(zeros) if create_graph else zeros
+        return wrap(zeros) if on_tensors else zeros
     gradient = block if isinstance(place, int) else place.gather(block)
-    if create_graph:
-        return gradient
-    return np.array(gradient, dtype=tensor.dtype)
-
-
-def reachable(operations: Sequence[Operation], keys: Sequence[int]) -> set[int]:
-    """Return the memories whose values depend on the memories `keys`."""
-    reached = set(keys)
-    for operation in operations:
-        if operation.target is not None:
-            previous = getattr(operation, "previous", None)
-            if previous in reached or any(t is not None and key_of(t) in reached for t in operation.targets):
-                reached.add(key_of(operation.target))
-    return reached
+    return gradient if on_tensors else np.array(gradient, dtype=tensor.dtype)
 
 
 def add_hook(tensor: Tensor, hook: Callable[[Tensor], Any]) -> Callable[[], None]:
