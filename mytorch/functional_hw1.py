@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from mytorch.rules import RULES, memory, neural
 from mytorch.rules.registry import Rule
@@ -27,7 +28,7 @@ log_backward: Rule = RULES[np.log]
 exp_backward: Rule = RULES[np.exp]
 
 
-def max_backward(grad_output: np.ndarray, a: np.ndarray, *b: np.ndarray) -> tuple[np.ndarray, ...]:
+def max_backward(grad_output: npt.ArrayLike, a: np.ndarray, *b: np.ndarray) -> tuple[np.ndarray, ...]:
     """Return the gradients of ``max(a, 0)`` (given one input), ``max(a, b)`` (two), or ``a.max(axis)``.
 
     The last is meant when `grad_output` has another shape than `a`: that of a maximum over axes.

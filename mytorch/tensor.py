@@ -26,7 +26,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dis import opmap
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy import ndarray
@@ -181,8 +181,8 @@ class Tensor:
         return (self if self._base is None else self._base)._tape
 
     @property
-    def grad(self) -> Tensor | None:
-        """The gradient that `backward` has summed up for this leaf."""
+    def grad(self) -> Any:
+        """The gradient, a Tensor, that `backward` has summed up for this leaf; None before."""
         if self._grad is not None and not isinstance(self._grad, Tensor):
             self._grad = wrap(self._grad)
         return self._grad
@@ -320,6 +320,20 @@ class Tensor:
         if not self.is_leaf:
             raise TapeError("only leaves can be pickled; use .detach() first")
         return Tensor, (self._data, self.requires_grad)
+
+    if TYPE_CHECKING:  # what `operators` and `methods` give to the class
+
+        def __add__(self, other: Any) -> Tensor: ...
+        def __neg__(self) -> Tensor: ...
+        def __lt__(self, other: Any) -> Any: ...
+        def __eq__(self, other: object) -> Any: ...
+        def __ne__(self, other: object) -> Any: ...
+
+        __radd__ = __iadd__ = __sub__ = __rsub__ = __isub__ = __mul__ = __rmul__ = __imul__ = __add__
+        __truediv__ = __rtruediv__ = __itruediv__ = __matmul__ = __rmatmul__ = __imatmul__ = __add__
+        __pow__ = __rpow__ = __ipow__ = __mod__ = __rmod__ = __imod__ = __add__
+        __pos__ = __abs__ = __neg__
+        __le__ = __gt__ = __ge__ = __lt__
 
     # -- memory -----------------------------------------------------------------------------------------------
 
@@ -511,7 +525,7 @@ def record(rule: Rule, y: Any, operands: tuple[Any, ...], static: dict[str, Any]
             inputs, output, None, rule, targets, serial, metas, static or {}, serial, code, lasti
         )
     elif len(targets) == 2:
-        operation = Elementwise(rule, *inputs, output, *targets, serial, code, lasti)
+        operation = Elementwise(rule, inputs[0], inputs[1], output, targets[0], targets[1], serial, code, lasti)
     else:
         operation = Elementwise(rule, inputs[0], None, output, targets[0], None, serial, code, lasti)
     tape.operation_list.append(operation)

@@ -7,6 +7,8 @@ the ones that Tensors promise.  Second derivatives are compared with differences
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -124,7 +126,7 @@ KINDS = ["unary", "binary", "view", "write", "mask", "in place", "at", "constant
 steps = st.tuples(st.sampled_from(KINDS), st.integers(0, 12), st.integers(0, 20), st.integers(0, 20))
 programs = st.lists(steps, min_size=1, max_size=12)
 shapes = st.sampled_from([(3,), (2, 3), (1,), (3, 1), (2, 2, 2)])
-SETTINGS = {"deadline": None, "derandomize": True, "suppress_health_check": list(HealthCheck)}
+SETTINGS: dict[str, Any] = {"deadline": None, "derandomize": True, "suppress_health_check": list(HealthCheck)}
 
 
 @settings(max_examples=300, **SETTINGS)

@@ -3,6 +3,7 @@
 import gc
 import mmap
 import os
+from typing import Any
 
 import numpy as np
 import pytest
@@ -460,7 +461,8 @@ def test_the_buffer_by_hand():
     np.testing.assert_array_equal(buffer.get_param(x.T), [[1, 0], [0, 0], [3, 0]])
     with pytest.raises(ValueError, match=r"gradient of shape \(4,\) does not fit an array of shape \(2, 3\)"):
         buffer.update_param(x, np.ones(4))
+    no_array: Any = 1.0
     with pytest.raises(TypeError, match="expected a NumPy array, got float"):
-        buffer.add_spot(1.0)
+        buffer.add_spot(no_array)
     buffer.clear()
     assert buffer.memory == {}

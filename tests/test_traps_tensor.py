@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,6 +50,7 @@ def test_views_are_no_operations_and_have_right_gradients(name):
     x = Tensor(np.arange(12.0).reshape(4, 3), requires_grad=True)
     y = x + 0
     view = VIEWS[name](y)
+    assert y.tape is not None
     assert len(y.tape.operation_list) == 1
     weight = np.random.default_rng(0).standard_normal(view.shape)
     (weight * view * view).sum().backward()
@@ -470,7 +472,7 @@ def test_mixed_dtypes_give_each_leaf_its_own():
 
 def test_float16_accumulates_in_float32():
     x = Tensor(np.ones(1, np.float16), requires_grad=True)
-    parts = np.broadcast_to(x, (4097,)) * np.float16(1)
+    parts: Any = np.broadcast_to(x, (4097,)) * np.float16(1)
     parts.backward(np.ones(4097))
     assert x.grad.item() == np.float16(4097)
 
