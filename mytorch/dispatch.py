@@ -110,12 +110,12 @@ def array_function(
     kwargs: dict[str, Any],
 ) -> Any:
     """Answer a call of a NumPy function that has a Tensor among its arguments."""
-    composed = registry.COMPOSED.get(function)
-    if composed is not None:
-        return composed(*args, **kwargs)
-    out = kwargs.pop("out", None) if "out" in kwargs else None
-    if function in RULES:
-        result = call_rule(RULES[function], args, kwargs)
+    out = kwargs.pop("out", None)
+    rule, composed = RULES.get(function), registry.COMPOSED.get(function)
+    if rule is not None and (composed is None or rule.covers(args, kwargs)):
+        result = call_rule(rule, args, kwargs)
+    elif composed is not None:
+        result = composed(*args, **kwargs)
     elif function in registry.VIEWS:
         result = call_view(function, args, kwargs)
     elif function in registry.CONSTANT:

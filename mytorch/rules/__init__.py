@@ -5,6 +5,7 @@ from mytorch.rules import (
     arithmetic,
     constants,
     creation,
+    cumulative,
     decompositions,
     einsum,
     elementwise,
@@ -21,7 +22,10 @@ from mytorch.rules import (
     polynomials,
     products,
     reductions,
+    selection,
     shapes,
+    sorting,
+    statistics,
 )
 from mytorch.rules.registry import (
     RULES,

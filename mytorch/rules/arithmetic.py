@@ -1,4 +1,4 @@
-"""Derivatives of arithmetic: the operators, powers, products of matrices, maximum and minimum."""
+"""Derivatives of arithmetic: the operators, powers, products of matrices, maximum and minimum, remainders."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mytorch.rules.registry import backward_of, constant
+from mytorch.rules.registry import backward_of, composed, constant, refused
 
 backward_of(np.add, lambda g: g, lambda g: g)
 backward_of(np.subtract, lambda g: g, lambda g: -g)
@@ -16,26 +16,61 @@ backward_of(np.negative, lambda g: -g)
 backward_of(np.positive, lambda g: g)
 backward_of(np.square, lambda g, a: g * (2 * a))
 backward_of(np.reciprocal, lambda g, y: -g * y * y)
-backward_of(np.maximum, lambda g, a, b: g * share(a, b), lambda g, a, b: g * share(b, a))
-backward_of(np.minimum, lambda g, a, b: g * share(b, a), lambda g, a, b: g * share(a, b))
-backward_of(np.power, lambda g, a, b: g * power_slope(a, b), lambda g, y, a, b: g * power_log(y, a, b))
-backward_of(np.matmul, lambda g, b, a_shape: matmul_a(g, b, a_shape), lambda g, a, b_shape: matmul_b(g, a, b_shape))
+backward_of(np.power, lambda g, a, b: power_slope(g, a, b), lambda g, y, a, b: g * power_log(y, a, b))
+backward_of(np.float_power, lambda g, a, b: power_slope(g, a, b), lambda g, y, a, b: g * power_log(y, a, b))
+backward_of(
+    np.matmul, lambda g, b, a_shape: matmul_a(g, b, a_shape), lambda g, a, b_shape: matmul_b(g, a, b_shape)
+)
+
+backward_of(np.maximum, lambda g, a, b: share(g, a, b), lambda g, a, b: share(g, b, a))
+backward_of(np.minimum, lambda g, a, b: share(g, b, a), lambda g, a, b: share(g, a, b))
+backward_of(np.fmax, lambda g, a, b: winner(g, a >= b, b), lambda g, a, b: winner(g, a < b, a))
+backward_of(np.fmin, lambda g, a, b: winner(g, a <= b, b), lambda g, a, b: winner(g, a > b, a))
+
+backward_of(np.arctan2, lambda g, a, b: g * b / (a * a + b * b), lambda g, a, b: -g * a / (a * a + b * b))
+backward_of(np.hypot, lambda g, y, a: g * (a / y), lambda g, y, b: g * (b / y))
+backward_of(np.logaddexp, lambda g, y, a: g * np.exp(a - y), lambda g, y, b: g * np.exp(b - y))
+backward_of(np.logaddexp2, lambda g, y, a: g * np.exp2(a - y), lambda g, y, b: g * np.exp2(b - y))
+backward_of(np.copysign, lambda g, a, b: g * (np.sign(a) * np.copysign(1, b)), None)
+backward_of(np.ldexp, lambda g, b: np.ldexp(g, b), None)
+backward_of(np.fmod, lambda g: g, lambda g, a, b: -g * np.trunc(a / b))
+backward_of(np.remainder, lambda g: g, lambda g, a, b: -g * np.floor_divide(a, b))
+backward_of(np.heaviside, None, lambda g, a: np.where(a == 0, g, 0))
+
+constant(np.floor_divide, np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal)
+constant(np.logical_and, np.logical_or, np.logical_xor, np.bitwise_and, np.bitwise_or, np.bitwise_xor)
+constant(np.left_shift, np.right_shift, np.gcd, np.lcm)
+refused("it steps to a neighbouring float, which no derivative describes", [np.nextafter])
 
 
-def share(a: Any, b: Any) -> Any:
-    """Return the share of ``max(a, b)`` that comes from `a`: one, zero, or a half where they tie (PyTorch's rule)."""
-    return np.where(a > b, 1.0, np.where(a == b, 0.5, 0.0))
+@composed(np.divmod)
+def divmod_(a: Any, b: Any) -> tuple[Any, Any]:
+    """Return the quotient, which is constant, and the remainder."""
+    return np.floor_divide(a, b), np.remainder(a, b)
 
 
-def power_slope(a: Any, b: Any) -> Any:
-    """Return ``b * a ** (b - 1)``, and zero where b is zero (so that 0 ** 0 has the slope 0)."""
-    return np.where(b == 0, 0.0, b * a ** np.where(b == 0, 1.0, b - 1))
+def share(g: Any, a: Any, b: Any) -> Any:
+    """Return the share of `g`, the gradient of ``max(a, b)``, that is a's: a half where they tie (PyTorch's rule)."""
+    return (g * (a > b) + g * (a >= b)) * 0.5
+
+
+def winner(g: Any, wins: Any, other: Any) -> Any:
+    """Return `g` where `wins` holds or the `other` is NaN: fmax and fmin ignore NaN, and ties go to the first."""
+    return np.where(wins | np.isnan(other), g, 0)
+
+
+def power_slope(g: Any, a: Any, b: Any) -> Any:
+    """Return the gradient of `a` in ``a ** b``: ``g * b * a ** (b - 1)``, and zero where b is zero (0 ** 0 too)."""
+    if np.ndim(b) == 0 and not hasattr(b, "requires_grad"):
+        return np.zeros_like(g * a) if b == 0 else g * (b * a ** (b - 1))
+    zero = b == 0
+    return np.where(zero, 0, g * (b * a ** np.where(zero, 1, b - 1)))
 
 
 def power_log(y: Any, a: Any, b: Any) -> Any:
     """Return ``a ** b * log(a)``, and its limit zero where a is zero and b is not negative."""
-    zero = (a == 0) & (b >= 0)
-    return np.where(zero, 0.0, y * np.log(np.where(zero, 1.0, a)))
+    zero = np.equal(a, 0) & np.greater_equal(np.real(b), 0)
+    return np.where(zero, 0, y * np.log(np.where(zero, 1, a)))
 
 
 def matmul_a(g: Any, b: Any, a_shape: tuple[int, ...]) -> Any:
@@ -54,7 +89,7 @@ def matmul_b(g: Any, a: Any, b_shape: tuple[int, ...]) -> Any:
     if a.ndim == 2 and len(b_shape) == 2:
         return times(a.T, g)
     if a.ndim == 1:
-        return g * a if len(b_shape) == 1 else a[:, None] * g[..., None, :]
+        return g[..., None] * a if len(b_shape) == 1 else a[:, None] * g[..., None, :]
     if len(b_shape) == 1:
         return (np.swapaxes(a, -1, -2) @ g[..., None])[..., 0]
     return np.swapaxes(a, -1, -2) @ g
@@ -63,6 +98,3 @@ def matmul_b(g: Any, a: Any, b_shape: tuple[int, ...]) -> Any:
 def times(a: Any, b: Any) -> Any:
     """Return ``a @ b`` of two matrices, as an outer product where that is what it is (NumPy's is 10 times slower)."""
     return a * b if a.shape[1] == 1 else a.dot(b)
-
-
-constant(np.floor, np.ceil, np.trunc, np.rint, np.sign)

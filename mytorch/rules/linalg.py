@@ -189,7 +189,7 @@ def cofactor_slopes(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return the gradient of ``sum(b * cofactors(a))``: the second derivative of the determinant, applied to `b`."""
     u, s, vh = np.linalg.svd(a)
     phase = np.linalg.det(u) * np.linalg.det(vh)
-    turned = mT(u) @ b @ mT(vh)
+    turned = mH(u) @ b @ mH(vh)
     others = products_of_other_pairs(s)
     inner = on_diagonal((others @ diagonal(turned)[..., None])[..., 0]) - others * mT(turned)
     return phase[..., None, None] * (u.conj() @ inner @ vh.conj())

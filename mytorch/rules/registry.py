@@ -126,6 +126,10 @@ class Rule:
             results.append(None if vjp is None else fit(vjp(g, call), array.shape, None))
         return tuple(results)
 
+    def covers(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Say whether a call names nothing but what the formulas know (else it is composed of plainer calls)."""
+        return len(args) <= len(self.formulas) and self.statics.issuperset(kwargs)
+
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Split a call into the array arguments, in order, and the static ones by keyword."""
         count = len(self.formulas)
