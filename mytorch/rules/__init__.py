@@ -49,6 +49,7 @@ __all__ = [
     "constant",
     "constants",
     "creation",
+    "cumulative",
     "decompositions",
     "dispatched",
     "einsum",
@@ -68,6 +69,9 @@ __all__ = [
     "products",
     "reductions",
     "refused",
+    "selection",
     "shapes",
+    "sorting",
+    "statistics",
     "view",
 ]
