@@ -70,7 +70,7 @@ def _operand(x: Any) -> Any:
 def _into(out: Tensor, ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Tensor:
     """Record ``ufunc(*inputs, out=out)``: an operation whose output is memory that existed before."""
     arrays = tuple(map(raw, inputs))
-    write(out, ..., lambda: ufunc(*arrays, out=out._data), RULES[ufunc], inputs)
+    write(out, ..., lambda: ufunc(*arrays, out=out._array), RULES[ufunc], inputs)
     return out
 
 
@@ -148,15 +148,15 @@ def call_view(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[
         raise TypeError(
             f"{function.__name__}: expected a Tensor as the first argument, got {type(source).__name__}"
         )
-    result = function(source._data, *untracked(rest), **untracked(kwargs))
-    if not _shows(result, source._data):
+    result = function(source._array, *untracked(rest), **untracked(kwargs))
+    if not _shows(result, source._array):
         # NumPy had to copy: so do we, where the tape sees it, in the order in which the call reads the memory.
         order = registry.signature_of(function, None).bind(*args, **kwargs).arguments.get("order")
         source = source.copy(order if order in ("F", "K") else "C")
-        result = function(source._data, *untracked(rest), **untracked(kwargs))
+        result = function(source._array, *untracked(rest), **untracked(kwargs))
     if isinstance(result, list | tuple):
         return type(result)(source.view_as(part) for part in result)
-    return source if result is source._data else source.view_as(result)
+    return source if result is source._array else source.view_as(result)
 
 
 def _shows(result: Any, data: ndarray) -> bool:

@@ -115,7 +115,7 @@ def _reshape(self: Tensor, *shape: Any, order: str = "C", **options: Any) -> Any
 
 def _transpose(self: Tensor, *axes: Any) -> Tensor:
     """Return the view with its axes permuted, reversed by default."""
-    return self.view_as(self._data.transpose(*axes))
+    return self.view_as(self._array.transpose(*axes))
 
 
 def _flatten(self: Any, order: Any = "C") -> Any:
@@ -154,7 +154,7 @@ def _partition(self: Any, kth: Any, axis: int = -1, **options: Any) -> None:
 
 def _view(self: Tensor, dtype: Any = None) -> Tensor:
     """Return a view of the same memory; of complex numbers as pairs of real ones, and back, too."""
-    data = self._data
+    data = self._array
     if dtype is None or np.dtype(dtype) == data.dtype:
         return self.view_as(data.view())
     dtype = np.dtype(dtype)
@@ -173,7 +173,7 @@ def _set_part(name: str) -> property:
     part = getattr(Tensor, name)
 
     def assign(self: Tensor, value: Any) -> None:
-        if name == "imag" and self._data.dtype.kind != "c":
+        if name == "imag" and self._array.dtype.kind != "c":
             raise TypeError("a real Tensor has no imaginary part to set; convert with .astype(complex)")
         part.fget(self)[...] = value
 
@@ -184,13 +184,13 @@ def _matrix_transpose(self: Tensor) -> Tensor:
     """The view with the last two axes exchanged."""
     if self.ndim < 2:
         raise ValueError("matrix transpose with ndim < 2 is undefined")
-    return self.view_as(self._data.swapaxes(-1, -2))
+    return self.view_as(self._array.swapaxes(-1, -2))
 
 
 def _values_method(name: str) -> Callable[..., Any]:
     """Return the method of the values, whose result is no array of numbers."""
     return _named(
-        lambda self, *args, **kwargs: getattr(self._data, name)(*args, **kwargs),
+        lambda self, *args, **kwargs: getattr(self._array, name)(*args, **kwargs),
         name,
         f"See `numpy.ndarray.{name}`.",
     )
@@ -198,7 +198,7 @@ def _values_method(name: str) -> Callable[..., Any]:
 
 def _values_attribute(name: str) -> property:
     """Return the attribute of the values."""
-    return property(lambda self: getattr(self._data, name), doc=f"See `numpy.ndarray.{name}`.")
+    return property(lambda self: getattr(self._array, name), doc=f"See `numpy.ndarray.{name}`.")
 
 
 def install() -> None:

@@ -35,7 +35,7 @@ def _forward(function: np.ufunc) -> Callable[[Tensor, Any], Any]:
         kind = type(other)
         if kind is not ndarray and kind is not float and kind is not int:
             return _general(rule, self, other)
-        a = self._data
+        a = self._array
         y = function(a, other)
         tape = self._tape
         if (
@@ -70,7 +70,7 @@ def _forward(function: np.ufunc) -> Callable[[Tensor, Any], Any]:
             )
         )
         result = make(Tensor)
-        result._data = y
+        result._array = y
         result._base = None
         result._key = serial
         result._tape = tape
@@ -103,11 +103,11 @@ def _in_place(function: np.ufunc) -> Callable[[Tensor, Any], Tensor]:
     rule = RULES[function]
 
     def operator(self: Tensor, other: Any) -> Tensor:
-        if self._tape is not None and self._base is None and self._data.ndim == 0:
+        if self._tape is not None and self._base is None and self._array.ndim == 0:
             return _general(
                 rule, self, other
             )  # what NumPy computes as one number is a value: the name is rebound
-        data, array = self._data, raw(other)
+        data, array = self._array, raw(other)
         write(self, ..., lambda: function(data, array, data), rule, (self, other))
         return self
 
@@ -126,7 +126,7 @@ def unary(function: Callable[..., Any]) -> Callable[[Any], Any]:
     def operator(x: Any) -> Any:
         if type(x) is not Tensor:
             return function(x)
-        a = x._data
+        a = x._array
         y = compute(a)
         tape = x._tape
         if (
@@ -158,7 +158,7 @@ def unary(function: Callable[..., Any]) -> Callable[[Any], Any]:
             )
         )
         result = make(Tensor)
-        result._data = y
+        result._array = y
         result._base = None
         result._key = serial
         result._tape = tape
@@ -180,7 +180,7 @@ def direct(function: Callable[..., Any]) -> Callable[..., Any]:
         arrays, recorded = [], False
         for x in operands:
             if isinstance(x, Tensor):
-                x, recorded = x._data, True
+                x, recorded = x._array, True
             arrays.append(x)
         y = compute(*arrays)
         return record(rule, y, operands) if recorded else y
@@ -189,7 +189,7 @@ def direct(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _constant(function: np.ufunc) -> Callable[[Tensor, Any], Any]:
-    return lambda self, other: function(self._data, raw(other))
+    return lambda self, other: function(self._array, raw(other))
 
 
 BINARY = {

@@ -127,9 +127,9 @@ def belongings(tapes: Sequence[Autograd]) -> tuple[dict[int, Tensor], Any, Any]:
 
 def seed_of(tensor: Tensor, gradient: Any) -> Any:
     """Return the cotangent of `tensor` that a backward pass starts from, in memory of its own."""
-    dtype = gradient_dtype(tensor._data.dtype)
+    dtype = gradient_dtype(tensor._array.dtype)
     if gradient is None:
-        if tensor._data.size != 1:
+        if tensor._array.size != 1:
             raise ValueError(
                 f"backward of a Tensor of shape {tensor.shape} needs a gradient of that shape; only a Tensor "
                 "with one entry has an obvious one. Sum it first, or pass gradient="
@@ -158,8 +158,8 @@ def _deliver(leaves: dict[int, Tensor], shadow: Shadow) -> None:
         gradient = shadow.memory.pop(key)
         if not isinstance(gradient, Tensor) and not _is_private(gradient):
             gradient = np.array(gradient)
-        if gradient.dtype != leaf._data.dtype and leaf._data.dtype.kind in "fc":
-            gradient = gradient.astype(leaf._data.dtype)
+        if gradient.dtype != leaf._array.dtype and leaf._array.dtype.kind in "fc":
+            gradient = gradient.astype(leaf._array.dtype)
         if leaf._hooks:
             seen = gradient if isinstance(gradient, Tensor) else wrap(gradient)
             gradient = run_hooks(leaf._hooks, seen)
@@ -333,7 +333,7 @@ def add_hook(tensor: Tensor, hook: Callable[[Tensor], Any]) -> Callable[[], None
             replacement = hook(shown)
             if replacement is None or isinstance(gradient, Tensor):
                 return replacement
-            return np.array(replacement._data if isinstance(replacement, Tensor) else replacement)
+            return np.array(replacement._array if isinstance(replacement, Tensor) else replacement)
 
     hooks.append(entry)
 

@@ -101,7 +101,7 @@ class Tensor:
     __slots__ = (
         "__weakref__",
         "_base",
-        "_data",
+        "_array",
         "_grad",
         "_guard",
         "_hooks",
@@ -115,7 +115,7 @@ class Tensor:
         self, array: Any, requires_grad: bool = False, *, dtype: Any = None, copy: bool = True
     ) -> None:
         if isinstance(array, Tensor):
-            array = array._data
+            array = array._array
         data = np.array(array, dtype) if copy else asarray(array, dtype)
         if data.dtype == object:
             raise TypeError(
@@ -127,7 +127,7 @@ class Tensor:
             data = data.view()
             self._guard = Guards()
             self._guard.protect(array)
-        self._data: ndarray = data
+        self._array: ndarray = data
         self._base: Tensor | None = None
         self._key: int | None = None
         self._tape: Autograd | None = None
@@ -158,12 +158,12 @@ class Tensor:
         if wanted and owner._key is None:
             if self._base is not None:
                 raise TapeError("a view cannot become a leaf; set requires_grad on the Tensor that it views")
-            if self._data.dtype.kind not in "fc":
+            if self._array.dtype.kind not in "fc":
                 raise TypeError(
                     f"only floating-point and complex Tensors can require gradients, this one is "
-                    f"{self._data.dtype}; convert with .astype(float)"
+                    f"{self._array.dtype}; convert with .astype(float)"
                 )
-            gradient_dtype(self._data.dtype)
+            gradient_dtype(self._array.dtype)
             owner._key = next_serial()
         elif not wanted and owner._key is not None:
             if owner._tape is not None:
@@ -200,58 +200,58 @@ class Tensor:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self._data.shape
+        return self._array.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return self._data.dtype
+        return self._array.dtype
 
     @property
     def ndim(self) -> int:
-        return self._data.ndim
+        return self._array.ndim
 
     @property
     def size(self) -> int:
-        return self._data.size
+        return self._array.size
 
     @property
     def nbytes(self) -> int:
-        return self._data.nbytes
+        return self._array.nbytes
 
     @property
     def itemsize(self) -> int:
-        return self._data.itemsize
+        return self._array.itemsize
 
     @property
     def T(self) -> Tensor:
-        return self.view_as(self._data.T)
+        return self.view_as(self._array.T)
 
     @property
     def real(self) -> Tensor:
-        return self.view_as(self._data.real) if self._data.dtype.kind == "c" else self
+        return self.view_as(self._array.real) if self._array.dtype.kind == "c" else self
 
     @property
     def imag(self) -> Tensor:
         return (
-            self.view_as(self._data.imag) if self._data.dtype.kind == "c" else wrap(np.zeros_like(self._data))
+            self.view_as(self._array.imag) if self._array.dtype.kind == "c" else wrap(np.zeros_like(self._array))
         )
 
     # -- its values -----------------------------------------------------------------------------------------
 
     def numpy(self) -> ndarray:
         """Return the values as an ndarray that shares memory; read-only where a write would escape the tape."""
-        view = self._data.view()
+        view = self._array.view()
         if self.requires_grad or (self if self._base is None else self._base)._saved is not None:
             view.flags.writeable = False
         return view
 
     def item(self, *index: Any) -> Any:
         """Return one value as a Python number."""
-        return self._data.item(*index)
+        return self._array.item(*index)
 
     def tolist(self) -> Any:
         """Return the values as (nested lists of) Python numbers."""
-        return self._data.tolist()
+        return self._array.tolist()
 
     def detach(self) -> Tensor:
         """Return a constant Tensor of the same values, sharing (read-only) memory."""
@@ -264,41 +264,41 @@ class Tensor:
                 "it a Tensor too (np.zeros_like(tensor) is one), join Tensors with np.stack or np.concatenate "
                 "instead of np.array, or take the values with .numpy() or .detach()"
             )
-        return np.array(self._data, dtype) if copy or dtype is not None else self.numpy()
+        return np.array(self._array, dtype) if copy or dtype is not None else self.numpy()
 
     def __float__(self) -> float:
         if self.requires_grad:
             _refuse_store(sys._getframe(1))
-        return float(self._data)
+        return float(self._array)
 
     def __int__(self) -> int:
-        return int(self._data)
+        return int(self._array)
 
     def __index__(self) -> int:
-        return self._data.__index__()
+        return self._array.__index__()
 
     def __complex__(self) -> complex:
         if self.requires_grad:
             _refuse_store(sys._getframe(1))
-        return complex(self._data)
+        return complex(self._array)
 
     def __bool__(self) -> bool:
-        return bool(self._data)
+        return bool(self._array)
 
     def __len__(self) -> int:
-        return len(self._data)
+        return len(self._array)
 
     def __iter__(self) -> Iterator[Tensor]:
-        return (self[i] for i in range(len(self._data)))
+        return (self[i] for i in range(len(self._array)))
 
     def __contains__(self, value: Any) -> bool:
-        return value in self._data
+        return value in self._array
 
     __hash__ = object.__hash__
 
     def __repr__(self) -> str:
-        text = np.array2string(self._data, separator=", ", prefix="Tensor(")
-        dtype = "" if self._data.dtype in (np.float64, np.int64, np.bool_) else f", dtype={self._data.dtype}"
+        text = np.array2string(self._array, separator=", ", prefix="Tensor(")
+        dtype = "" if self._array.dtype in (np.float64, np.int64, np.bool_) else f", dtype={self._array.dtype}"
         return f"Tensor({text}{dtype}{', requires_grad=True' if self.requires_grad else ''})"
 
     def __format__(self, spec: str) -> str:
@@ -312,14 +312,14 @@ class Tensor:
             raise TapeError(
                 "only leaves can be deep-copied; use .detach() first, or .copy() to stay on the tape"
             )
-        twin = Tensor(self._data, requires_grad=self.requires_grad)
+        twin = Tensor(self._array, requires_grad=self.requires_grad)
         twin._grad = None if self._grad is None else Tensor(self._grad)
         return twin
 
     def __reduce__(self) -> Any:
         if not self.is_leaf:
             raise TapeError("only leaves can be pickled; use .detach() first")
-        return Tensor, (self._data, self.requires_grad)
+        return Tensor, (self._array, self.requires_grad)
 
     if TYPE_CHECKING:  # what `operators` and `methods` give to the class
 
@@ -341,11 +341,11 @@ class Tensor:
         """Return ``self[index]``: a view for slices, an operation for arrays and for single entries."""
         index = _plain(index)
         if _is_basic(index):
-            array = self._data[index]
+            array = self._array[index]
             if type(array) is ndarray:
                 return _view(self, array)
             # One entry is a value, not a view: `old = x[0]; x[0] = 1` keeps `old`, as in NumPy.
-            return _view(self, self._data[_open_ended(index)]).copy()
+            return _view(self, self._array[_open_ended(index)]).copy()
         return apply(RULES[memory_rules.take_at], (self,), {"index": index})
 
     def __setitem__(self, index: Any, value: Any) -> None:
@@ -354,13 +354,13 @@ class Tensor:
         data = raw(value)
 
         def compute() -> None:
-            self._data[given] = data
+            self._array[given] = data
 
         if _is_basic(index):
             index = _open_ended(index)
             write(self, index, compute, RULES[memory_rules.assign], (value,))
             return
-        static = {"index": index, "kept": _kept_places(self._data.shape, index)}
+        static = {"index": index, "kept": _kept_places(self._array.shape, index)}
         write(self, index, compute, RULES[memory_rules.assign_at], (self, value), static)
 
     def view_as(self, array: ndarray) -> Tensor:
@@ -374,10 +374,10 @@ class Tensor:
     def astype(self, dtype: Any, copy: bool = True, **options: Any) -> Tensor:
         """Return the values converted to `dtype`; gradients are converted back."""
         dtype = np.dtype(dtype)
-        if dtype == self._data.dtype and not copy:
+        if dtype == self._array.dtype and not copy:
             return self
         if dtype.kind not in "fc":
-            return wrap(self._data.astype(dtype))
+            return wrap(self._array.astype(dtype))
         return apply(RULES[memory_rules.cast], (self,), {"dtype": dtype})
 
     # -- differentiation ----------------------------------------------------------------------------------------
@@ -433,7 +433,7 @@ def _new(data: ndarray, key: int | None, tape: Autograd | None) -> Tensor:
     The slots that few Tensors use (`_grad`, `_hooks`, `_region`) stay unset: see `__getattr__`.
     """
     tensor = _make(Tensor)
-    tensor._data = data
+    tensor._array = data
     tensor._base = tensor._saved = None
     tensor._key = key
     tensor._tape = tape
@@ -460,11 +460,11 @@ def target(tensor: Tensor) -> Target | None:
     if owner is None:
         return tensor._key
     key = owner._key
-    if key is None or tensor._data.size == 0:
+    if key is None or tensor._array.size == 0:
         return None
     region = tensor._region
     if region is None:
-        place = target_of(tensor._data, owner._data, key)
+        place = target_of(tensor._array, owner._array, key)
         if isinstance(place, int):
             return place
         region = tensor._region = place
@@ -594,7 +594,7 @@ def _hold(x: Any, tape: Autograd) -> Any:
         owner = x if x._base is None else x._base
         if owner._saved is not tape.ref:
             note_saved(owner, tape)
-        return x._data
+        return x._array
     if type(x) is ndarray and id(x) not in tape.guards.seen:
         tape.protect(x)
     return x
@@ -605,7 +605,7 @@ def _differ(operands: tuple[Any, ...], y: ndarray, elementwise: bool) -> bool:
     dtype = y.dtype
     for x in operands:
         if isinstance(x, Tensor):
-            a = x._data
+            a = x._array
             if a.dtype is not dtype or (elementwise and a.shape != y.shape):
                 return True
     return False
@@ -615,7 +615,7 @@ def _metas(operands: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return per operand the shape and dtype that its gradient must have (no dtype: any)."""
     return tuple(
         [
-            (x._data.shape, gradient_dtype(x._data.dtype)) if isinstance(x, Tensor) else (np.shape(x), None)
+            (x._array.shape, gradient_dtype(x._array.dtype)) if isinstance(x, Tensor) else (np.shape(x), None)
             for x in operands
         ]
     )
@@ -623,12 +623,12 @@ def _metas(operands: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def raw(x: Any) -> Any:
     """Return the array of a Tensor, and anything else as it is."""
-    return x._data if isinstance(x, Tensor) else x
+    return x._array if isinstance(x, Tensor) else x
 
 
 def apply(rule: Rule, operands: tuple[Any, ...], static: dict[str, Any] | None = None) -> Tensor:
     """Compute ``rule.function`` on `operands` and record it."""
-    y = rule.function(*[x._data if isinstance(x, Tensor) else x for x in operands], **(static or {}))
+    y = rule.function(*[x._array if isinstance(x, Tensor) else x for x in operands], **(static or {}))
     return record(rule, y, operands, static)
 
 
@@ -643,7 +643,7 @@ def write(
     operands: tuple[Any, ...],
     static: dict[str, Any] | None = None,
 ) -> None:
-    """Run `compute`, which writes ``destination._data[index]``, and record it as an operation on that memory."""
+    """Run `compute`, which writes ``destination._array[index]``, and record it as an operation on that memory."""
     owner = destination if destination._base is None else destination._base
     owners = [(x if x._base is None else x._base) for x in operands if isinstance(x, Tensor)]
     tracked = [o for o in owners if o._key is not None]
@@ -655,12 +655,12 @@ def write(
             "a leaf that requires gradients cannot be changed in place while recording: its old value would be "
             "lost to its own gradient. Update it inside `with mytorch.no_grad():`, or work on a .copy()"
         )
-    if destination._data.dtype.kind not in "fc":
+    if destination._array.dtype.kind not in "fc":
         raise TypeError(
-            f"a differentiable value cannot be written into a Tensor of dtype {destination._data.dtype}: "
+            f"a differentiable value cannot be written into a Tensor of dtype {destination._array.dtype}: "
             "its gradient would be lost; make the destination floating-point"
         )
-    if np.size(destination._data[index]) == 0:
+    if np.size(destination._array[index]) == 0:
         compute()  # checks the shapes, and changes nothing
         return
     targets, tape, mask = _targets((*operands, destination))
@@ -673,16 +673,16 @@ def write(
     metas = _metas(operands)
     record = Write(inputs, None, None, rule, targets[:-1], None, metas, static or {}, serial, code, lasti)
     before = savers(owner)
-    old = np.array(destination._data[index]) if before else None
+    old = np.array(destination._array[index]) if before else None
     others = [other for other in before if other is not tape]
     compute()
     if reads_output:
-        record.output = np.array(destination._data)
-    record.place(owner._key, destination._data, index, old)
+        record.output = np.array(destination._array)
+    record.place(owner._key, destination._array, index, old)
     owner._key, owner._tape = serial, tape
-    record.target = target(_view(destination, destination._data[index]) if _is_basic(index) else destination)
+    record.target = target(_view(destination, destination._array[index]) if _is_basic(index) else destination)
     tape.operation_list.append(record)
-    _keep_old(others, destination._data, index, old)
+    _keep_old(others, destination._array, index, old)
 
 
 def _write_unrecorded(destination: Tensor, owner: Tensor, index: Any, compute: Callable[[], None]) -> None:
@@ -699,18 +699,18 @@ def _write_unrecorded(destination: Tensor, owner: Tensor, index: Any, compute: C
                 tape.stale = {}
             tape.stale[owner._key] = (next_serial(), code, lasti)
         return
-    old = np.array(destination._data[index])
+    old = np.array(destination._array[index])
     compute()
-    _keep_old(readers, destination._data, index, old)
+    _keep_old(readers, destination._array, index, old)
 
 
 def update(parameter: Tensor, change: Callable[..., None], *arguments: Any) -> None:
     """Run ``change(array, *arguments)``, which changes a parameter's array in place, unrecorded."""
     owner = parameter if parameter._base is None else parameter._base
     if owner._saved is None:
-        change(parameter._data, *arguments)
+        change(parameter._array, *arguments)
     else:
-        _write_unrecorded(parameter, owner, ..., lambda: change(parameter._data, *arguments))
+        _write_unrecorded(parameter, owner, ..., lambda: change(parameter._array, *arguments))
 
 
 def _keep_old(tapes: list[Autograd], array: ndarray, index: Any, old: ndarray | None) -> None:
@@ -745,7 +745,7 @@ def _plain(index: Any) -> Any:
     if isinstance(index, tuple):
         return tuple(_plain(i) for i in index)
     if isinstance(index, Tensor):
-        return index._data
+        return index._array
     return np.asarray(index) if isinstance(index, list) else index
 
 
@@ -776,12 +776,12 @@ def on_tape(
     shown = [show(tape, x) for x in inputs]
     parameters = {name: show(tape, array, gradient) for name, (array, gradient) in external.items()}
     result = compute(*shown, **parameters)
-    tape.adopt(result._data, (result if result._base is None else result._base)._key)
+    tape.adopt(result._array, (result if result._base is None else result._base)._key)
     for operation in tape.operation_list[start:]:
         for array in (*operation.inputs, operation.output):
             if type(array) is ndarray:
                 tape.protect(array)
-    return result._data
+    return result._array
 
 
 def show(tape: Autograd, array: ndarray, gradient: ndarray | None = None) -> Tensor:

@@ -50,7 +50,7 @@ IN_PLACE = [np.add, np.multiply, np.subtract]
 
 def writeable(value):
     """Say whether an array may be written to: NumPy's own `add.at` does not ask."""
-    return (value._data if isinstance(value, Tensor) else value).flags.writeable
+    return (value._array if isinstance(value, Tensor) else value).flags.writeable
 
 
 def execute(program, x):

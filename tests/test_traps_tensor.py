@@ -424,7 +424,7 @@ def test_inference_does_not_grow_anything():
 def test_a_pre_activation_that_nobody_reads_is_freed():
     x = leaf(*np.ones(1000))
     h = x + 1
-    array = weakref.ref(h._data)
+    array = weakref.ref(h._array)
     y = np.exp(h)
     del h
     assert array() is None
