@@ -1,0 +1,114 @@
+"""Cases of functions of one number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tests.op_cases import Case
+
+rng = np.random.default_rng(1)
+A = rng.normal(size=(2, 3))
+P = rng.uniform(0.5, 2.0, size=(2, 3))
+UNIT = rng.uniform(-0.8, 0.8, size=4)
+Z = rng.normal(size=3) + 1j * rng.normal(size=3)
+S = np.array(0.7)
+EMPTY = np.zeros((0, 2))
+WITH_NAN = np.array([1.0, np.nan, np.inf, -np.inf, 2.0])
+
+ANYWHERE: list[Any] = [
+    np.exp,
+    np.exp2,
+    np.expm1,
+    np.sin,
+    np.cos,
+    np.tan,
+    np.arctan,
+    np.sinh,
+    np.cosh,
+    np.tanh,
+]
+ANYWHERE += [
+    np.arcsinh,
+    np.sinc,
+    np.deg2rad,
+    np.radians,
+    np.rad2deg,
+    np.degrees,
+    np.fabs,
+    np.absolute,
+    np.cbrt,
+]
+POSITIVE: list[Any] = [np.log, np.log2, np.log10, np.log1p, np.sqrt]
+INSIDE: list[Any] = [np.arcsin, np.arccos, np.arctanh]
+COMPLEX: list[Any] = [
+    np.exp,
+    np.exp2,
+    np.expm1,
+    np.log,
+    np.log2,
+    np.log10,
+    np.log1p,
+    np.sqrt,
+    np.sin,
+    np.cos,
+    np.tan,
+]
+COMPLEX += [np.arcsin, np.arccos, np.arctan, np.sinh, np.cosh, np.tanh, np.arcsinh, np.arccosh, np.arctanh]
+COMPLEX += [np.absolute, np.conjugate, np.angle]
+
+CASES = [
+    *(Case(f, (A,)) for f in ANYWHERE),
+    *(Case(f, (P,)) for f in POSITIVE),
+    *(Case(f, (UNIT,)) for f in INSIDE),
+    Case(np.arccosh, (P + 1,)),
+    *(Case(f, (Z,), name="complex") for f in COMPLEX),
+    *(Case(f, (S,), name="0-d") for f in (np.exp, np.tanh, np.absolute, np.log)),
+    *(Case(f, (EMPTY,), name="empty") for f in (np.exp, np.sqrt)),
+    Case(np.sin, (A.T[::2],), name="not contiguous"),
+    Case(np.conjugate, (A,), name="real"),
+    Case(np.angle, (Z,), {"deg": True}, name="degrees"),
+    Case(np.angle, (A,), name="real"),
+    Case(
+        np.absolute,
+        (np.array([0.0, -1.0, 2.0]),),
+        name="at 0",
+        order=1,
+        numerical=False,
+        gradients=([0.0, -1.0, 1.0],),
+    ),
+    Case(
+        np.absolute,
+        (np.array([0.0 + 0j, 3 + 4j]),),
+        name="complex at 0",
+        order=1,
+        numerical=False,
+        gradients=([0, 0.6 + 0.8j],),
+    ),
+    Case(np.sinc, (np.array([0.0, 1.0]),), name="at 0", order=1, numerical=False, gradients=([0.0, -1.0],)),
+    Case(np.sign, (Z,), name="complex", value=np.__version__ >= "2"),
+    Case(
+        np.nan_to_num,
+        (WITH_NAN,),
+        {"nan": 5.0},
+        order=1,
+        numerical=False,
+        gradients=([1.0, 0.0, 0.0, 0.0, 1.0],),
+    ),
+    Case(np.nan_to_num, (A,)),
+    Case(lambda x: np.modf(x)[0], (P,), covers=(np.modf,)),
+    Case(lambda x: np.frexp(x)[0], (P,), covers=(np.frexp,)),
+    Case(np.real_if_close, (Z,)),
+    Case(lambda z: np.real_if_close(z), (A + 0j,), name="close", covers=(np.real_if_close,), value=False),
+    Case(np.i0, (A,), rtol=1e-12),
+    Case(
+        np.i0,
+        (np.array([0.0, 30.0, 300.0]),),
+        name="far",
+        rtol=1e-9,
+        float32=False,
+        order=1,
+        reason="values to 1e128",
+    ),
+]
