@@ -2,9 +2,46 @@
 
 from mytorch import dispatch, methods, operators
 from mytorch.autograd_engine import Autograd, Operation, TapeError
+from mytorch.gradcheck import GradientError, check_gradients, numerical_gradient
 from mytorch.gradient_buffer import GradientBuffer
 from mytorch.guard import guarded
 from mytorch.tensor import Tensor, enable_grad, no_grad
+from mytorch.transforms import (
+    custom_gradient,
+    elementwise_grad,
+    ggnvp,
+    grad,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    stop_gradient,
+    value_and_grad,
+    vjp,
+)
 
 __version__ = "0.1.0"
-__all__ = ["Autograd", "GradientBuffer", "Operation", "TapeError", "Tensor", "enable_grad", "guarded", "no_grad"]
+__all__ = [
+    "Autograd",
+    "GradientBuffer",
+    "GradientError",
+    "Operation",
+    "TapeError",
+    "Tensor",
+    "check_gradients",
+    "custom_gradient",
+    "elementwise_grad",
+    "enable_grad",
+    "ggnvp",
+    "grad",
+    "guarded",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
+    "no_grad",
+    "numerical_gradient",
+    "stop_gradient",
+    "value_and_grad",
+    "vjp",
+]

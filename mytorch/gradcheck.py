@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from mytorch import trees
-from mytorch.linearize import variable_numbers
 from mytorch.tensor import Tensor
-from mytorch.transforms import vjp
+from mytorch.transforms.first_order import vjp
+from mytorch.transforms.linearize import variable_numbers
 
 # Per precision of the values: how much of the sum of all terms' magnitudes the two numbers may differ.
 TOLERANCE = {"float16": 1e-2, "float32": 1e-4, "float64": 1e-6, "longdouble": 1e-6}

@@ -210,7 +210,7 @@ class Pullback:
             id(y.tape): y.tape for y, place in zip(outputs, self.sources, strict=True) if place is not None
         }
         self.tapes = [tape for tape in found.values() if tape is not None]
-        self._length = -1
+        self._time = 0  # of the youngest operation that was looked at
 
     def __call__(
         self, cotangents: Sequence[Any], create_graph: bool = False, linear: bool = False
@@ -238,14 +238,19 @@ class Pullback:
         return [_read(shadow, x, goal, on_tensors) for x, goal in zip(self.inputs, self.goals, strict=True)]
 
     def _prepare(self) -> None:
-        """Find what lies between inputs and outputs, unless that is known and the tapes are as they were."""
+        """Find what lies between inputs and outputs, and later what was written to memory since."""
         tapes = families(self.tapes)
-        length = sum(len(tape.operation_list) for tape in tapes)
-        if length == self._length:
-            return
-        self._length = length
-        self._operations, self._wanted = between(history_since(tapes, min(self.keys)), self.keys)
         _, self._stale, self._hooks = belongings(tapes)
+        now = max(tape.operation_list[-1].serial for tape in tapes if tape.operation_list)
+        if now == self._time:
+            return
+        newest_output = max(key_of(place) for place in self.sources if place is not None)
+        if self._time == 0:
+            done = [op for op in history_since(tapes, min(self.keys)) if op.serial <= newest_output]
+            self._operations, self._wanted = between(done, self.keys)
+        later = history_since(tapes, max(newest_output, self._time))
+        self._operations += [op for op in later if type(op) is Write]  # they restore what memory held
+        self._time = now
 
 
 def history_since(tapes: Sequence[Autograd], serial: int) -> list[Any]:

@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 
 from mytorch import trees
-from mytorch.autograd_engine import Autograd, TapeError
-from mytorch.reverse import gradients
+from mytorch.autograd_engine import TapeError
+from mytorch.gradient_buffer import gradient_dtype
+from mytorch.reverse import Pullback, families
 from mytorch.tensor import Tensor, _is_recording, enable_grad, wrap
 
 
@@ -95,6 +96,7 @@ class Linearization:
                 stacklevel=4,
             )
         self.nested = recording and not _leaves_of(self.outputs) <= set(keys)
+        self.pullback = Pullback(self.outputs, self.variables)
 
     @property
     def result(self) -> Any:
@@ -110,38 +112,87 @@ class Linearization:
         """Return a tree for the user: of arrays, or of Tensors where something outside differentiates them."""
         return tree if self.nested else trees.tree_map(_value, tree)
 
-    def pull(self, cotangents: Sequence[Any], create_graph: bool = False) -> list[Any]:
+    def arguments(self, leaves: list[Any], argnums: int | Sequence[int]) -> Any:
+        """Return values of the variables as the user chose the arguments: one tree, or a tuple of them."""
+        trees_of_arguments = self.structure.unflatten(leaves)
+        return trees_of_arguments[0] if isinstance(argnums, int | np.integer) else trees_of_arguments
+
+    def pull(self, cotangents: Sequence[Any]) -> list[Any]:
         """Return the cotangents of the variables for cotangents of the outputs: Jᵀ applied to them."""
-        create_graph = create_graph or self.nested or any(map(_is_tracked, cotangents))
-        return _gradients(self.outputs, self.variables, cotangents, create_graph)
+        with enable_grad():
+            return self.pullback(cotangents, create_graph=self.nested or any(map(_is_tracked, cotangents)))
 
     def push(self, tangents: Sequence[Any]) -> list[Any]:
         """Return the tangents of the outputs for tangents of the variables: J applied to them."""
         return self.forward()(tangents)
 
     def forward(self) -> Callable[[Sequence[Any]], list[Any]]:
-        """Return the forward map, for use with many tangents."""
+        """Return the forward map, for use with many tangents: the transpose of the reverse map."""
         with enable_grad():
-            # The reverse map is linear, so its transpose does not depend on where it is taken.
-            probes = [Tensor(np.ones(y.shape, y.dtype), requires_grad=True) for y in self.outputs]
-            pulled = self.pull(probes, create_graph=True)
+            # The reverse map is linear, so its transpose does not depend on where it is taken: here, at ones.
+            probes = [
+                Tensor(np.ones(y.shape, gradient_dtype(y.dtype)), requires_grad=True) for y in self.outputs
+            ]
+            pulled = self.pullback(probes, create_graph=self.nested, linear=not self.nested)
+            transposed = Pullback(pulled, probes)
 
         def push(tangents: Sequence[Any]) -> list[Any]:
-            nested = self.nested or any(map(_is_tracked, tangents))
-            return _gradients(pulled, probes, tangents, nested)
+            with enable_grad():
+                return transposed(tangents, create_graph=self.nested or any(map(_is_tracked, tangents)))
 
         return push
 
+    def curvature(self, cotangents: Sequence[Any], directions: Sequence[Any]) -> list[Any]:
+        """Return the derivative of ⟨Jᵀ cotangents, directions⟩ by the variables: a second derivative's product."""
+        with enable_grad():
+            pulled = self.pullback(cotangents, create_graph=True)
+            nested = self.nested or any(map(_is_tracked, directions))
+            return Pullback(pulled, self.variables)(directions, create_graph=nested)
 
-def _gradients(
-    outputs: Sequence[Tensor], inputs: Sequence[Tensor], cotangents: Sequence[Any], create_graph: bool
-) -> list[Any]:
-    """Return `reverse.gradients` for the outputs that are floating-point, recording where that is asked for."""
-    used = [
-        (y, g) for y, g in zip(outputs, cotangents, strict=True) if y.dtype.kind in "fc" and y.requires_grad
-    ]
-    with enable_grad():
-        return gradients([y for y, _ in used], inputs, [g for _, g in used], create_graph)
+    def derivative(self, holomorphic: bool) -> list[Any]:
+        """Return the reverse map of cotangents of one: gradients, or complex derivatives if `holomorphic`."""
+        self.check_holomorphic(holomorphic)
+        pulled = self.pull([np.ones(y.shape, gradient_dtype(y.dtype)) for y in self.outputs])
+        return [np.conj(g) for g in pulled] if holomorphic else pulled
+
+    def check_holomorphic(self, holomorphic: bool, real_arguments: bool = False) -> None:
+        """Raise where the result is complex and that was not asked for, or the other way round."""
+        inputs = {x.dtype.kind for x in self.variables}
+        outputs = {y.dtype.kind for y in self.outputs}
+        if holomorphic and (inputs != {"c"} or outputs != {"c"}):
+            raise TypeError(
+                f"{self.name} with holomorphic=True: the arguments and the result must be complex, got "
+                f"{_dtypes(self.variables)} and {_dtypes(self.outputs)}"
+            )
+        if not holomorphic and "c" in outputs and not (real_arguments and "c" not in inputs):
+            raise TypeError(
+                f"{self.name}: the function's result is complex ({_dtypes(self.outputs)}); take its real part "
+                "(or abs), or pass holomorphic=True if the function is complex-analytic"
+            )
+
+    def check_scalar(self) -> None:
+        """Raise unless the function returned one number."""
+        if self.result_structure != trees.LEAF:
+            raise TypeError(
+                f"{self.name}: the function must return one number, got {self.result_structure}; "
+                "further results need has_aux=True"
+            )
+        if self.outputs[0].size != 1:
+            raise ValueError(
+                f"{self.name}: the function must return one number, got an array of shape "
+                f"{self.outputs[0].shape}; sum it, or use elementwise_grad, jacobian or vjp"
+            )
+
+
+def _dtypes(arrays: Sequence[Tensor]) -> str:
+    return ", ".join(sorted({str(x.dtype) for x in arrays}))
+
+
+def named(function: Callable[..., Any], transform: str, f: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a function that a transform made of `f` a name and a line of text that say so."""
+    function.__name__ = function.__qualname__ = f"{transform}_of_{getattr(f, '__name__', type(f).__name__)}"
+    function.__doc__ = f"{transform} of {f!r}; see mytorch.{transform}."
+    return function
 
 
 def variable_numbers(name: str, argnums: int | Sequence[int], count: int) -> tuple[int, ...]:
@@ -160,11 +211,12 @@ def variable_numbers(name: str, argnums: int | Sequence[int], count: int) -> tup
     return numbers
 
 
-def matched(name: str, what: str, tree: Any, structure: trees.Structure, like: Sequence[Tensor]) -> list[Any]:
+def matched(what: str, tree: Any, structure: trees.Structure, like: Sequence[Tensor]) -> list[Any]:
     """Return the leaves of a tangent or cotangent, which must be as the values `like` are."""
-    leaves = structure.leaves_of(tree, f"{name}: the {what}")
-    paths = structure.paths(f"{name}: the {what}")
-    return [_fitting(leaf, x, path) for leaf, x, path in zip(leaves, like, paths, strict=True)]
+    leaves = structure.leaves_of(tree, what)
+    return [
+        _fitting(leaf, x, path) for leaf, x, path in zip(leaves, like, structure.paths(what), strict=True)
+    ]
 
 
 def _fitting(leaf: Any, like: Tensor, path: str) -> Any:
@@ -191,13 +243,13 @@ def _variable(leaf: Any, name: str, recording: bool) -> Tensor:
     if isinstance(leaf, Tensor):
         if recording and leaf.requires_grad:
             return leaf.copy()
-        leaf = leaf._data
-    array = np.array(leaf)
+        leaf = leaf._array
+    array = np.asarray(leaf)
     if array.dtype.kind in "biu":
         raise TypeError(f"{name} is of dtype {array.dtype}, which has no derivative; cast it to float")
     if array.dtype.kind not in "fc":
         raise TypeError(f"{name} must be an array of floats, got {type(leaf).__name__}")
-    return Tensor(array, requires_grad=True, copy=False)
+    return Tensor(array, requires_grad=True)
 
 
 def _output(leaf: Any, name: str) -> Tensor:
@@ -210,7 +262,7 @@ def _output(leaf: Any, name: str) -> Tensor:
 
 
 def _value(leaf: Any) -> Any:
-    return leaf._data if isinstance(leaf, Tensor) else leaf
+    return leaf._array if isinstance(leaf, Tensor) else leaf
 
 
 def _is_tracked(leaf: Any) -> bool:
@@ -219,18 +271,7 @@ def _is_tracked(leaf: Any) -> bool:
 
 def _leaves_of(outputs: Sequence[Tensor]) -> set[int | None]:
     """Return the keys of all leaves that were used on the tapes of `outputs`."""
-    keys: set[int | None] = set()
-    seen: set[int] = set()
-    for output in outputs:
-        tape = output.tape
-        if tape is not None and id(tape) not in seen:
-            seen.add(id(tape))
-            for member in _family(tape):
-                keys.update(member.leaves)
-        elif tape is None and output.requires_grad:
-            keys.add((output if output._base is None else output._base)._key)
-    return keys
-
-
-def _family(tape: Autograd) -> list[Autograd]:
-    return [tape] if tape.parents is None else tape.family()
+    tapes = [output.tape for output in outputs if output.tape is not None]
+    keys: set[int | None] = {key for tape in families(tapes) for key in tape.leaves}
+    owners = [output if output._base is None else output._base for output in outputs]
+    return keys.union(owner._key for owner in owners if owner._key is not None and owner._tape is None)

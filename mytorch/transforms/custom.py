@@ -1,0 +1,192 @@
+"""Functions with a derivative of their own: `custom_gradient`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from mytorch import trees
+from mytorch.autograd_engine import TapeError
+from mytorch.rules.registry import Rule
+from mytorch.tensor import Tensor, _is_recording, record
+
+
+def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
+    r"""Return the function that computes the result of `f` and is differentiated as `f` says (a decorator).
+
+    As in JAX and TensorFlow, f returns its result together with its pullback, the function that makes the cotangents
+    of the arguments, :math:`\bar x = J(x)^T \bar y`, from that of the result.  Use it for what NumPy cannot express
+    (a solver, a library of another language) and for derivatives that are better written by hand: more stable,
+    cheaper, or deliberately different.
+
+    Parameters
+    ----------
+    f : function of arrays, or of nested lists, tuples and dicts of arrays, that returns (result, pullback).  It is
+        called with plain ndarrays.  ``pullback(cotangent)`` returns the gradient of the argument, or a tuple of one
+        per positional argument, each of its argument's structure and shapes, or None for no gradient.
+
+    Returns
+    -------
+    function of the same arguments that returns the result alone
+
+    Raises
+    ------
+    TypeError
+        If f does not return (result, pullback), or the result does not consist of arrays.
+    TapeError
+        In the backward pass, if the pullback returns another number of gradients than there are positional arguments,
+        or one of another structure or shape than its argument.
+
+    Notes
+    -----
+    Second derivatives, and others of derivatives, differentiate the pullback: f is then called once more, with
+    Tensors, and what the pullback reads must come from them by NumPy functions.  A part that NumPy cannot express
+    gets ``stop_gradient(x)``, and the pullback names what depends on x by calling the decorated function again::
+
+        @custom_gradient
+        def root(x):
+            y = solver_of_a_library(stop_gradient(x))
+            return y, lambda g: g / (2 * root(x))
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mytorch import grad
+    >>> @custom_gradient
+    ... def softplus(x):  # its derivative as NumPy's formulas would have it is inf / inf
+    ...     return np.logaddexp(0, x), lambda g: g / (1 + np.exp(-x))
+    >>> grad(softplus)(1000.0)
+    array(1.)
+    """
+    name = getattr(f, "__name__", repr(f))
+    rule = Rule(f, (), each=_slope, holomorphic=False, name=name)
+
+    @wraps(f)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        leaves, structure = trees.flatten((args, kwargs))
+        if _is_recording() and any(isinstance(x, Tensor) and x.requires_grad for x in leaves):
+            operands = tuple(x for x in leaves if isinstance(x, Tensor))
+            return _Use(f, name, leaves, structure).recorded(rule, operands)
+        return _checked(name, f(*args, **kwargs))[0]
+
+    return call
+
+
+def _checked(name: str, returned: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """Return what the function returned, which must be a result and its pullback."""
+    if not isinstance(returned, tuple) or len(returned) != 2 or not callable(returned[1]):
+        raise TypeError(f"custom_gradient: {name} must return (result, pullback), got {returned!r}")
+    return returned
+
+
+def _slope(g: Any, i: int, inputs: Sequence[Any], *, use: _Use) -> Any:
+    """Return the gradient of operand `i`; the formula of the rule of all such functions."""
+    return use.gradient(g, i, inputs)
+
+
+class _Use:
+    """One recorded call: which leaves of its arguments are operands, its pullback, and the form of its result."""
+
+    def __init__(
+        self, f: Callable[..., Any], name: str, leaves: list[Any], structure: trees.Structure
+    ) -> None:
+        self.f, self.name, self.structure = f, name, structure
+        self.places = [i for i, x in enumerate(leaves) if isinstance(x, Tensor)]
+        self.constants = [None if isinstance(x, Tensor) else x for x in leaves]
+        if any(i >= structure.children[0].size for i in self.places):
+            raise TypeError(f"custom_gradient: give the arrays that {name} is differentiated by by position")
+        self.seen: Any = None
+
+    def recorded(self, rule: Rule, operands: tuple[Tensor, ...]) -> Any:
+        """Return the result, recorded as one operation whose output is all its arrays in a row."""
+        copies = [np.array(x._array) for x in operands]  # the pullback may keep them
+        result, self.pullback = self._run(copies)
+        leaves, self.result_structure = trees.flatten(result)
+        arrays = [np.asarray(y) for y in leaves]
+        for y in arrays:
+            if y.dtype.kind not in "biufc":
+                raise TypeError(
+                    f"custom_gradient: {self.name} must return arrays of numbers, got dtype {y.dtype}"
+                )
+        self.forms = [(y.shape, y.dtype) for y in arrays]
+        parts = [y.ravel() for y in arrays if y.dtype.kind in "fc"]
+        row = record(rule, np.concatenate(parts) if parts else np.empty(0), operands, {"use": self})
+        floating = iter(self._split(row))
+        return self.result_structure.unflatten(
+            [next(floating) if y.dtype.kind in "fc" else y for y in arrays]
+        )
+
+    def gradient(self, g: Any, i: int, inputs: Sequence[Any]) -> Any:
+        """Return the gradient of operand `i`; the pullback is called once for all of them."""
+        if self.seen is not g:
+            self.found, self.seen = self._gradients(g, inputs), g
+        found = self.found[self.places[i]]
+        return np.zeros(inputs[i].shape, inputs[i].dtype) if found is None else found
+
+    def _gradients(self, g: Any, inputs: Sequence[Any]) -> list[Any]:
+        """Return the gradients of all leaves of the positional arguments."""
+        pullback = self.pullback
+        if any(isinstance(x, Tensor) and x.requires_grad for x in inputs):
+            try:
+                pullback = self._run(inputs)[1]
+            except (TypeError, TapeError) as error:
+                raise TapeError(
+                    f"derivatives of the derivative of {self.name} need {self.name} on Tensors, which failed "
+                    f"({error}); give stop_gradient(x) to what is not written in NumPy functions"
+                ) from error
+        floating = iter(self._split(g))
+        cotangents = [
+            next(floating) if dtype.kind in "fc" else np.zeros(shape) for shape, dtype in self.forms
+        ]
+        return self._matched(pullback(self.result_structure.unflatten(cotangents)), inputs)
+
+    def _matched(self, returned: Any, inputs: Sequence[Any]) -> list[Any]:
+        """Return what the pullback returned as one gradient per leaf of the positional arguments."""
+        arguments = self.structure.children[0].children
+        if not isinstance(returned, tuple):
+            returned = tuple(returned) if isinstance(returned, list) and len(arguments) > 1 else (returned,)
+        if len(returned) != len(arguments):
+            raise TypeError(
+                f"the pullback of {self.name} must return {len(arguments)} gradients, one per positional argument, "
+                f"got {len(returned)}"
+            )
+        found: list[Any] = []
+        names: list[str] = []
+        for n, (gradient, structure) in enumerate(zip(returned, arguments, strict=True)):
+            name = f"the gradient that the pullback of {self.name} returned for argument {n}"
+            empty = [None] * structure.size
+            found += empty if gradient is None else structure.leaves_of(gradient, name)
+            names += structure.paths(name)
+        for place, x in zip(self.places, inputs, strict=True):
+            if found[place] is not None and np.shape(found[place]) != x.shape:
+                raise ValueError(
+                    f"{names[place]} must have the shape {x.shape}, got {np.shape(found[place])}"
+                )
+            if not isinstance(found[place], Tensor | None):
+                found[place] = np.asarray(found[place])
+        return found
+
+    def _run(self, operands: Sequence[Any]) -> tuple[Any, Callable[[Any], Any]]:
+        """Call f with the operands in their places."""
+        leaves = list(self.constants)
+        for place, x in zip(self.places, operands, strict=True):
+            leaves[place] = x
+        args, kwargs = self.structure.unflatten(leaves)
+        return _checked(self.name, self.f(*args, **kwargs))
+
+    def _split(self, row: Any) -> list[Any]:
+        """Return the parts of a row that are the floating-point arrays of the result, in their shapes and dtypes."""
+        parts, start = [], 0
+        for shape, dtype in self.forms:
+            if dtype.kind in "fc":
+                stop = start + math.prod(shape)
+                part = row[start:stop].reshape(shape)
+                if part.dtype.kind == "c" and dtype.kind != "c":
+                    part = part.real
+                parts.append(part if part.dtype == dtype else part.astype(dtype))
+                start = stop
+        return parts
