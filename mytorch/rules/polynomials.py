@@ -11,6 +11,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+from numpy.polynomial import polynomial
 
 from mytorch.rules.constants import values
 from mytorch.rules.registry import backward_of, composed, present
@@ -187,3 +188,34 @@ def _check_points(x: Any, y: Any, w: Any, deg: int) -> None:
         raise TypeError(f"polyfit: expected x and y to have same length, got {x.shape} and {y.shape}")
     if w is not None and np.shape(w) != x.shape:
         raise TypeError(f"polyfit: expected a weight for each of {x.shape} points, got shape {np.shape(w)}")
+
+
+# Of numpy.polynomial, two functions let other types answer since NumPy 2; their powers rise.
+_grown = [f for f in (polynomial.polyval2d, polynomial.polygrid2d) if hasattr(f, "_implementation")]
+
+
+@composed(*_grown[:1])
+def polyval2d(x: Any, y: Any, c: Any) -> Any:
+    """Return ``sum(c[i, j] * x ** i * y ** j)`` at every point of `x` and `y`."""
+    x, y, c = as_array(x), as_array(y), as_array(c)
+    if x.shape != y.shape:
+        raise ValueError("x, y are incompatible")
+    c = np.reshape(c, c.shape + (1,) * x.ndim)
+    return _by_powers(_by_powers(c, x), y)
+
+
+@composed(*_grown[1:])
+def polygrid2d(x: Any, y: Any, c: Any) -> Any:
+    """Return ``sum(c[i, j] * x ** i * y ** j)`` for every `x` with every `y`."""
+    for points in (as_array(x), as_array(y)):
+        c = as_array(c)
+        c = _by_powers(np.reshape(c, c.shape + (1,) * points.ndim), points)
+    return c
+
+
+def _by_powers(c: Any, x: Any) -> Any:
+    """Return ``sum(c[i] * x ** i)`` over the first axis of `c`, by Horner's rule."""
+    y = c[-1] + 0 * x
+    for row in c[-2::-1]:
+        y = y * x + row
+    return y
