@@ -24,8 +24,12 @@ backward_of(
 
 backward_of(np.maximum, lambda g, a, b: share(g, a, b), lambda g, a, b: share(g, b, a))
 backward_of(np.minimum, lambda g, a, b: share(g, b, a), lambda g, a, b: share(g, a, b))
-backward_of(np.fmax, lambda g, a, b: winner(g, a >= b, b), lambda g, a, b: winner(g, a < b, a))
-backward_of(np.fmin, lambda g, a, b: winner(g, a <= b, b), lambda g, a, b: winner(g, a > b, a))
+backward_of(
+    np.fmax, lambda g, a, b: np.where(wins(a >= b, b), g, 0), lambda g, a, b: np.where(wins(a >= b, b), 0, g)
+)
+backward_of(
+    np.fmin, lambda g, a, b: np.where(wins(a <= b, b), g, 0), lambda g, a, b: np.where(wins(a <= b, b), 0, g)
+)
 
 backward_of(np.arctan2, lambda g, a, b: g * b / (a * a + b * b), lambda g, a, b: -g * a / (a * a + b * b))
 backward_of(np.hypot, lambda g, y, a: g * (a / y), lambda g, y, b: g * (b / y))
@@ -49,14 +53,35 @@ def divmod_(a: Any, b: Any) -> tuple[Any, Any]:
     return np.floor_divide(a, b), np.remainder(a, b)
 
 
+if hasattr(np, "vecdot"):  # NumPy 2
+
+    @composed(np.vecdot)
+    def vecdot(a: Any, b: Any, *, axis: int = -1) -> Any:
+        """Return ``sum(conj(a) * b)`` over an axis."""
+        return np.sum(np.moveaxis(np.conj(a), axis, -1) * np.moveaxis(b, axis, -1), axis=-1)
+
+
+if hasattr(np, "matvec"):  # NumPy 2.2
+
+    @composed(np.matvec)
+    def matvec(a: Any, b: Any) -> Any:
+        """Return the products of matrices and vectors."""
+        return np.matmul(a, b[..., None])[..., 0]
+
+    @composed(np.vecmat)
+    def vecmat(a: Any, b: Any) -> Any:
+        """Return the products of conjugated vectors and matrices."""
+        return np.matmul(np.conj(a)[..., None, :], b)[..., 0, :]
+
+
 def share(g: Any, a: Any, b: Any) -> Any:
     """Return the share of `g`, the gradient of ``max(a, b)``, that is a's: a half where they tie (PyTorch's rule)."""
     return (g * (a > b) + g * (a >= b)) * 0.5
 
 
-def winner(g: Any, wins: Any, other: Any) -> Any:
-    """Return `g` where `wins` holds or the `other` is NaN: fmax and fmin ignore NaN, and ties go to the first."""
-    return np.where(wins | np.isnan(other), g, 0)
+def wins(better: Any, other: Any) -> Any:
+    """Return where the first of two is taken: where it is better or as good, or the `other` is NaN."""
+    return better | np.isnan(other)
 
 
 def power_slope(g: Any, a: Any, b: Any) -> Any:

@@ -142,7 +142,7 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
             axis=0,
             edge_order=edge_order,
         )
-        results.append(np.moveaxis(np.tensordot(weights, np.moveaxis(f, i, 0), axes=1), 0, i))
+        results.append(np.moveaxis(np.tensordot(weights.astype(f.dtype), np.moveaxis(f, i, 0), axes=1), 0, i))
     if len(results) == 1:
         return results[0]
     return tuple(results) if int(np.__version__.split(".")[0]) >= 2 else results

@@ -26,7 +26,9 @@ BLAS_PAYS = 2**13
 @dispatched
 def window(a: np.ndarray, *, term: str, output: str) -> np.ndarray:
     """Return the view of `a` with its axes permuted, and diagonals taken where a label is repeated."""
-    return np.einsum(f"{term}->{output}", a) if term else a[...]  # of no axes, einsum gives a number, not a view
+    return (
+        np.einsum(f"{term}->{output}", a) if term else a[...]
+    )  # of no axes, einsum gives a number, not a view
 
 
 @dispatched

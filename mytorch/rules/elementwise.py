@@ -114,4 +114,4 @@ def i0(x: Any) -> Any:
     """
     reach = float(np.max(np.abs(x.detach().numpy()), initial=0))
     angles = np.linspace(0, 2 * np.pi, 64 + 12 * int(np.sqrt(reach) + 1), endpoint=False)
-    return np.mean(np.exp(x[..., None] * np.cos(angles)), axis=-1)
+    return np.mean(np.exp(x[..., None] * np.cos(angles)), axis=-1).astype(x.dtype)

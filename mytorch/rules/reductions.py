@@ -117,7 +117,7 @@ def mean(
     """Return the mean of the entries where `where` holds."""
     total = np.sum(a, axis=axis, dtype=dtype, keepdims=keepdims, where=where)
     number = np.sum(np.broadcast_to(where, a.shape), axis=axis, keepdims=keepdims)
-    return total / number
+    return total / number.astype(total.real.dtype)
 
 
 @composed(np.ptp)

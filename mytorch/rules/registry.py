@@ -85,7 +85,7 @@ class Rule:
         self.reads_shapes = any(p.endswith("_shape") or p == "shapes" for p in used)
         self.reads_all = "inputs" in used
         self.reads = frozenset(i for i, letter in enumerate(LETTERS) if letter in used)
-        self.always_fit = self.reads_shapes or not (elementwise or exact)
+        self.always_fit = self.reads_shapes or None in formulas or not (elementwise or exact)
         self.needs = tuple(self._needs(mask) for mask in range(2 ** len(formulas)))
         self.vjps = tuple(_compile(f, i, self) if f else None for i, f in enumerate(formulas))
         self.direct = tuple(_compile(f, i, self, _FIELDS) if f else None for i, f in enumerate(formulas[:2]))
@@ -128,7 +128,9 @@ class Rule:
 
     def covers(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Say whether a call names nothing but what the formulas know (else it is composed of plainer calls)."""
-        return len(args) <= len(self.formulas) and self.statics.issuperset(kwargs)
+        if len(args) > len(self.formulas):
+            kwargs = self.bind(args, kwargs)[1]
+        return self.statics.issuperset(kwargs)
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Split a call into the array arguments, in order, and the static ones by keyword."""

@@ -75,16 +75,17 @@ def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kwargs: Any) -
 @composed(np.interp)
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
     """Return the piecewise linear function through the points (xp, fp) at `x`, constant beyond the ends."""
+    x, xp = (v.astype(float) if hasattr(v, "requires_grad") else np.asarray(v, float) for v in (x, xp))
+    fp = fp if hasattr(fp, "requires_grad") else np.asarray(fp)
+    fp = fp.astype(np.result_type(fp.dtype, float))  # NumPy interpolates in double precision
     if period is not None:
         x, xp = np.remainder(x, period), np.remainder(xp, period)
         order = np.argsort(xp)
         xp, fp = np.take(xp, order), np.take(fp, order)
         xp = np.concatenate([xp[-1:] - period, xp, xp[:1] + period])
         fp = np.concatenate([fp[-1:], fp, fp[:1]])
-    else:
-        xp, fp = (v if hasattr(v, "requires_grad") else np.asarray(v) for v in (xp, fp))
     if xp.shape[0] == 1:
-        inside = fp[0] + 0 * np.asarray(x) if not hasattr(x, "requires_grad") else fp[0] + 0 * x
+        inside = fp[0] + 0 * x
     else:
         j = np.clip(np.searchsorted(xp, x, side="right") - 1, 0, xp.shape[0] - 2)
         slope = (np.take(fp, j + 1) - np.take(fp, j)) / (np.take(xp, j + 1) - np.take(xp, j))

@@ -45,10 +45,11 @@ def pick(a: Any, q: Any, method: str) -> Any:
     low = np.floor(place).astype(int)
     share = place - low
     ordered = np.moveaxis(np.sort(a, axis=-1), -1, 0)
-    share = np.reshape(share, np.shape(share) + (1,) * (a.ndim - 1)).astype(a.dtype)
+    dtype = np.result_type(a.dtype, share.dtype) if np.ndim(q) else a.dtype
+    share = np.reshape(share, np.shape(share) + (1,) * (a.ndim - 1)).astype(dtype)
     result = ordered[low] * (1 - share) + ordered[np.minimum(low + 1, n - 1)] * share
     # NumPy says NaN wherever a NaN is among the values.
-    return np.where(np.any(np.isnan(a), axis=-1), np.nan, result).astype(a.dtype)
+    return np.where(np.any(np.isnan(a), axis=-1), np.nan, result).astype(dtype)
 
 
 def quantile_with(reduce: Any, a: Any, q: Any, axis: Any, method: str, keepdims: bool) -> Any:

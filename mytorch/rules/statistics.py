@@ -31,18 +31,16 @@ def var(
     """Return ``sum(|a - mean|²) / (n - ddof)``."""
     ddof, where = plain(correction, ddof), plain(where, True)
     a = a if dtype is None else a.astype(dtype)
-    n = (
-        count(a.shape, axis)
-        if where is True
-        else np.sum(np.broadcast_to(where, a.shape), axis=axis, keepdims=True)
-    )
+    n: Any = float(count(a.shape, axis))
+    if where is not True:
+        n = np.sum(np.broadcast_to(where, a.shape), axis=axis, keepdims=True).astype(a.real.dtype)
     center = plain(mean, None)
     if center is None:
         center = np.sum(a, axis=axis, keepdims=True, where=where) / n
     deviation = a - center
     squares = np.square(deviation) if a.dtype.kind != "c" else (deviation * np.conj(deviation)).real
     total = np.sum(squares, axis=axis, keepdims=plain(keepdims, False), where=where)
-    return total / np.maximum(np.reshape(n, np.shape(total)) - ddof if np.ndim(n) else n - ddof, 0)
+    return total / (max(n - ddof, 0.0) if where is True else np.maximum(np.reshape(n, total.shape) - ddof, 0))
 
 
 def root(variance: Any) -> Any:

@@ -23,7 +23,9 @@ def call(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[str
     if method == "outer":
         a, b = inputs
         return ufunc(np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b, **kwargs)
-    raise TypeError(f"np.{ufunc.__name__}.{method} is not differentiable here; write it with np.{ufunc.__name__}")
+    raise TypeError(
+        f"np.{ufunc.__name__}.{method} is not differentiable here; write it with np.{ufunc.__name__}"
+    )
 
 
 def at(ufunc: np.ufunc, destination: Any, index: Any, values: list[Any]) -> None:
@@ -31,7 +33,9 @@ def at(ufunc: np.ufunc, destination: Any, index: Any, values: list[Any]) -> None
     from mytorch.rules.memory import put_at
 
     if ufunc not in (np.add, np.subtract):
-        raise TypeError(f"np.{ufunc.__name__}.at is not differentiable here; np.add.at and np.subtract.at are")
+        raise TypeError(
+            f"np.{ufunc.__name__}.at is not differentiable here; np.add.at and np.subtract.at are"
+        )
     places = np.empty(destination.shape, np.int8)[index]
     update = put_at(np.broadcast_to(values[0], places.shape), index=index, shape=destination.shape)
     ufunc(destination, update, out=destination)

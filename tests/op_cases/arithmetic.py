@@ -71,8 +71,8 @@ CASES = [
     ),
     Case(np.fmax, TIES, name="ties", order=1, numerical=False, gradients=([1, 0, 1], [0, 1, 0])),
     Case(np.fmin, TIES, name="ties", order=1, numerical=False, gradients=([1, 1, 0], [0, 0, 1])),
-    Case(np.fmax, HOLES, name="NaN", order=1, numerical=False, gradients=([0, 0, 1, 0], [1, 1, 0, 0])),
-    Case(np.fmin, HOLES, name="NaN", order=1, numerical=False, gradients=([1, 0, 1, 0], [0, 1, 0, 0])),
+    Case(np.fmax, HOLES, name="NaN", order=1, numerical=False, gradients=([0, 0, 1, 1], [1, 1, 0, 0])),
+    Case(np.fmin, HOLES, name="NaN", order=1, numerical=False, gradients=([1, 0, 1, 1], [0, 1, 0, 0])),
     # remainders
     Case(np.remainder, (A * 5, P)),
     Case(np.fmod, (A * 5, P)),
@@ -96,4 +96,14 @@ CASES = [
     Case(np.matmul, (COLUMN, ROW[None]), name="outer"),
     Case(np.matmul, (Z, A.T), name="complex"),
     Case(np.matmul, (EMPTY, A.T), name="empty"),
+    *(
+        Case(getattr(np, name), args, name=kind)
+        for name, args, kind in (
+            ("vecdot", (A, B), "real"),
+            ("vecdot", (Z, Z[::-1]), "complex"),
+            ("matvec", (BATCH, ROW), "batch"),
+            ("vecmat", (B[:, 0], BATCH), "batch"),
+        )
+        if hasattr(np, name)
+    ),
 ]

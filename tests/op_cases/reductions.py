@@ -34,7 +34,7 @@ CASES = [
         for kwargs, name in AXES
         if (f, "axis") != (np.ptp, None)
     ),
-    *(Case(f, (V,)) for f in ALL),
+    *(Case(f, (V,)) for f in (*ALL, np.amax, np.amin)),
     *(Case(f, (S,), name="0-d") for f in (np.sum, np.mean, np.prod, np.max, np.min)),
     *(Case(f, (EMPTY,), {"axis": 1}, name="empty result") for f in (np.sum, np.prod, np.max)),
     *(Case(f, (EMPTY,), {"axis": 0}, name="of nothing") for f in (np.sum, np.prod)),
@@ -53,7 +53,7 @@ CASES = [
     *(Case(f, (EMPTY,), {"initial": 0.3}, name="initial of nothing") for f in (np.sum, np.prod)),
     *(Case(f, (A,), {"ddof": 1, "axis": 1}, name="ddof") for f in (np.var, np.std)),
     Case(np.prod, (ZEROS,), {"axis": 1}, name="zeros"),
-    Case(np.prod, (ZEROS,), name="zeros, all"),
+    Case(np.prod, (ZEROS,), name="zeros, all", order=1, numerical=False, torch=lambda a: a.prod()),
     Case(np.prod, (np.stack([ZEROS, ZEROS + 1]),), {"axis": (0, 2)}, name="zeros, two axes"),
     *(
         Case(
