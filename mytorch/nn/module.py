@@ -66,6 +66,7 @@ class Sequential(Module):
     """Modules applied one after the other.
 
     >>> import mytorch
+    >>> from mytorch.nn import Linear, ReLU
     >>> model = Sequential(Linear(3, 4), ReLU(), Linear(4, 2))
     >>> model(mytorch.Tensor(np.ones((5, 3)))).shape
     (5, 2)
