@@ -14,6 +14,8 @@ memory: two levels never share a variable, so no levels need to be numbered.
 
 from __future__ import annotations
 
+import os
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,10 +23,13 @@ from typing import Any
 import numpy as np
 
 from mytorch import trees
-from mytorch.autograd_engine import TapeError
+from mytorch.autograd_engine import TapeError, next_serial
 from mytorch.gradient_buffer import gradient_dtype
 from mytorch.reverse import Pullback, families
 from mytorch.tensor import Tensor, _is_recording, enable_grad, wrap
+
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 class Linearization:
@@ -57,7 +62,7 @@ class Linearization:
         has_aux: bool = False,
     ) -> None:
         self.name = name
-        recording = _is_recording()
+        recording, start = _is_recording(), next_serial()
         leaves, self.structure = trees.flatten(tuple(args[i] for i in argnums))
         self.paths = [_path(path, argnums) for path in self.structure.paths()]
         with enable_grad():
@@ -93,9 +98,9 @@ class Linearization:
             warnings.warn(
                 f"{name}: the function's result was not computed from its argument with NumPy functions, so its "
                 "derivative is zero (math.*, float() and .item() give plain numbers, which carry no derivative)",
-                stacklevel=4,
+                stacklevel=_users_level(),
             )
-        self.nested = recording and not _leaves_of(self.outputs) <= set(keys)
+        self.nested = recording and any(key < start for key in _leaves_of(self.outputs))
         self.pullback = Pullback(self.outputs, self.variables)
 
     @property
@@ -232,6 +237,14 @@ def _fitting(leaf: Any, like: Tensor, path: str) -> Any:
     return array
 
 
+def _users_level() -> int:
+    """Return how many calls up, from that of the caller's caller, the user's line is."""
+    level, frame = 0, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        level, frame = level + 1, frame.f_back
+    return level + 1
+
+
 def _path(path: str, argnums: Sequence[int]) -> str:
     """Return 'argument 1['W']' for the path "[0]['W']" in the tuple of chosen arguments."""
     position, _, rest = path[1:].partition("]")
@@ -269,9 +282,9 @@ def _is_tracked(leaf: Any) -> bool:
     return isinstance(leaf, Tensor) and leaf.requires_grad
 
 
-def _leaves_of(outputs: Sequence[Tensor]) -> set[int | None]:
-    """Return the keys of all leaves that were used on the tapes of `outputs`."""
+def _leaves_of(outputs: Sequence[Tensor]) -> set[int]:
+    """Return the keys (times of birth) of all leaves that were used on the tapes of `outputs`."""
     tapes = [output.tape for output in outputs if output.tape is not None]
-    keys: set[int | None] = {key for tape in families(tapes) for key in tape.leaves}
+    keys = {key for tape in families(tapes) for key in tape.leaves}
     owners = [output if output._base is None else output._base for output in outputs]
     return keys.union(owner._key for owner in owners if owner._key is not None and owner._tape is None)

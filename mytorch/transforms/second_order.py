@@ -39,8 +39,8 @@ def jacobian(
     Returns
     -------
     function of the same arguments that returns J: per array y of the result and array x of the argument an array of
-    the shape ``y.shape + x.shape``, in a tree of the result's structure whose leaves have the argument's structure;
-    or (J, aux) with `has_aux`
+    the shape ``y.shape + x.shape`` and the dtype of x (complex where y is), in a tree of the result's structure
+    whose leaves have the argument's structure; or (J, aux) with `has_aux`
 
     Raises
     ------
@@ -110,10 +110,12 @@ def _unit_images(
 
 
 def _assembled(images: list[Any], y: Tensor, x: Tensor, axis: int) -> Any:
-    """Return rows (axis 0) or columns (axis -1) as an array of the shape y.shape + x.shape."""
+    """Return rows (axis 0) or columns (axis -1) as an array of the shape y.shape + x.shape, and the dtype of x."""
+    dtype = x.dtype if x.dtype.kind == "c" or y.dtype.kind != "c" else np.result_type(x.dtype, y.dtype)
     if not images:
-        return np.zeros(y.shape + x.shape, np.result_type(x.dtype, y.dtype))
-    return np.stack(images, axis).reshape(y.shape + x.shape)
+        return np.zeros(y.shape + x.shape, dtype)
+    block = np.stack(images, axis).reshape(y.shape + x.shape)
+    return block if block.dtype == dtype else block.astype(dtype)
 
 
 def _same(value: Any) -> Any:
