@@ -47,6 +47,7 @@ REFUSED = {
     "resize": "it changes the size of memory that others share; np.resize returns a new Tensor",
     "setfield": _BITS,
     "setflags": _MEMORY,
+    "tostring": "use tobytes",
 }
 
 

@@ -203,7 +203,7 @@ TORCH: dict[str, tuple[View, Callable[[Any], Any]]] = {
 }
 
 
-def _program(x: Any, w: Any, view: View) -> Any:
+def _program(view: View, x: Any, w: Any) -> Any:
     y = x * x
     v = view(y)
     v *= w
@@ -221,7 +221,7 @@ def test_writes_through_views_are_those_of_torch(
     x, w = rng.normal(size=(3, 4)), rng.normal(size=1)
     tensors = [Tensor(x, requires_grad=True), Tensor(w, requires_grad=True)]
     references = [torch.tensor(x, requires_grad=True), torch.tensor(w, requires_grad=True)]
-    loss, reference = _program(*tensors, ours), _program(*references, theirs)
+    loss, reference = _program(ours, *tensors), _program(theirs, *references)
     assert loss.item() == pytest.approx(reference.item(), rel=1e-12)
     first = gradients([loss], tensors, [None], create_graph=True)
     expected = torch.autograd.grad(reference, references, create_graph=True)

@@ -31,7 +31,8 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any 
         low, high = (a.min(), a.max()) if a.size else (0.0, 1.0)
     if low == high:
         low, high = low - 0.5, high + 0.5
-    return np.linspace(low, high, count + 1)
+    dtype = np.result_type(low, high, a)
+    return np.linspace(low, high, count + 1, dtype=dtype if dtype.kind in "fc" else float)
 
 
 @composed(np.histogram)
