@@ -1,0 +1,229 @@
+"""Modules, losses and optimizers: on raw arrays and on Tensors, against PyTorch, for any batch, without overflow."""
+
+import numpy as np
+import pytest
+
+from mytorch import Autograd, TapeError, Tensor, nn, optim
+
+LAYERS = [nn.Identity, nn.Sigmoid, nn.Tanh, nn.ReLU]
+TORCH_LAYERS = {"Identity": "Identity", "Sigmoid": "Sigmoid", "Tanh": "Tanh", "ReLU": "ReLU"}
+
+
+def batch(n, features, seed=0):
+    return np.random.default_rng(seed).standard_normal((n, features))
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("n", [1, 2, 7])
+def test_a_layer_and_its_activation_are_pytorchs(torch, layer, n):
+    tape, x = Autograd(), batch(n, 4)
+    linear, activation = nn.Linear(4, 3, tape), layer(tape)
+    y = activation(linear(x))
+    g = batch(n, 3, seed=1)
+    tape.backward(g)
+    tx, tw, tb = (torch.tensor(v, requires_grad=True) for v in (x, linear.W, linear.b))
+    ty = getattr(torch.nn, TORCH_LAYERS[layer.__name__])()(tx @ tw.T + tb.T)
+    ty.backward(torch.tensor(g))
+    np.testing.assert_allclose(y, ty.detach().numpy(), rtol=1e-12)
+    assert activation.state is y
+    for ours, theirs in [(tape.gradient_buffer.get_param(x), tx), (linear.dW, tw), (linear.db, tb)]:
+        np.testing.assert_allclose(ours, theirs.grad.numpy(), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7])
+def test_losses_are_pytorchs(torch, n):
+    x, classes = batch(n, 5), np.arange(n) % 5
+    one_hot = np.eye(5)[classes]
+    for loss, target, theirs in [
+        (
+            nn.SoftmaxCrossEntropy,
+            one_hot,
+            lambda t: torch.nn.functional.cross_entropy(t, torch.tensor(classes)),
+        ),
+        (
+            nn.MSELoss,
+            batch(n, 5, seed=2),
+            lambda t: torch.nn.functional.mse_loss(t, torch.tensor(batch(n, 5, seed=2))),
+        ),
+    ]:
+        tape = Autograd()
+        module = loss(tape)
+        value = module(target, x)
+        assert value.shape == (1,)
+        assert module.loss_val is value
+        module.backward()
+        tx = torch.tensor(x, requires_grad=True)
+        expected = theirs(tx)
+        expected.backward()
+        np.testing.assert_allclose(value[0], expected.item(), rtol=1e-12)
+        np.testing.assert_allclose(tape.gradient_buffer.get_param(x), tx.grad.numpy(), rtol=1e-10, atol=1e-14)
+
+
+def test_logits_of_a_thousand_give_finite_loss_and_gradient():
+    tape, x = Autograd(), np.array([[1000.0, -1000.0, 0.0], [-1000.0, 1000.0, 1000.0]])
+    loss = nn.SoftmaxCrossEntropy(tape)
+    assert loss(np.eye(3)[[1, 1]], x)[0] == pytest.approx((2000 + np.log(2)) / 2)
+    loss.backward()
+    np.testing.assert_allclose(
+        tape.gradient_buffer.get_param(x), [[0.5, -0.5, 0], [0, -0.25, 0.25]], atol=1e-300
+    )
+
+
+@pytest.mark.parametrize("layer", [nn.Sigmoid, nn.Tanh])
+def test_activations_saturate_without_warnings(layer):
+    tape, x = Autograd(), np.array([[-1e308, -1000.0, 0.0, 1000.0, np.inf]])
+    y = layer(tape)(x)
+    tape.backward(1)
+    np.testing.assert_array_equal(y[0, [0, 1, 3, 4]], [y[0, 0], y[0, 0], 1, 1])
+    np.testing.assert_array_equal(tape.gradient_buffer.get_param(x)[0, [0, 1, 3, 4]], np.zeros(4))
+
+
+def test_what_is_drawn_follows_the_course():
+    np.random.seed(11785)
+    layer = nn.Linear(4, 3, Autograd())
+    np.random.seed(11785)
+    w = np.random.uniform(-0.5, 0.5, size=(3, 4))
+    b = np.random.uniform(-0.5, 0.5, size=(3, 1))
+    np.testing.assert_array_equal(layer.W, w)
+    np.testing.assert_array_equal(layer.b, b)
+    for name in ("dW", "momentum_W"):
+        np.testing.assert_array_equal(getattr(layer, name), np.zeros((3, 4)))
+    for name in ("db", "momentum_b"):
+        np.testing.assert_array_equal(getattr(layer, name), np.zeros((3, 1)))
+
+
+def test_one_implementation_serves_tensors_and_raw_arrays():
+    np.random.seed(0)
+    tape = Autograd()
+    raw = [nn.Linear(4, 6, tape), nn.Tanh(tape), nn.Linear(6, 3, tape)]
+    model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3))
+    for ours, theirs in zip((model.modules[0], model.modules[2]), (raw[0], raw[2]), strict=True):
+        ours.W, ours.b = Tensor(theirs.W, requires_grad=True), Tensor(theirs.b, requires_grad=True)
+    x, target = batch(5, 4), np.eye(3)[[0, 1, 2, 0, 1]]
+    y = x
+    for module in raw:
+        y = module(y)
+    loss = nn.SoftmaxCrossEntropy(tape)
+    loss(target, y)
+    loss.backward()
+    tensor_loss = nn.SoftmaxCrossEntropy()
+    value = tensor_loss(target, model(Tensor(x)))
+    tensor_loss.backward()
+    assert value.item() == loss.loss_val[0]
+    gradients = [p.grad.numpy() for p in model.parameters()]
+    for ours, theirs in zip(gradients, (raw[0].dW, raw[0].db, raw[2].dW, raw[2].db), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    model.zero_grad()
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_the_gradient_of_the_first_layers_input_is_not_computed():
+    tape, x = Autograd(), batch(5, 4)
+    tape.constant(x)
+    layer = nn.Linear(4, 3, tape)
+    layer(x)
+    (operation,) = tape.operation_list
+    assert operation.targets[0] is None
+    assert operation.inputs[1] is None  # the weights, which only that gradient would read
+    tape.backward(1)
+    assert tape.gradient_buffer.memory == {}
+
+
+def test_a_skip_connection_adds_up():
+    tape, x = Autograd(), batch(2, 3)
+    layer = nn.Linear(3, 3, tape)
+    h = layer(x)
+    y = h + x
+    from mytorch.functional_hw1 import add_backward
+
+    tape.add_operation([h, x], y, [None, None], add_backward)
+    tape.backward(1)
+    np.testing.assert_allclose(tape.gradient_buffer.get_param(x), np.ones((2, 3)) @ layer.W + 1)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (
+            lambda: nn.Linear(4, 3, Autograd())(np.ones((2, 5))),
+            ValueError,
+            r"Linear\(in_features=4\) expects .*\(2, 5\)",
+        ),
+        (
+            lambda: nn.Linear(4, 3, Autograd())(np.ones(4)),
+            ValueError,
+            r"expects a batch of shape \(N, 4\), got \(4,\)",
+        ),
+        (lambda: nn.Linear(0, 3), ValueError, r"in_features \(=0\)"),
+        (lambda: nn.ReLU(3), TypeError, "ReLU: autograd_engine must be an Autograd, got int"),
+        (
+            lambda: nn.MSELoss(Autograd())(np.ones((2, 3)), np.ones((3, 2))),
+            ValueError,
+            r"target has shape \(2, 3\)",
+        ),
+        (lambda: nn.MSELoss()(np.ones((0, 3)), Tensor(np.ones((0, 3)))), ValueError, "empty batch"),
+        (lambda: nn.MSELoss(Autograd()).backward(), TapeError, "call the MSELoss module"),
+        (lambda: optim.SGD([], 0.1), ValueError, "SGD: no parameters"),
+        (lambda: optim.SGD([Tensor([1.0])], 0.1), ValueError, "leaves that require gradients"),
+        (lambda: optim.SGD([np.ones(2)], 0.1), TypeError, r"a Tensor or a pair .* got ndarray"),
+        (
+            lambda: optim.SGD([(np.ones(2), np.ones(3))], 0.1),
+            ValueError,
+            r"shape \(2,\) has a gradient of shape \(3,\)",
+        ),
+        (lambda: optim.SGD([(np.ones(2), np.ones(2))], -1), ValueError, r"lr \(=-1\) must lie in"),
+        (lambda: optim.SGD([(np.ones(2), np.ones(2))], 1, 1.5), ValueError, r"momentum \(=1.5\)"),
+        (
+            lambda: optim.SGD([(np.ones(2), np.ones(2))], 1, nesterov=True),
+            ValueError,
+            "nesterov needs momentum",
+        ),
+        (
+            lambda: optim.Adam([(np.ones(2), np.ones(2))], betas=(0.9, 1.0)),
+            ValueError,
+            r"betas\[1\] \(=1.0\)",
+        ),
+    ],
+)
+def test_mistakes_are_named(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+OPTIMIZERS = [
+    ("SGD", {"lr": 0.1}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9, "dampening": 0.3}),
+    ("Adam", {"lr": 0.05}),
+    ("Adam", {"lr": 0.05, "weight_decay": 0.1, "betas": (0.8, 0.99)}),
+    ("AdamW", {"lr": 0.05}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), OPTIMIZERS)
+@pytest.mark.parametrize("shape", [(3, 4), (300, 400)])
+def test_optimizers_are_pytorchs_for_twenty_steps(torch, name, options, shape):
+    start, pull = batch(*shape), batch(*shape, seed=1)
+    pair = (start.copy(), np.zeros_like(start))
+    tensor, theirs = Tensor(start, requires_grad=True), torch.tensor(start, requires_grad=True)
+    ours = [getattr(optim, name)([p], **options) for p in (tensor, pair)]
+    reference = getattr(torch.optim, name)([theirs], **options)
+    for _ in range(20):
+        for optimizer in (*ours, reference):
+            optimizer.zero_grad()
+        (np.sin(tensor * pull) + tensor * tensor).sum().backward()
+        pair[1][...] = tensor.grad.numpy()
+        (torch.sin(theirs * torch.tensor(pull)) + theirs * theirs).sum().backward()
+        for optimizer in (*ours, reference):
+            optimizer.step()
+    np.testing.assert_allclose(tensor.numpy(), theirs.detach().numpy(), rtol=1e-9, atol=1e-11)
+    np.testing.assert_array_equal(pair[0], tensor.numpy())
+
+
+def test_a_parameter_without_a_gradient_stays():
+    used, unused = Tensor([1.0], requires_grad=True), Tensor([1.0], requires_grad=True)
+    optimizer = optim.SGD([used, unused], lr=0.1, momentum=0.9)
+    (used * 2).backward()
+    optimizer.step()
+    assert (used.item(), unused.item()) == (0.8, 1.0)
