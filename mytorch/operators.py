@@ -35,6 +35,8 @@ def _forward(function: np.ufunc) -> Callable[[Tensor, Any], Any]:
 
     def operator(self: Tensor, other: Any) -> Any:
         kind = type(other)
+        if kind is Tensor:
+            return record(rule, function(self._array, other._array), (self, other))
         if kind is not ndarray and kind is not float and kind is not int:
             return _general(rule, self, other)
         a = self._array
@@ -86,6 +88,8 @@ def _reflected(function: np.ufunc) -> Callable[[Tensor, Any], Any]:
     rule = RULES[function]
 
     def operator(self: Tensor, other: Any) -> Any:
+        if type(other) is float or type(other) is int:
+            return record(rule, function(other, self._array), (other, self))
         return _general(rule, other, self)
 
     return operator
