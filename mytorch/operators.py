@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import wraps
+from operator import pow as power
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,8 @@ def _forward(function: np.ufunc) -> Callable[[Tensor, Any], Any]:
         return lambda self, other: _general(rule, self, other)
     reads, reads_output = rule.needs[1]
     reads_a, reads_b = 0 in reads, 1 in reads
+    if function is np.power:
+        function = power  # NumPy's operator knows squares and roots, its function does not
 
     def operator(self: Tensor, other: Any) -> Any:
         kind = type(other)

@@ -86,8 +86,10 @@ def wins(better: Any, other: Any) -> Any:
 
 def power_slope(g: Any, a: Any, b: Any) -> Any:
     """Return the gradient of `a` in ``a ** b``: ``g * b * a ** (b - 1)``, and zero where b is zero (0 ** 0 too)."""
-    if np.ndim(b) == 0 and not hasattr(b, "requires_grad"):
-        return np.zeros_like(g * a) if b == 0 else g * (b * a ** (b - 1))
+    if isinstance(b, int | float):
+        if b == 2:
+            return g * (2 * a)
+        return g * (b * a ** (b - 1)) if b != 0 else g * np.zeros_like(a)
     zero = b == 0
     return np.where(zero, 0, g * (b * a ** np.where(zero, 1, b - 1)))
 

@@ -15,7 +15,7 @@ from mytorch.rules.registry import RULES, backward_of, composed, constant, signa
 
 def spread(g: Any, shape: tuple[int, ...], axis: Any, keepdims: bool) -> Any:
     """Return `g`, the gradient of a reduction over `axis`, broadcast to the reduced array's `shape`."""
-    return np.broadcast_to(kept(g, shape, axis, keepdims), shape)
+    return np.broadcast_to(g if g.ndim == 0 else kept(g, shape, axis, keepdims), shape)
 
 
 def kept(value: Any, shape: tuple[int, ...], axis: Any, keepdims: bool) -> Any:
