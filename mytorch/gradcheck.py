@@ -22,6 +22,7 @@ from mytorch.transforms.linearize import variable_numbers
 TOLERANCE = {"float16": 1e-2, "float32": 1e-4, "float64": 1e-6, "longdouble": 1e-6}
 # The same where f itself computes no better than in float32, so that differences are that coarse.
 DIFFERENCE_TOLERANCE = {"float16": 0.3, "float32": 2e-2, "float64": 1e-6, "longdouble": 1e-6}
+_RANK = list(TOLERANCE)
 
 
 class GradientError(AssertionError):
@@ -164,14 +165,22 @@ class _Check:
     """The check of one function; of higher orders, by a check of its gradient."""
 
     def __init__(
-        self, f: Callable[..., Any], name: str, rtol: float | None, atol: float, rng: np.random.Generator
+        self,
+        f: Callable[..., Any],
+        name: str,
+        rtol: float | None,
+        atol: float,
+        rng: np.random.Generator,
+        precision: str = "longdouble",
     ) -> None:
         self.f, self.name, self.rtol, self.atol, self.rng = f, name, rtol, atol, rng
+        self.precision = precision  # the lowest that any result has had, with arguments of double precision
 
     def run(self, args: tuple[Any, ...], level: int, order: int) -> None:
         """Check the derivative of `f`, which is the `level`-th of the user's function, and those above."""
         leaves, self.structure = trees.flatten(args)
         self.points = [np.asarray(x) if _is_variable(x) else x for x in leaves]
+        self.wide = [x.astype(_wide(x.dtype)) if _is_variable(x) else x for x in self.points]
         self.varied = [i for i, x in enumerate(self.points) if _is_variable(x)]
         if not self.varied:
             raise ValueError(
@@ -212,10 +221,10 @@ class _Check:
         v = self._direction(x) * np.maximum(1.0, np.abs(x)).astype(wide)
         terms = np.conj(gradient.astype(wide)) * v
         by_tape, size = float(np.real(terms.sum())), float(np.abs(terms).sum())
-        by_differences, noise, precision = self._difference(i, v, weights, floating)
+        by_differences, noise = self._difference(i, v, weights, floating)
         rtol = self.rtol
         if rtol is None:
-            rtol = max(TOLERANCE[_precision(x.dtype)], DIFFERENCE_TOLERANCE[precision])
+            rtol = max(TOLERANCE[_precision(x.dtype)], DIFFERENCE_TOLERANCE[self.precision])
         allowed = self.atol + noise + rtol * size
         if not abs(by_tape - by_differences) <= allowed:
             raise GradientError(
@@ -225,24 +234,22 @@ class _Check:
 
     def _difference(
         self, i: int, v: np.ndarray, weights: list[Any], floating: list[bool]
-    ) -> tuple[float, float, str]:
-        """Return ⟨u, J v⟩ by a central difference, the size of its rounding error, and f's precision."""
-        x = self.points[i].astype(v.dtype)
-        h = float(np.finfo(v.dtype).eps) ** (1 / 3)
-        values = [self._values(i, x + sign * h * v, floating) for sign in (1, -1)]
-        precision = min((_precision(y.dtype) for y in values[0]), key=list(TOLERANCE).index)
-        if precision in ("float16", "float32"):  # f computes no better than that, so the step must be longer
-            h = float(np.finfo(precision).eps) ** (1 / 3)
-            values = [self._values(i, x + sign * h * v, floating) for sign in (1, -1)]
+    ) -> tuple[float, float]:
+        """Return ⟨u, J v⟩ by a central difference, and the size of its rounding error."""
+        values = self._values(i, self.wide[i], floating)
+        self.precision = min((self.precision, *(_precision(y.dtype) for y in values)), key=_RANK.index)
+        epsilon = float(np.finfo(self.precision).eps)
+        h = epsilon ** (1 / 3)
+        ahead, behind = (self._values(i, self.wide[i] + step * v, floating) for step in (h, -h))
         total, size = 0.0, 0.0
-        for u, ahead, behind in zip(weights, *values, strict=True):
-            total += float(np.real(np.sum(np.conj(u) * (ahead - behind.astype(_wide(behind.dtype))))))
-            size += float(np.sum(np.abs(u) * (np.abs(ahead) + np.abs(behind))))
-        return total / (2 * h), 4 * float(np.finfo(precision).eps) * size / (2 * h), precision
+        for u, y, z in zip(weights, ahead, behind, strict=True):
+            total += float(np.real(np.sum(np.conj(u) * (y.astype(_wide(y.dtype)) - z))))
+            size += float(np.sum(np.abs(u) * (np.abs(y) + np.abs(z))))
+        return total / (2 * h), 4 * epsilon * size / (2 * h)
 
     def _values(self, i: int, x: np.ndarray, floating: list[bool]) -> list[np.ndarray]:
         """Return the floating-point results of f with argument `i` replaced by `x`."""
-        leaves = [*self.points[:i], x, *self.points[i + 1 :]]
+        leaves = [*self.wide[:i], x, *self.wide[i + 1 :]]
         found, _ = trees.flatten(self.f(*self.structure.unflatten(leaves)))
         return [np.asarray(_plain(y)) for y, ok in zip(found, floating, strict=True) if ok]
 
@@ -256,7 +263,9 @@ class _Check:
             _, pullback = vjp(self._of_variables, *variables[:count])
             return pullback(result_structure.unflatten(list(variables[count:])))
 
-        check = _Check(gradient, f"the gradient of {self.name}", self.rtol, self.atol, self.rng)
+        check = _Check(
+            gradient, f"the gradient of {self.name}", self.rtol, self.atol, self.rng, self.precision
+        )
         check.run((*(self.points[i] for i in self.varied), *us), level + 1, order)
 
     def _direction(self, like: np.ndarray) -> np.ndarray:

@@ -28,7 +28,6 @@ from mytorch.gradient_buffer import gradient_dtype
 from mytorch.reverse import Pullback, families
 from mytorch.tensor import Tensor, _is_recording, enable_grad, wrap
 
-
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
