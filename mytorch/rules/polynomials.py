@@ -1,8 +1,6 @@
 """Polynomials as arrays of coefficients, the highest power first: `polyval`, `polyfit`, `roots` and their kin.
 
-Those of `numpy.polynomial` turn coefficients into plain arrays before anybody can answer for them, so they are
-differentiable in the points only (`polyval(x, c)`, `chebval(x, c)`, ... evaluate by operators alone), and what
-needs more is refused.
+(Those of `numpy.polynomial` make plain arrays of coefficients before anybody can answer for them.)
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from string import ascii_letters
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -50,7 +50,7 @@ def dot(a: Any, b: Any, out: Any = None) -> Any:
     """Return the product of numbers, vectors, matrices; of larger arrays, summed over the last and last but one."""
     a, b = as_array(a), as_array(b)
     if a.ndim == 0 or b.ndim == 0:
-        return into(out, np.multiply(a, b))
+        return into(out, _scaled(a, b))
     if b.ndim == 1 or (a.ndim <= 2 and b.ndim == 2):
         return into(out, np.matmul(a, b))
     return into(out, np.tensordot(a, b, (-1, -2)))
@@ -60,7 +60,12 @@ def dot(a: Any, b: Any, out: Any = None) -> Any:
 def inner(a: Any, b: Any) -> Any:
     """Return the sums over products along the last axes."""
     a, b = as_array(a), as_array(b)
-    return np.multiply(a, b) if a.ndim == 0 or b.ndim == 0 else np.tensordot(a, b, (-1, -1))
+    return _scaled(a, b) if a.ndim == 0 or b.ndim == 0 else np.tensordot(a, b, (-1, -1))
+
+
+def _scaled(a: Any, b: Any) -> Any:
+    """Return the product with a number, in the dtype of a product of arrays."""
+    return np.multiply(a, b, dtype=np.result_type(a.dtype, b.dtype))
 
 
 @composed(np.vdot)
@@ -147,7 +152,7 @@ def multi_dot(arrays: Any, *, out: Any = None) -> Any:
     if len(matrices) < 2:
         raise ValueError(f"multi_dot: expected at least two arrays, got {len(matrices)}")
     if len(matrices) == 2:
-        return np.dot(*matrices, out)
+        return np.dot(matrices[0], matrices[1], out)
     row, column = (0 if x.ndim == 1 else slice(None) for x in (matrices[0], matrices[-1]))
     matrices[0] = at_least(matrices[0], 2)
     matrices[-1] = matrices[-1][:, None] if column == 0 else matrices[-1]
@@ -199,7 +204,7 @@ def cross_of_vectors(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
 
 
 @dispatched
-def convolution(a: np.ndarray, b: np.ndarray, *, mode: str) -> np.ndarray:
+def convolution(a: np.ndarray, b: np.ndarray, *, mode: Literal["full", "same", "valid"]) -> np.ndarray:
     """Return ``y[k] = Σᵢ a[i] b[k - i]``, for an `a` at least as long as `b`; `mode` says for which k."""
     return np.convolve(a, b, mode)
 

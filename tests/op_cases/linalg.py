@@ -28,7 +28,7 @@ def complex_(*shape: int) -> np.ndarray:
 
 def regular(*shape: int) -> np.ndarray:
     """Return well-conditioned matrices."""
-    return real(*shape) + 3 * np.eye(*shape[-2:])
+    return real(*shape) + 3 * np.eye(shape[-2], shape[-1])
 
 
 V4, M33, M44, M53, M35 = real(4), regular(3, 3), regular(4, 4), real(5, 3), real(3, 5)
@@ -61,7 +61,7 @@ def cholesky(a: Any, **options: Any) -> Any:
     return np.linalg.cholesky(positive(a), **options)
 
 
-def eigh(a: Any, UPLO: str = "L") -> Any:
+def eigh(a: Any, UPLO: Any = "L") -> Any:
     w, v = np.linalg.eigh(hermitian(a), UPLO)
     return w, np.abs(v), v[..., :, :1] @ adjoint(v[..., :, :1])
 
@@ -84,7 +84,7 @@ def eigh_function(a: Any) -> Any:
     return (v * np.exp(w / 4)[..., None, :]) @ adjoint(v)
 
 
-def eigvalsh(a: Any, UPLO: str = "L") -> Any:
+def eigvalsh(a: Any, UPLO: Any = "L") -> Any:
     return np.linalg.eigvalsh(hermitian(a), UPLO)
 
 
@@ -159,7 +159,7 @@ CASES = [
     Case(np.linalg.solve, (M33, real(3, 2)), torch=of_torch("linalg.solve")),
     Case(np.linalg.solve, (M33, real(3)), name="vector", torch=of_torch("linalg.solve")),
     Case(np.linalg.solve, (B233, real(2, 3, 2)), name="batch", torch=of_torch("linalg.solve")),
-    Case(np.linalg.solve, (B2433, real(4, 3, 1)), name="broadcast"),
+    Case(np.linalg.solve, (B2433, real(1, 4, 3, 1)), name="broadcast"),
     Case(np.linalg.solve, (M33, real(2, 3, 4)), name="one matrix, batch of right-hand sides"),
     Case(np.linalg.solve, (C33, real(3, 2)), name="complex and real"),
     Case(np.linalg.solve, (M33, complex_(3, 2)), name="real and complex"),
