@@ -88,14 +88,18 @@ def gradient_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 class Layout:
     """Where an owner's bytes lie: what is needed to make a block of gradient of the same form."""
 
-    __slots__ = ("address", "dtype", "grad_dtype", "low", "nbytes", "shape", "strides")
+    __slots__ = ("address", "dtype", "grad_dtype", "low", "nbytes", "plain", "shape", "strides")
 
     def __init__(self, owner: np.ndarray) -> None:
         self.shape, self.strides, self.dtype = owner.shape, owner.strides, owner.dtype
         self.grad_dtype = gradient_dtype(owner.dtype)
         self.address = address_of(owner)
-        self.low, high = byte_bounds(owner)
-        self.nbytes = high - self.low
+        self.low, self.nbytes = self.address, owner.nbytes
+        packed = owner.flags.c_contiguous
+        self.plain = packed and self.grad_dtype == self.dtype  # the gradient is an ordinary array
+        if not packed:
+            self.low, high = byte_bounds(owner)
+            self.nbytes = high - self.low
 
     @property
     def scale(self) -> tuple[int, int]:
@@ -115,6 +119,8 @@ class Layout:
 
     def new_block(self) -> np.ndarray:
         """Return a zero gradient of the owner's shape, laid out as the owner is."""
+        if self.plain:
+            return np.zeros(self.shape, self.dtype)
         up, down = self.scale
         flat = np.zeros(self.nbytes * up // down // self.grad_dtype.itemsize, self.grad_dtype)
         return Region(0, self, self.shape, self.strides, self.dtype, self.address - self.low).of(flat)
@@ -141,7 +147,7 @@ class Region:
     def _form(self) -> str:
         """Say how the region lies in its owner: all of it 'transposed' or 'reshaped', or a 'part'."""
         whole = self.layout
-        if self.dtype == whole.dtype and _size(self.shape) == _size(whole.shape):
+        if _size(self.shape) == _size(whole.shape) and self.dtype == whole.dtype:
             if self.shape == whole.shape[::-1] and self.strides == whole.strides[::-1]:
                 if self.offset == whole.address - whole.low:
                     return "transposed"
@@ -159,6 +165,8 @@ class Region:
 
     def of(self, flat: np.ndarray) -> np.ndarray:
         """Return this view of a flat block that shadows the owner's bytes."""
+        if self.layout.plain:
+            return ndarray(self.shape, self.dtype, flat, self.offset, self.strides)
         up, down = self.layout.scale
         if (up, down) == (1, 1):
             return ndarray(self.shape, gradient_dtype(self.dtype), flat, self.offset, self.strides)
@@ -197,9 +205,9 @@ class Region:
 
     def add_into(self, block: np.ndarray, gradient: np.ndarray) -> None:
         """Add `gradient` to the region of `block`; places that the view shows twice get both shares."""
-        repeated = tuple(i for i, s in enumerate(self.strides) if s == 0 and self.shape[i] != 1)
         view = self.of(_flat_of(block))
-        if repeated:
+        if 0 in self.strides:
+            repeated = tuple(i for i, s in enumerate(self.strides) if s == 0 and self.shape[i] != 1)
             gradient = gradient.sum(axis=repeated, keepdims=True)
             view = view[tuple(slice(0, 1) if i in repeated else slice(None) for i in range(view.ndim))]
         if _overlaps_itself(view):
@@ -259,21 +267,23 @@ def _is_packed(region: Region | Layout, itemsize: int) -> bool:
 
 
 def _flat_of(block: np.ndarray) -> np.ndarray:
-    """Return the flat array that a block of `Layout.new_block` is a view of."""
+    """Return the contiguous memory under a block of `Layout.new_block`."""
     base = block.base
-    assert isinstance(base, ndarray)
-    return base
+    return block if base is None else base  # type: ignore[return-value]
 
 
-def _is_block(array: np.ndarray, layout: Layout) -> bool:
-    """Say whether `array` was made by `layout.new_block` (or looks exactly as if it were)."""
+def _is_block(array: Any, layout: Layout) -> bool:
+    """Say whether `array` was made by `layout.new_block` (or might as well have been)."""
+    if type(array) is not ndarray or array.dtype != layout.grad_dtype or array.shape != layout.shape:
+        return False
+    if layout.plain:
+        return array.base is None and array.flags.carray
     up, down = layout.scale
     return (
         isinstance(array.base, ndarray)
         and array.base.base is None
         and array.base.ndim == 1
         and array.base.nbytes == layout.nbytes * up // down
-        and array.dtype == layout.grad_dtype
         and array.strides == tuple(s * up // down for s in layout.strides)
     )
 
@@ -281,6 +291,8 @@ def _is_block(array: np.ndarray, layout: Layout) -> bool:
 def _overlaps_itself(view: np.ndarray) -> bool:
     """Say whether two entries of `view` may share bytes (exact for windows; never a false 'no')."""
     reach = view.itemsize
+    if view.ndim == 1:
+        return abs(view.strides[0]) < reach and view.size > 1
     for stride, n in sorted((abs(s), n) for s, n in zip(view.strides, view.shape, strict=True) if n > 1):
         if stride < reach:
             return True
@@ -310,7 +322,18 @@ def _count_of_one_reference() -> int:
     return sys.getrefcount(array)
 
 
-_ONE_REFERENCE = _count_of_one_reference()
+def _references(array: Any) -> int:
+    """Return the reference count of `array`, as seen from a function that it is passed to."""
+    return sys.getrefcount(array)
+
+
+def _count_of_one_view() -> int:
+    """Measure what `_references` says of an array that one view alone holds."""
+    view = np.empty(1)[:]
+    return _references(view.base)
+
+
+_ONE_REFERENCE, _ONE_VIEW = _count_of_one_reference(), _count_of_one_view()
 
 
 class Shadow:
@@ -379,7 +402,7 @@ class Shadow:
         """Return the memory's gradient as a block that may be written to."""
         old = self.memory.pop(region.key, None)
         if old is not None and _is_block(old, region.layout):
-            if sys.getrefcount(old) <= _ONE_REFERENCE and sys.getrefcount(old.base) <= _ONE_REFERENCE + 1:
+            if sys.getrefcount(old) <= _ONE_REFERENCE and (old.base is None or _references(old.base) <= _ONE_VIEW):
                 self.memory[region.key] = old
                 return old
         block = region.layout.new_block()
