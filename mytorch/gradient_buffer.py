@@ -237,9 +237,9 @@ def target_of(array: np.ndarray, owner: np.ndarray, key: int) -> Target:
         return key
     layout = Layout(owner)
     address = address_of(array)
-    if array.shape == layout.shape and array.strides == layout.strides and address == layout.address:
-        if array.dtype == layout.dtype:
-            return key
+    alike = array.shape == layout.shape and array.strides == layout.strides and array.dtype == layout.dtype
+    if alike and address == layout.address:
+        return key
     return Region(key, layout, array.shape, array.strides, array.dtype, address - layout.low)
 
 
@@ -269,7 +269,7 @@ def _is_packed(region: Region | Layout, itemsize: int) -> bool:
 def _flat_of(block: np.ndarray) -> np.ndarray:
     """Return the contiguous memory under a block of `Layout.new_block`."""
     base = block.base
-    return block if base is None else base  # type: ignore[return-value]
+    return block if base is None else base
 
 
 def _is_block(array: Any, layout: Layout) -> bool:
@@ -401,10 +401,10 @@ class Shadow:
     def _block(self, region: Region) -> np.ndarray:
         """Return the memory's gradient as a block that may be written to."""
         old = self.memory.pop(region.key, None)
-        if old is not None and _is_block(old, region.layout):
-            if sys.getrefcount(old) <= _ONE_REFERENCE and (old.base is None or _references(old.base) <= _ONE_VIEW):
-                self.memory[region.key] = old
-                return old
+        alone = sys.getrefcount(old) <= _ONE_REFERENCE
+        if alone and _is_block(old, region.layout) and (old.base is None or _references(old.base) <= _ONE_VIEW):
+            self.memory[region.key] = old
+            return old
         block = region.layout.new_block()
         if old is not None:
             block[...] = old
