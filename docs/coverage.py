@@ -105,7 +105,7 @@ def _series(*forms: str) -> str:
 EXPLAINED: tuple[tuple[Status, str], ...] = (
     (
         Status(DIFFERENTIABLE, "by the operators that it consists of"),
-        "row_stack chebweight hermweight hermeweight lagweight legweight mapparms trimseq",
+        "row_stack chebweight hermweight hermeweight lagweight legweight mapparms trimseq chebinterpolate",
     ),
     (
         Status(
@@ -153,7 +153,7 @@ EXPLAINED: tuple[tuple[Status, str], ...] = (
             "{}vander2d",
             "{}vander3d",
         )
-        + " chebinterpolate as_series getdomain mapdomain trimcoef",
+        + " as_series getdomain mapdomain trimcoef",
     ),
     (
         Status(REFUSED, _NO_ANSWER + "use `tensor.view_as(as_strided(tensor.numpy(), ...))`, or slices"),
@@ -213,14 +213,13 @@ EXPLAINED: tuple[tuple[Status, str], ...] = (
 )
 _BY_NAME = {name: status for status, names in EXPLAINED for name in names.split()}
 
-# What computes without being a function.
+# What computes without being a function, and refuses Tensors.
 OBJECTS = {
-    "np.vectorize": "use operations on whole arrays, or `np.stack` of the results of a loop",
-    "np.nditer, np.ndenumerate": "use a loop over `np.ndindex(*tensor.shape)`",
-    "np.poly1d": "use `np.polyval` and its kin on Tensors of coefficients",
-    "np.matrix": "use `@` on Tensors",
-    "np.r_, np.c_": "use `np.concatenate`, `np.column_stack`",
-    "np.mgrid, np.ogrid": "use `np.linspace`, `np.meshgrid`, `np.ix_`",
+    "np.vectorize": "operations on whole arrays, or `np.stack` of the results of a loop",
+    "np.nditer, np.ndenumerate": "a loop over `np.ndindex(*tensor.shape)`",
+    "np.matrix": "`@` on Tensors",
+    "np.r_, np.c_": "`np.concatenate`, `np.column_stack`",
+    "np.mgrid": "`np.ogrid`, or `np.linspace` and `np.meshgrid`",
 }
 
 
@@ -342,9 +341,12 @@ def _whole() -> str:
 
 
 def _objects() -> str:
-    text = "## Objects that compute\n\nThey make plain arrays of Tensors, which is an error. Instead:\n"
+    text = (
+        "## Objects that compute\n\n`np.poly1d` and `np.ogrid` compute with Tensors. Others make plain arrays of them, "
+        "which is an error:\n"
+    )
     lines = [_row(_code(names.split(", ")), instead) for names, instead in OBJECTS.items()]
-    return "\n".join([text, *_table("object", "instead"), *lines]) + "\n"
+    return "\n".join([text, *_table("object", "use"), *lines]) + "\n"
 
 
 def _attributes() -> str:

@@ -1,6 +1,7 @@
 """The table of derivatives, one file per family; importing this package fills it."""
 
 from mytorch.rules import (
+    aliases,
     applying,
     arithmetic,
     constants,
@@ -42,6 +43,7 @@ from mytorch.rules.registry import (
 __all__ = [
     "RULES",
     "Rule",
+    "aliases",
     "applying",
     "arithmetic",
     "backward_of",

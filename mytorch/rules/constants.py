@@ -1,4 +1,7 @@
-"""Functions without a derivative to speak of: zero wherever it exists, or none at all, with the reason."""
+"""Functions without a derivative to speak of: zero wherever it exists, or none at all, with the reason.
+
+Those that belong to a family (comparisons, rounding, positions of extrema, ...) stand with their families.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mytorch.rules.registry import constant, dispatched, present, refused
+from mytorch.rules.registry import constant, dispatched, refused
 
 
 @dispatched
@@ -18,34 +21,17 @@ def values(a: Any) -> Any:
 constant(
     values,
     # Truth values and counts
-    np.all,
-    np.any,
     np.allclose,
     np.array_equal,
     np.array_equiv,
-    np.count_nonzero,
     np.isclose,
-    np.iscomplex,
     np.isin,
-    np.isneginf,
-    np.isposinf,
-    np.isreal,
-    *present(np, "in1d", "alltrue", "sometrue"),
     # Positions
-    np.argmax,
-    np.argmin,
-    np.argpartition,
-    np.argsort,
     np.argwhere,
     np.diag_indices_from,
-    np.digitize,
     np.flatnonzero,
-    np.lexsort,
-    np.nanargmax,
-    np.nanargmin,
     np.nonzero,
     np.ravel_multi_index,
-    np.searchsorted,
     np.tril_indices_from,
     np.triu_indices_from,
     np.unravel_index,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mytorch.rules.registry import backward_of, composed, created, dispatched, present
+from mytorch.rules.registry import backward_of, composed, created, dispatched
 from mytorch.rules.shapes import SEVERAL, as_array, at_least, normalize_axis_index
 
 created(
@@ -62,13 +62,6 @@ def asarray(a: Any, dtype: Any = None, *args: Any, **options: Any) -> Any:
     """Return, for ``like=tensor``, Tensors as they are."""
     x = as_array(a)
     return x if dtype is None else x.astype(dtype, copy=False)
-
-
-@composed(*present(np, "asfarray"))
-def asfarray(a: Any, dtype: Any = float) -> Any:
-    """Return floating-point numbers."""
-    x = as_array(a)
-    return x.astype(dtype if np.issubdtype(dtype, np.inexact) else float, copy=False)
 
 
 # -- between end points --------------------------------------------------------------------------------------
