@@ -17,10 +17,11 @@ from mytorch.rules.shapes import as_array, normalize_axis_tuple
 
 
 @dispatched
-def p_norm(a: np.ndarray, *, ord: Any, axis: tuple[int, ...], keepdims: bool) -> np.ndarray:
+def p_norm(a: np.ndarray, *, ord: Any, axis: tuple[int, ...], keepdims: Any) -> np.ndarray:
     """Return ``(Σ |a|ᵖ)^(1/p)`` over `axis`, for p neither zero nor infinite."""
     if ord != 2:
-        return np.sum(np.abs(a) ** ord, axis, keepdims=keepdims) ** (1 / ord)
+        y = np.sum(np.abs(a) ** ord, axis, keepdims=keepdims)
+        return np.asarray(y ** np.array(1 / ord, y.dtype))
     if len(axis) == a.ndim:
         return np.asarray(np.linalg.norm(a, keepdims=keepdims))
     return np.sqrt(np.sum((a.conj() * a).real, axis, keepdims=keepdims))
@@ -124,7 +125,9 @@ def cond(x: Any, p: Any = None) -> Any:
         first, last = (s[..., -1], s[..., 0]) if p == -2 else (s[..., 0], s[..., -1])
         unbounded = values(last) == 0
         ratio = first / np.where(unbounded, 1, last)
-        return np.where(unbounded & ~np.isnan(values(x)).any(axis=(-2, -1)), np.inf, ratio)
-    singular = np.linalg.slogdet(values(x))[0] == 0
-    regular = np.where(singular[..., None, None], np.eye(x.shape[-1], dtype=x.dtype), x)
-    return np.where(singular, np.inf, norm(x, p, (-2, -1)) * norm(np.linalg.inv(regular), p, (-2, -1)))
+        unbounded = unbounded & ~np.isnan(values(x)).any(axis=(-2, -1))
+    else:
+        unbounded = np.linalg.slogdet(values(x))[0] == 0
+        regular = np.where(unbounded[..., None, None], np.eye(x.shape[-1], dtype=x.dtype), x)
+        ratio = norm(x, p, (-2, -1)) * norm(np.linalg.inv(regular), p, (-2, -1))
+    return np.where(unbounded, np.inf, ratio).astype(real_dtype(x.dtype), copy=False)
