@@ -1,6 +1,9 @@
 """MyTorch: automatic differentiation for NumPy, on one linear tape, with nothing but NumPy."""
 
-from mytorch import dispatch, methods, operators
+# These three give Tensor NumPy's protocols, its methods and the operators.
+from mytorch import dispatch as dispatch
+from mytorch import methods as methods
+from mytorch import operators as operators
 from mytorch.autograd_engine import Autograd, Operation, TapeError
 from mytorch.gradcheck import GradientError, check_gradients, numerical_gradient
 from mytorch.gradient_buffer import GradientBuffer

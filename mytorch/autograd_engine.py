@@ -352,7 +352,8 @@ def _refuse_stale(operation: Any, stale: dict[int, tuple[int, CodeType, int]]) -
         if time > operation.serial:
             raise TapeError(
                 f"the backward pass of {operation.name}, recorded at {operation.line}, reads a value that was "
-                f"changed in place, under no_grad, at {where(code, lasti)}; run backward before the change, or record again"
+                f"changed in place, under no_grad, at {where(code, lasti)}; run backward before the change, or "
+                "record again"
             )
 
 
@@ -635,8 +636,8 @@ class Autograd:
         for array, seen, operation in self._seen:
             if fingerprint(array) != seen:
                 raise TapeError(
-                    f"an array of shape {array.shape} that the operation recorded at {operation.line} reads was changed "
-                    "after the last backward; call zero_grad() and record again"
+                    f"an array of shape {array.shape} that the operation recorded at {operation.line} reads "
+                    "was changed after the last backward; call zero_grad() and record again"
                 )
         seed = _seed(divergence, self._result, _describe(self.operation_list, last))
         shadow = Shadow()

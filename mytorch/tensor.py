@@ -100,8 +100,8 @@ class Tensor:
 
     __slots__ = (
         "__weakref__",
-        "_base",
         "_array",
+        "_base",
         "_grad",
         "_guard",
         "_hooks",
@@ -233,7 +233,9 @@ class Tensor:
     @property
     def imag(self) -> Tensor:
         return (
-            self.view_as(self._array.imag) if self._array.dtype.kind == "c" else wrap(np.zeros_like(self._array))
+            self.view_as(self._array.imag)
+            if self._array.dtype.kind == "c"
+            else wrap(np.zeros_like(self._array))
         )
 
     # -- its values -----------------------------------------------------------------------------------------
@@ -298,7 +300,9 @@ class Tensor:
 
     def __repr__(self) -> str:
         text = np.array2string(self._array, separator=", ", prefix="Tensor(")
-        dtype = "" if self._array.dtype in (np.float64, np.int64, np.bool_) else f", dtype={self._array.dtype}"
+        dtype = (
+            "" if self._array.dtype in (np.float64, np.int64, np.bool_) else f", dtype={self._array.dtype}"
+        )
         return f"Tensor({text}{dtype}{', requires_grad=True' if self.requires_grad else ''})"
 
     def __format__(self, spec: str) -> str:
@@ -525,7 +529,9 @@ def record(rule: Rule, y: Any, operands: tuple[Any, ...], static: dict[str, Any]
             inputs, output, None, rule, targets, serial, metas, static or {}, serial, code, lasti
         )
     elif len(targets) == 2:
-        operation = Elementwise(rule, inputs[0], inputs[1], output, targets[0], targets[1], serial, code, lasti)
+        operation = Elementwise(
+            rule, inputs[0], inputs[1], output, targets[0], targets[1], serial, code, lasti
+        )
     else:
         operation = Elementwise(rule, inputs[0], None, output, targets[0], None, serial, code, lasti)
     tape.operation_list.append(operation)

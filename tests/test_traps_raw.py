@@ -1,4 +1,4 @@
-"""Raw arrays on the explicit tape: every way in which memory can be shared, reused or written, with the right answer."""
+"""Raw arrays on the explicit tape: every way to share, reuse and write memory, with the right answer."""
 
 import gc
 import mmap
@@ -435,7 +435,7 @@ def test_all_parameters_may_live_in_one_block():
 def test_one_memory_has_one_external_gradient():
     tape, w = Autograd(), np.ones(3)
     tape.add_operation([w], w + 0, [np.zeros(3)], identity_backward)
-    with pytest.raises(ValueError, match="operation 1 .*another external gradient already"):
+    with pytest.raises(ValueError, match=r"operation 1 .*another external gradient already"):
         tape.add_operation([w], w + 0, [np.zeros(3)], identity_backward)
 
 
