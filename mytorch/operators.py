@@ -22,7 +22,7 @@ _NOTHING = (None,)
 _OPERANDS = (Tensor, np.ndarray, np.generic, float, int, complex, bool, list, tuple)
 
 
-def _forward(function: np.ufunc) -> Callable[[Tensor, Any], Any]:
+def _forward(function: Callable[..., Any]) -> Callable[[Tensor, Any], Any]:
     """Return the operator of a binary ufunc.
 
     Most of all operations are of a Tensor with a number or a plain array, so this case is written out: it does

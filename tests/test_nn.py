@@ -1,5 +1,7 @@
 """Modules, losses and optimizers: on raw arrays and on Tensors, against PyTorch, for any batch, without overflow."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from mytorch import Autograd, TapeError, Tensor, nn, optim
 
 LAYERS = [nn.Identity, nn.Sigmoid, nn.Tanh, nn.ReLU]
 TORCH_LAYERS = {"Identity": "Identity", "Sigmoid": "Sigmoid", "Tanh": "Tanh", "ReLU": "ReLU"}
+NO_ENGINE: Any = 3
 
 
 def batch(n, features, seed=0):
@@ -95,9 +98,10 @@ def test_what_is_drawn_follows_the_course():
 def test_one_implementation_serves_tensors_and_raw_arrays():
     np.random.seed(0)
     tape = Autograd()
-    raw = [nn.Linear(4, 6, tape), nn.Tanh(tape), nn.Linear(6, 3, tape)]
-    model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3))
-    for ours, theirs in zip((model.modules[0], model.modules[2]), (raw[0], raw[2]), strict=True):
+    raw: list[Any] = [nn.Linear(4, 6, tape), nn.Tanh(tape), nn.Linear(6, 3, tape)]
+    layers: list[Any] = [nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3)]
+    model = nn.Sequential(*layers)
+    for ours, theirs in zip((layers[0], layers[2]), (raw[0], raw[2]), strict=True):
         ours.W, ours.b = Tensor(theirs.W, requires_grad=True), Tensor(theirs.b, requires_grad=True)
     x, target = batch(5, 4), np.eye(3)[[0, 1, 2, 0, 1]]
     y = x
@@ -155,7 +159,7 @@ def test_a_skip_connection_adds_up():
             r"expects a batch of shape \(N, 4\), got \(4,\)",
         ),
         (lambda: nn.Linear(0, 3), ValueError, r"in_features \(=0\)"),
-        (lambda: nn.ReLU(3), TypeError, "ReLU: autograd_engine must be an Autograd, got int"),
+        (lambda: nn.ReLU(NO_ENGINE), TypeError, "ReLU: autograd_engine must be an Autograd, got int"),
         (
             lambda: nn.MSELoss(Autograd())(np.ones((2, 3)), np.ones((3, 2))),
             ValueError,
@@ -190,7 +194,7 @@ def test_mistakes_are_named(call, error, message):
         call()
 
 
-OPTIMIZERS = [
+OPTIMIZERS: list[tuple[str, dict[str, Any]]] = [
     ("SGD", {"lr": 0.1}),
     ("SGD", {"lr": 0.1, "momentum": 0.9}),
     ("SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}),
@@ -204,7 +208,7 @@ OPTIMIZERS = [
 @pytest.mark.parametrize(("name", "options"), OPTIMIZERS)
 @pytest.mark.parametrize("shape", [(3, 4), (300, 400)])
 def test_optimizers_are_pytorchs_for_twenty_steps(torch, name, options, shape):
-    start, pull = batch(*shape), batch(*shape, seed=1)
+    start, pull = batch(*shape), batch(shape[0], shape[1], seed=1)
     pair = (start.copy(), np.zeros_like(start))
     tensor, theirs = Tensor(start, requires_grad=True), torch.tensor(start, requires_grad=True)
     ours = [getattr(optim, name)([p], **options) for p in (tensor, pair)]

@@ -63,8 +63,8 @@ def with_initial(running: Any, neutral: int) -> Any:
         result = running(x, axis=axis, dtype=dtype)
         if not include_initial:
             return result
-        first = np.full_like(np.take(result, [0], axis=axis).detach().numpy(), neutral)
-        return np.concatenate([first, result], axis=axis)
+        first: Any = np.take(result, [0], axis=axis)
+        return np.concatenate([np.full_like(first.detach().numpy(), neutral), result], axis=axis)
 
     return cumulative
 
@@ -108,7 +108,7 @@ def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     return steps if len(parts) == 1 else np.concatenate(parts)
 
 
-def trapezoid(y: Any, x: Any = None, dx: float = 1.0, axis: int = -1) -> Any:
+def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     """Return the integral by the trapezoidal rule, ``sum(d * (y[1:] + y[:-1]) / 2)``."""
     if x is None:
         d = dx
@@ -125,7 +125,7 @@ for name in ("trapezoid", "trapz"):  # NumPy 2, and 1.26
 
 
 @composed(np.gradient)
-def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
+def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> Any:
     """Return NumPy's second-order differences along the axes: exact weights of neighbours, differentiable in f."""
     axes = tuple(range(f.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
     spacings = list(varargs) * len(axes) if len(varargs) == 1 and np.ndim(varargs[0]) == 0 else list(varargs)
@@ -136,12 +136,8 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
     for i, spacing in zip(axes, spacings, strict=True):
         n = f.shape[i]
         # The operation is linear in f, so the identity shows its weights.
-        weights = np.gradient(
-            np.eye(n),
-            np.asarray(spacing) if np.ndim(spacing) else float(spacing),
-            axis=0,
-            edge_order=edge_order,
-        )
+        h: Any = np.asarray(spacing) if np.ndim(spacing) else float(spacing)
+        weights: Any = np.gradient(np.eye(n), h, axis=0, edge_order=edge_order)
         results.append(np.moveaxis(np.tensordot(weights.astype(f.dtype), np.moveaxis(f, i, 0), axes=1), 0, i))
     if len(results) == 1:
         return results[0]

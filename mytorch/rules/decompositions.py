@@ -105,7 +105,7 @@ backward_of(
 
 
 @dispatched
-def qr_packed(a: np.ndarray, *, forms: Forms, mode: str) -> np.ndarray:
+def qr_packed(a: np.ndarray, *, forms: Forms, mode: Any) -> np.ndarray:
     """Return Q and R, packed."""
     return pack(np.linalg.qr(a, mode), forms)
 
@@ -168,7 +168,7 @@ def qr(a: Any, mode: str = "reduced") -> Any:
 
 
 @dispatched
-def eigh_packed(a: np.ndarray, *, forms: Forms, uplo: str) -> np.ndarray:
+def eigh_packed(a: np.ndarray, *, forms: Forms, uplo: Any) -> np.ndarray:
     """Return eigenvalues and eigenvectors of Hermitian matrices, packed."""
     return pack(np.linalg.eigh(a, uplo), forms)
 

@@ -11,6 +11,8 @@ import numpy as np
 
 from mytorch.rules.registry import backward_of, composed, constant
 
+LOG_2, LOG_10 = float(np.log(2)), float(np.log(10))
+
 backward_of(np.exp, lambda g, y: g * y)
 backward_of(np.exp2, lambda g, y: g * (y * LOG_2))
 backward_of(np.expm1, lambda g, y: g * (y + 1))
@@ -46,7 +48,6 @@ backward_of(
     lambda g, a, *, copy=True, nan=0.0, posinf=None, neginf=None: np.where(np.isfinite(a), g, 0),
 )
 
-LOG_2, LOG_10 = float(np.log(2)), float(np.log(10))
 
 constant(np.isfinite, np.isinf, np.isnan, np.isnat, np.signbit, np.spacing, np.logical_not, np.invert)
 constant(np.floor, np.ceil, np.trunc, np.rint, np.fix, np.round, np.around, np.isreal, np.iscomplex)

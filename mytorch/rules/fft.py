@@ -17,7 +17,7 @@ from mytorch.rules.matrices import conj
 from mytorch.rules.registry import backward_of, composed
 from mytorch.rules.shapes import along, normalize_axis_index
 
-SWAPPED = {None: "forward", "backward": "forward", "ortho": "ortho", "forward": "backward"}
+SWAPPED: dict[str | None, Any] = {None: "forward", "backward": "forward", "ortho": "ortho", "forward": "backward"}
 
 
 def of_length(g: Any, n: int, axis: int) -> Any:
@@ -80,7 +80,7 @@ backward_of(
 # -- composed of these ---------------------------------------------------------------------------------------
 
 
-def _checked(norm: Any) -> str:
+def _checked(norm: Any) -> Any:
     """Return the other norm, or say that there is none of this name."""
     if norm not in SWAPPED:
         raise ValueError(f'Invalid norm value {norm}; should be "backward", "ortho" or "forward".')

@@ -238,15 +238,16 @@ def slogdet_packed(a: np.ndarray, *, forms: Forms) -> np.ndarray:
     return pack(np.linalg.slogdet(a), forms)
 
 
-def slogdet_gradient(g_sign: Any, g_log: Any, sign: Any, a: Any) -> Any:
+def slogdet_gradient(g: list[Any], sign: Any, a: Any) -> Any:
     """Return ``(g_log - i Im(conj(g_sign) sign)) a⁻ᴴ``: real signs are constant, complex ones turn."""
+    g_sign, g_log = g
     c = g_log if a.dtype.kind != "c" else g_log - 1j * (conj(g_sign) * sign).imag
     return c[..., None, None] * mH(np.linalg.inv(a))
 
 
 backward_of(
     slogdet_packed,
-    lambda g, y, a, *, forms: slogdet_gradient(*unpack(g, forms), unpack(y, forms)[0], a),
+    lambda g, y, a, *, forms: slogdet_gradient(unpack(g, forms), unpack(y, forms)[0], a),
     holomorphic=False,
 )
 

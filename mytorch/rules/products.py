@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from string import ascii_letters
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -204,7 +204,7 @@ def cross_of_vectors(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
 
 
 @dispatched
-def convolution(a: np.ndarray, b: np.ndarray, *, mode: Literal["full", "same", "valid"]) -> np.ndarray:
+def convolution(a: np.ndarray, b: np.ndarray, *, mode: Any) -> np.ndarray:
     """Return ``y[k] = Σᵢ a[i] b[k - i]``, for an `a` at least as long as `b`; `mode` says for which k."""
     return np.convolve(a, b, mode)
 

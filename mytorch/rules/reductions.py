@@ -80,8 +80,8 @@ RULES[np.amax], RULES[np.amin] = RULES[np.max], RULES[np.min]
 
 constant(np.all, np.any, np.count_nonzero, np.argmax, np.argmin, np.nanargmax, np.nanargmin)
 
-NEUTRAL = {np.sum: 0, np.prod: 1}
-UFUNC = {np.sum: np.add, np.prod: np.multiply, np.max: np.maximum, np.min: np.minimum}
+NEUTRAL: dict[Any, int] = {np.sum: 0, np.prod: 1}
+UFUNC: dict[Any, np.ufunc] = {np.sum: np.add, np.prod: np.multiply, np.max: np.maximum, np.min: np.minimum}
 
 
 def reduce_with(function: Any, *args: Any, **kwargs: Any) -> Any:

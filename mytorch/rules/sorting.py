@@ -19,7 +19,7 @@ def sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable:
 
 
 @composed(np.partition)
-def partition(a: Any, kth: Any, axis: Any = -1, kind: str = "introselect", order: Any = None) -> Any:
+def partition(a: Any, kth: Any, axis: Any = -1, kind: Any = "introselect", order: Any = None) -> Any:
     """Return the entries with the `kth` in their sorted places."""
     a, axis = (np.ravel(a), 0) if axis is None else (a, axis)
     return np.take_along_axis(a, np.argpartition(a, kth, axis=axis, kind=kind), axis)
@@ -34,7 +34,7 @@ def single_axis(a: Any, axis: Any) -> tuple[Any, int, tuple[int, ...]]:
     return np.reshape(moved, (*[n for i, n in enumerate(a.shape) if i not in axes], -1)), -1, kept
 
 
-def pick(a: Any, q: Any, method: str) -> Any:
+def pick(a: Any, q: Any, method: Any) -> Any:
     """Return quantiles along the last axis, those of q first.
 
     Every method of NumPy's takes a point between two neighbours of the sorted values; which point, its own
@@ -154,7 +154,8 @@ def unique(
 ) -> Any:
     """Return the sorted distinct values, each the first entry that has it."""
     values = ar.detach().numpy()
-    _, index, *rest = np.unique(values, True, return_inverse, return_counts, axis, **options)
+    options.update(return_inverse=return_inverse, return_counts=return_counts, axis=axis)
+    _, index, *rest = np.unique(values, return_index=True, **options)
     found = np.ravel(ar)[index] if axis is None else np.take(ar, index, axis=axis)
     results = (found, *([index] if return_index else []), *rest)
     return results if len(results) > 1 else found
