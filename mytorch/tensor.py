@@ -494,7 +494,8 @@ def note_saved(owner: Tensor, tape: Autograd) -> None:
     """Remember that `tape` will read the values in the memory of `owner`."""
     ref = tape.ref
     saved = owner._saved
-    if saved is ref:
+    if saved is None or (type(saved) is not list and (saved is ref or saved() is None)):
+        owner._saved = ref
         return
     alive = [r for r in (saved if type(saved) is list else [saved]) if r is not None and r is not ref and r()]
     owner._saved = [*alive, ref] if alive else ref
