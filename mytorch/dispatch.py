@@ -135,8 +135,15 @@ def call_rule(rule: Rule, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     out = static.pop("out", None)  # given by position
     static = untracked(static)
     y = rule.function(*map(raw, operands), **static)
-    result = record(rule, y, operands, {k: v for k, v in static.items() if k in rule.statics})
+    result = record(rule, y, operands, {k: _held(v) for k, v in static.items() if k in rule.statics})
     return result if out is None else _store(out, result)
+
+
+def _held(value: Any) -> Any:
+    """Return a static argument as the tape holds it: nobody else can change it."""
+    if type(value) in (list, tuple):
+        return type(value)(map(_held, value))
+    return value.copy() if isinstance(value, ndarray) else value
 
 
 def call_view(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -748,12 +748,12 @@ def _open_ended(index: Any) -> tuple[Any, ...]:
 
 
 def _plain(index: Any) -> Any:
-    """Return an index with Tensors and lists as arrays."""
+    """Return an index with Tensors and lists as arrays; a copy, so that nobody changes what the tape reads."""
     if isinstance(index, tuple):
         return tuple(_plain(i) for i in index)
     if isinstance(index, Tensor):
-        return index._array
-    return np.asarray(index) if isinstance(index, list) else index
+        return index._array.copy()
+    return np.array(index) if isinstance(index, list | ndarray) else index
 
 
 def _kept_places(shape: tuple[int, ...], index: Any) -> ndarray | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from mytorch.rules.constants import values as plain
 from mytorch.rules.joining import into
 from mytorch.rules.memory import put_at
 from mytorch.rules.registry import backward_of, composed, dispatched
@@ -110,13 +111,13 @@ def delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
     """Return the array without the entries `obj` of `axis`, or of the flattened array."""
     if axis is None:
         arr, axis = np.ravel(arr), 0
-    return np.take(arr, np.delete(np.arange(np.shape(arr)[axis]), obj), axis)
+    return np.take(arr, np.delete(np.arange(np.shape(arr)[axis]), plain(obj)), axis)
 
 
 @composed(np.insert)
 def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     """Return the array with `values` before the entries `obj` of `axis`, or of the flattened array."""
-    arr, values = as_array(arr), as_array(values)
+    arr, obj, values = as_array(arr), plain(obj), as_array(values)
     if axis is None:
         arr, axis = np.ravel(arr), 0
     axis = normalize_axis_index(axis, arr.ndim)

@@ -1,0 +1,73 @@
+"""What an index, a mask or a count says is constant: changing it after the call changes no derivative."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mytorch import Tensor
+from mytorch.gradcheck import check_gradients
+
+X = np.random.default_rng(10).normal(size=(3, 4))
+
+
+def _assigned(x: Any, index: Any) -> Any:
+    y = x * 1.0
+    y[index] = 2.0 * y[index] * y[index]
+    return y
+
+
+def _put(x: Any, index: Any) -> Any:
+    y = x * 1.0
+    np.put_along_axis(y, index, y[:, :1] * y[:, 1:2], 1)
+    return y
+
+
+# name: (function of x and a constant, the constant, another one)
+CALLS: dict[str, tuple[Callable[[Any, Any], Any], Any, Any]] = {
+    "index": (lambda x, i: x[i], [0, 2, 0], [1, 1, 1]),
+    "index of two axes": (lambda x, i: x[i, i[::-1]], [0, 2, 0], [1, 1, 1]),
+    "mask": (lambda x, m: x[m], [True, False, False], [False, True, False]),
+    "assignment": (_assigned, [0, 2], [1, 1]),
+    "assignment by mask": (_assigned, [True, False, False], [True, True, False]),
+    "take": (lambda x, i: np.take(x, i, 0), [0, 2, 0], [1, 1, 1]),
+    "take_along_axis": (lambda x, i: np.take_along_axis(x, i, 1), [[0], [1], [3]], [[2], [2], [2]]),
+    "put_along_axis": (_put, [[0], [1], [3]], [[2], [2], [2]]),
+    "compress": (lambda x, m: np.compress(m, x, 0), [True, False, True], [False, False, True]),
+    "choose": (lambda x, i: np.choose(i, (x, x * x)), [0, 1, 0, 1], [0, 0, 0, 0]),
+    "repeat": (lambda x, n: np.repeat(x, n, 0), [1, 0, 2], [0, 1, 2]),
+    "delete": (lambda x, i: np.delete(x, i, 0), [0, 1], [2, 2]),
+    "insert": (lambda x, i: np.insert(x, i, x[0], 0), [0, 2], [1, 1]),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_later_change_of_the_index_changes_nothing(name: str) -> None:
+    function, index, other = CALLS[name]
+
+    def changed(x: Any) -> Any:
+        mine = np.array(index)
+        y = function(x, mine)
+        mine[...] = other
+        return y
+
+    np.testing.assert_array_equal(
+        changed(Tensor(X, requires_grad=True)).numpy(), function(X, np.array(index))
+    )
+    check_gradients(changed, X)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_an_index_may_be_a_tensor(name: str) -> None:
+    function, index, other = CALLS[name]
+
+    def changed(x: Any) -> Any:
+        mine: Any = Tensor(index)
+        y = function(x, mine if isinstance(x, Tensor) else np.array(index))
+        mine[...] = other
+        return y
+
+    check_gradients(changed, X)
