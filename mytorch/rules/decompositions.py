@@ -146,6 +146,7 @@ backward_of(
     qr_packed,
     lambda g, y, *, forms: qr_gradient(*unpack(g, forms), *unpack(y, forms)),
     holomorphic=False,
+    name="qr",
 )
 
 
@@ -185,6 +186,7 @@ backward_of(
     eigh_packed,
     lambda g, y, *, forms: eigh_gradient(*unpack(g, forms), *unpack(y, forms)),
     holomorphic=False,
+    name="eigh",
 )
 
 
@@ -224,6 +226,7 @@ backward_of(
     eig_packed,
     lambda g, y, *, forms: eig_gradient(*unpack(g, forms), *unpack(y, forms)),
     holomorphic=False,
+    name="eig",
 )
 
 
@@ -281,6 +284,7 @@ backward_of(
     svd_packed,
     lambda g, y, *, forms: svd_gradient(*unpack(g, forms), *unpack(y, forms)),
     holomorphic=False,
+    name="svd",
 )
 
 

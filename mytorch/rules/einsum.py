@@ -26,9 +26,9 @@ BLAS_PAYS = 2**13
 @dispatched
 def window(a: np.ndarray, *, term: str, output: str) -> np.ndarray:
     """Return the view of `a` with its axes permuted, and diagonals taken where a label is repeated."""
-    return (
-        np.einsum(f"{term}->{output}", a) if term else a[...]
-    )  # of no axes, einsum gives a number, not a view
+    if not term:
+        return a[...]  # einsum would give a number, not a view
+    return np.einsum(f"{term}->{output}", a)
 
 
 @dispatched
@@ -58,18 +58,22 @@ def contract_many(
 
 view(window)
 backward_of(
-    contract_one, lambda g, a_shape, *, term, output: factor_gradient(g, output, (), (), term, a_shape)
+    contract_one,
+    lambda g, a_shape, *, term, output: factor_gradient(g, output, (), (), term, a_shape),
+    name="einsum",
 )
 backward_of(
     contract_two,
     lambda g, b, a_shape, *, terms, output: factor_gradient(g, output, (b,), terms[1:], terms[0], a_shape),
     lambda g, a, b_shape, *, terms, output: factor_gradient(g, output, (a,), terms[:1], terms[1], b_shape),
+    name="einsum",
 )
 backward_of(
     contract_many,
     each=lambda g, i, inputs, shapes, *, terms, output: factor_gradient(
         g, output, inputs[:i] + inputs[i + 1 :], terms[:i] + terms[i + 1 :], terms[i], shapes[i]
     ),
+    name="einsum",
 )
 
 

@@ -149,6 +149,7 @@ backward_of(
     lambda g, a, b, *, rcond: least_squares_a(g, a, b, rcond),
     lambda g, a, *, rcond: mH(pseudo_inverse(a, rcond)) @ g,
     holomorphic=False,
+    name="lstsq",
 )
 
 
@@ -228,8 +229,8 @@ def total(x: Any) -> Any:
 
 
 backward_of(np.linalg.det, lambda g, a: g[..., None, None] * cofactors(a))
-backward_of(cofactors, lambda g, a: cofactor_slopes(a, g))
-backward_of(cofactor_slopes, third_derivative, lambda g, a: cofactor_slopes(a, g))
+backward_of(cofactors, lambda g, a: cofactor_slopes(a, g), name="det")
+backward_of(cofactor_slopes, third_derivative, lambda g, a: cofactor_slopes(a, g), name="det")
 
 
 @dispatched
@@ -249,6 +250,7 @@ backward_of(
     slogdet_packed,
     lambda g, y, a, *, forms: slogdet_gradient(unpack(g, forms), unpack(y, forms)[0], a),
     holomorphic=False,
+    name="slogdet",
 )
 
 

@@ -43,6 +43,7 @@ backward_of(
     p_norm,
     lambda g, y, a, *, ord, axis, keepdims: p_norm_gradient(g, y, a, ord, axis, keepdims),
     holomorphic=False,
+    name="norm",
 )
 
 

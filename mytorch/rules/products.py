@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from mytorch.rules.einsum import contract_two
-from mytorch.rules.joining import into
 from mytorch.rules.registry import backward_of, composed, dispatched, present
 from mytorch.rules.shapes import as_array, at_least, normalize_axis_index
 
@@ -21,7 +20,7 @@ from mytorch.rules.shapes import as_array, at_least, normalize_axis_index
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     """Return the sum over pairs of axes: the last of `a` with the first of `b`, or the ones given."""
     a, b = as_array(a), as_array(b)
-    if np.ndim(axes) == 0:
+    if not isinstance(axes, list | tuple):
         axes = range(-int(axes), 0), range(int(axes))
     pairs = [
         tuple(normalize_axis_index(int(i), x.ndim) for i in np.atleast_1d(np.asarray(ax)))
@@ -50,10 +49,10 @@ def dot(a: Any, b: Any, out: Any = None) -> Any:
     """Return the product of numbers, vectors, matrices; of larger arrays, summed over the last and last but one."""
     a, b = as_array(a), as_array(b)
     if a.ndim == 0 or b.ndim == 0:
-        return into(out, _scaled(a, b))
+        return _scaled(a, b)
     if b.ndim == 1 or (a.ndim <= 2 and b.ndim == 2):
-        return into(out, np.matmul(a, b))
-    return into(out, np.tensordot(a, b, (-1, -2)))
+        return np.matmul(a, b)
+    return np.tensordot(a, b, (-1, -2))
 
 
 @composed(np.inner)
@@ -78,7 +77,7 @@ def vdot(a: Any, b: Any) -> Any:
 def outer(a: Any, b: Any, out: Any = None) -> Any:
     """Return the products of every entry of `a` with every entry of `b`, as a matrix."""
     a, b = np.ravel(as_array(a)), np.ravel(as_array(b))
-    return into(out, contract_two(a, b, terms=("i", "j"), output="ij"))
+    return contract_two(a, b, terms=("i", "j"), output="ij")
 
 
 @composed(*present(np.linalg, "outer"))
@@ -118,7 +117,7 @@ def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
 @composed(np.trace)
 def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: Any = None) -> Any:
     """Return the sum of the diagonal."""
-    return into(out, np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1, dtype=dtype))
+    return np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1, dtype=dtype)
 
 
 @composed(*present(np.linalg, "trace"))
@@ -142,7 +141,7 @@ def link_gradient(g: Any, i: int, inputs: tuple[Any, ...]) -> Any:
     return chain(*before, g, *after)
 
 
-backward_of(chain, each=link_gradient)
+backward_of(chain, each=link_gradient, name="multi_dot")
 
 
 @composed(np.linalg.multi_dot)
@@ -152,11 +151,11 @@ def multi_dot(arrays: Any, *, out: Any = None) -> Any:
     if len(matrices) < 2:
         raise ValueError(f"multi_dot: expected at least two arrays, got {len(matrices)}")
     if len(matrices) == 2:
-        return np.dot(matrices[0], matrices[1], out)
+        return np.dot(matrices[0], matrices[1])
     row, column = (0 if x.ndim == 1 else slice(None) for x in (matrices[0], matrices[-1]))
     matrices[0] = at_least(matrices[0], 2)
     matrices[-1] = matrices[-1][:, None] if column == 0 else matrices[-1]
-    return into(out, chain(*matrices)[row, column])
+    return chain(*matrices)[row, column]
 
 
 # -- vectors in space ----------------------------------------------------------------------------------------
@@ -168,7 +167,9 @@ def cross_in_space(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.cross(a, b)
 
 
-backward_of(cross_in_space, lambda g, b: cross_in_space(b, g), lambda g, a: cross_in_space(g, a))
+backward_of(
+    cross_in_space, lambda g, b: cross_in_space(b, g), lambda g, a: cross_in_space(g, a), name="cross"
+)
 
 
 @composed(np.cross)
@@ -235,6 +236,7 @@ backward_of(
     convolution,
     lambda g, b, a_shape, *, mode: longer_gradient(g, b, a_shape[0], mode),
     lambda g, a, b_shape, *, mode: shorter_gradient(g, a, b_shape[0], mode),
+    name="convolve",
 )
 
 
