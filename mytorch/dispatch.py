@@ -7,7 +7,9 @@ them is an error that says so; no call falls back to something undifferentiated.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -110,7 +112,7 @@ def array_function(
     kwargs: dict[str, Any],
 ) -> Any:
     """Answer a call of a NumPy function that has a Tensor among its arguments."""
-    out = kwargs.pop("out", None)
+    out, args = _out_of(function, args, kwargs)
     rule, composed = RULES.get(function), registry.COMPOSED.get(function)
     if rule is not None and (composed is None or rule.covers(args, kwargs)):
         result = call_rule(rule, args, kwargs)
@@ -127,16 +129,38 @@ def array_function(
     return result if out is None else _store(out, result)
 
 
+def _out_of(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, tuple[Any, ...]]:
+    """Take the output out of a call: return it (or None), and the positional arguments without it."""
+    if "out" in kwargs:
+        return kwargs.pop("out"), args
+    place = _place_of_out(function)
+    if len(args) <= place:
+        return None, args
+    return args[place], (*args[:place], None, *args[place + 1 :])
+
+
+@cache
+def _place_of_out(function: Callable[..., Any]) -> int:
+    """Return the position of the parameter `out` (beyond all positions where there is none)."""
+    rule, composed = RULES.get(function), registry.COMPOSED.get(function)
+    text = rule.call_signature if rule else None
+    try:
+        signature = registry.signature_of(function, text)
+    except ValueError:  # a function of C code
+        signature = registry.signature_of(composed or (lambda: None), None)
+    names = [p.name for p in signature.parameters.values() if p.kind is not p.KEYWORD_ONLY]
+    return names.index("out") if "out" in names else sys.maxsize
+
+
 def call_rule(rule: Rule, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Compute and record a function that has a rule."""
     operands, static = rule.bind(args, kwargs)
     operands = tuple(_operand(x) for x in operands)
-    static = dict(static)
-    out = static.pop("out", None)  # given by position
     static = untracked(static)
     y = rule.function(*map(raw, operands), **static)
-    result = record(rule, y, operands, {k: _held(v) for k, v in static.items() if k in rule.statics})
-    return result if out is None else _store(out, result)
+    return record(rule, y, operands, {k: _held(v) for k, v in static.items() if k in rule.statics})
 
 
 def _held(value: Any) -> Any:

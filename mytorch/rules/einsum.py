@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from mytorch.rules.joining import into
 from mytorch.rules.registry import backward_of, composed, dispatched, view
 from mytorch.rules.shapes import as_array
 
@@ -172,7 +171,7 @@ def einsum(*operands: Any, out: Any = None, optimize: Any = False, dtype: Any = 
     if dtype is not None:
         factors = tuple(x.astype(dtype) for x in factors)
     terms, output = _explicit(subscripts, tuple(x.ndim for x in factors), bool(optimize))
-    return into(out, contract(factors, terms, output, optimize))
+    return contract(factors, terms, output, optimize)
 
 
 def _separated(operands: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:

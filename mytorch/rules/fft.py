@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from mytorch.rules.joining import into
 from mytorch.rules.matrices import conj
 from mytorch.rules.registry import backward_of, composed
 from mytorch.rules.shapes import along, normalize_axis_index
@@ -90,13 +89,13 @@ def _checked(norm: Any) -> Any:
 @composed(np.fft.hfft)
 def hfft(a: Any, n: int | None = None, axis: int = -1, norm: Any = None, out: Any = None) -> Any:
     """Return the transform of a signal of which half is given, the other half being its conjugate mirror image."""
-    return into(out, np.fft.irfft(conj(a), n, axis, _checked(norm)))
+    return np.fft.irfft(conj(a), n, axis, _checked(norm))
 
 
 @composed(np.fft.ihfft)
 def ihfft(a: Any, n: int | None = None, axis: int = -1, norm: Any = None, out: Any = None) -> Any:
     """Return the inverse of `hfft`."""
-    return into(out, conj(np.fft.rfft(a, n, axis, _checked(norm))))
+    return conj(np.fft.rfft(a, n, axis, _checked(norm)))
 
 
 def _lengths(a: Any, s: Any, axes: Any) -> list[tuple[int | None, int]]:
@@ -119,27 +118,27 @@ def _along_each(transform: Any, a: Any, lengths: list[tuple[int | None, int]], n
 @composed(np.fft.fftn)
 def fftn(a: Any, s: Any = None, axes: Any = None, norm: Any = None, out: Any = None) -> Any:
     """Return the transform along several axes."""
-    return into(out, _along_each(np.fft.fft, a, _lengths(a, s, axes), norm))
+    return _along_each(np.fft.fft, a, _lengths(a, s, axes), norm)
 
 
 @composed(np.fft.ifftn)
 def ifftn(a: Any, s: Any = None, axes: Any = None, norm: Any = None, out: Any = None) -> Any:
     """Return the inverse transform along several axes."""
-    return into(out, _along_each(np.fft.ifft, a, _lengths(a, s, axes), norm))
+    return _along_each(np.fft.ifft, a, _lengths(a, s, axes), norm)
 
 
 @composed(np.fft.rfftn)
 def rfftn(a: Any, s: Any = None, axes: Any = None, norm: Any = None, out: Any = None) -> Any:
     """Return the transform of real numbers: half a spectrum along the last of the axes."""
     *others, (n, axis) = _lengths(a, s, axes)
-    return into(out, _along_each(np.fft.fft, np.fft.rfft(a, n, axis, norm), others, norm))
+    return _along_each(np.fft.fft, np.fft.rfft(a, n, axis, norm), others, norm)
 
 
 @composed(np.fft.irfftn)
 def irfftn(a: Any, s: Any = None, axes: Any = None, norm: Any = None, out: Any = None) -> Any:
     """Return the inverse of `rfftn`, real numbers."""
     *others, (n, axis) = _lengths(a, s, axes)
-    return into(out, np.fft.irfft(_along_each(np.fft.ifft, a, others[::-1], norm), n, axis, norm))
+    return np.fft.irfft(_along_each(np.fft.ifft, a, others[::-1], norm), n, axis, norm)
 
 
 @composed(np.fft.fft2)

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from mytorch.rules.constants import values as plain
-from mytorch.rules.joining import into
 from mytorch.rules.memory import put_at
 from mytorch.rules.registry import backward_of, composed, dispatched
 from mytorch.rules.shapes import along, as_array, normalize_axis_index, normalize_axis_tuple
@@ -41,7 +40,7 @@ def take(a: Any, indices: Any, axis: int | None = None, out: Any = None, mode: s
     if axis is None:
         a, axis = np.ravel(a), 0
     axis = normalize_axis_index(axis, a.ndim)
-    return into(out, pick(a, index=_inside(indices, a.shape[axis], mode), axis=axis))
+    return pick(a, index=_inside(indices, a.shape[axis], mode), axis=axis)
 
 
 def _inside(indices: Any, n: int, mode: str) -> np.ndarray:
@@ -90,7 +89,7 @@ def _along_axis(arr: Any, indices: Any, axis: int) -> tuple[np.ndarray, ...]:
 @composed(np.compress)
 def compress(condition: Any, a: Any, axis: int | None = None, out: Any = None) -> Any:
     """Return the entries of `axis`, or of the flattened array, where `condition` is true."""
-    return into(out, np.take(as_array(a), np.flatnonzero(condition), axis))
+    return np.take(as_array(a), np.flatnonzero(condition), axis)
 
 
 @composed(np.extract)
@@ -103,7 +102,7 @@ def extract(condition: Any, arr: Any) -> Any:
 def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
     """Return at every place the entry of the array in `choices` that `a` names there."""
     arrays = [as_array(x) for x in choices]
-    return into(out, pick_from(*arrays, index=_inside(a, len(arrays), mode)))
+    return pick_from(*arrays, index=_inside(a, len(arrays), mode))
 
 
 @composed(np.delete)

@@ -28,14 +28,6 @@ backward_of(join, each=lambda g, i, *, axis, offsets: g[along(axis, slice(offset
 backward_of(pile, each=lambda g, i, *, axis: g[along(axis, i)])
 
 
-def into(out: Any, result: Any) -> Any:
-    """Return `result`, written to `out` where that is given."""
-    if out is None:
-        return result
-    out[...] = result
-    return out
-
-
 @composed(np.concatenate)
 def concatenate(arrays: Any, axis: int | None = 0, out: Any = None, **options: Any) -> Any:
     """Join along `axis`; None joins the flattened arrays."""
@@ -44,7 +36,7 @@ def concatenate(arrays: Any, axis: int | None = 0, out: Any = None, **options: A
         parts, axis = [np.ravel(x) for x in parts], 0
     axis = normalize_axis_index(axis, max(parts[0].ndim, 1))
     offsets = list(accumulate((np.shape(x)[axis] if x.ndim > axis else 0 for x in parts), initial=0))
-    return into(out, join(*parts, axis=axis, offsets=offsets, **options))
+    return join(*parts, axis=axis, offsets=offsets, **options)
 
 
 @composed(np.stack)
@@ -52,7 +44,7 @@ def stack(arrays: Any, axis: int = 0, out: Any = None, **options: Any) -> Any:
     """Join along a new axis."""
     parts = [as_array(x) for x in arrays]
     axis = normalize_axis_index(axis, parts[0].ndim + 1)
-    return into(out, pile(*parts, axis=axis, **options))
+    return pile(*parts, axis=axis, **options)
 
 
 @composed(np.vstack)
