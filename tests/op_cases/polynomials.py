@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.polynomial import polynomial
 
 from tests.op_cases import Case
 
@@ -74,3 +75,13 @@ CASES = [
     Case(fitted, (POINTS, DATA, WEIGHTS), {"cov": True}, name="covariance"),
     Case(fitted, (POINTS, RNG.normal(size=(9, 2))), {"cov": "unscaled"}, name="unscaled covariance"),
 ]
+
+if hasattr(polynomial.polyval2d, "_implementation"):  # NumPy 2 asks Tensors
+    GRID = RNG.normal(size=(3, 2))
+    CASES += [
+        Case(polynomial.polyval2d, (X, X[::-1], GRID)),
+        Case(polynomial.polyval2d, (X, X[::-1], RNG.normal(size=(3, 2, 2))), name="several"),
+        Case(polynomial.polyval2d, (np.array(0.5), np.array(-2.0), GRID[:, :1]), name="0-d"),
+        Case(polynomial.polygrid2d, (X, Q, GRID)),
+        Case(polynomial.polygrid2d, (Q, X, RNG.normal(size=(1, 3, 2))), name="several"),
+    ]
