@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from mytorch.rules.registry import composed
+from mytorch.rules.constants import values
+from mytorch.rules.registry import composed, present
 from mytorch.rules.shapes import as_array, normalize_axis_index
 
 
@@ -36,6 +37,34 @@ def apply_over_axes(func: Callable[[Any, int], Any], a: Any, axes: Any) -> Any:
         if a.ndim != ndim:
             raise ValueError("function is not returning an array of the correct shape")
     return a
+
+
+def _with_values(function: Callable[..., Any]) -> Callable[[Any], Any]:
+    """Return one of NumPy 2's functions of unique values, with the values as entries of the argument."""
+
+    def unique(x: Any) -> Any:
+        found = function(values(x))
+        return found._replace(values=np.take(np.ravel(x), np.unique_all(values(x)).indices))
+
+    return unique
+
+
+for _function in present(np, "unique_all", "unique_counts", "unique_inverse"):
+    composed(_function)(_with_values(_function))
+
+
+@composed(*present(np, "unique_values"))
+def unique_values(x: Any) -> Any:
+    """Return the unique values, in NumPy's (unspecified) order."""
+    found = np.unique_all(values(x))
+    order = np.searchsorted(found.values, np.unique_values(values(x)))
+    return np.take(np.ravel(x), found.indices[order])
+
+
+@composed(np.sort_complex)
+def sort_complex(a: Any) -> Any:
+    """Return the sorted entries as complex numbers."""
+    return np.sort(a).astype(np.sort_complex(np.empty(0, a.dtype)).dtype)
 
 
 @composed(np.union1d)

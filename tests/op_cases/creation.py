@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mytorch.rules import creation
+from mytorch.rules.registry import present
 from tests.op_cases import Case
 
 rng = np.random.default_rng(5)
@@ -75,6 +76,8 @@ CASES = [
     Case(np.apply_along_axis, (lambda v, k: np.diag(v, k), -1, A, 1), name="matrices"),
     Case(np.apply_along_axis, (np.sum, 1, A), name="numbers"),
     Case(np.apply_over_axes, (np.sum, A, [0, -1])),
+    Case(np.sort_complex, (X,), float32=False),
+    Case(np.sort_complex, (X[:4] + 1j * Y[:4],), name="of complex numbers"),
     Case(np.union1d, (X, V)),
     Case(np.setdiff1d, (X, V)),
     Case(np.setdiff1d, (X, V), {"assume_unique": True}, name="unique"),
@@ -98,3 +101,5 @@ CASES += [
 ]
 for same in (np.asarray, np.asanyarray, np.ascontiguousarray, np.asfortranarray, np.require):
     CASES.append(Case(_like(same), (A,), covers=(same,)))
+for unique in present(np, "unique_all", "unique_counts", "unique_inverse", "unique_values"):
+    CASES += [Case(unique, (A,)), Case(unique, (Z,), name="complex")]
