@@ -68,7 +68,10 @@ def direction(a: Any) -> Any:
 def sign(x: Any, **options: Any) -> Any:
     """Return the sign: constant on the real line, a direction that turns in the complex plane."""
     x = np.asanyarray(x) if not hasattr(x, "dtype") else x
-    return direction(x) if x.dtype.kind == "c" else np.sign(x.detach().numpy(), **options)
+    turns = (
+        x.dtype.kind == "c" and np.lib.NumpyVersion(np.__version__) >= "2.0.0"
+    )  # 1.26: the real part's sign
+    return direction(x) if turns else np.sign(x.detach().numpy(), **options)
 
 
 def sinc_slope(a: Any, y: Any) -> Any:

@@ -102,8 +102,9 @@ def reduce_with(function: Any, *args: Any, **kwargs: Any) -> Any:
     if initial is None:
         return function(a, axis=axis, keepdims=keepdims)
     if a.size == 0:  # nothing but the initial value
-        return np.sum(a, axis=axis, keepdims=keepdims) + initial
-    return UFUNC[function](function(a, axis=axis, keepdims=keepdims), initial)
+        return (np.sum(a, axis=axis, keepdims=keepdims) + initial).astype(a.dtype, copy=False)
+    reduced = function(a, axis=axis, keepdims=keepdims)
+    return UFUNC[function](reduced, initial).astype(reduced.dtype, copy=False)
 
 
 for reduction in UFUNC:

@@ -25,13 +25,14 @@ def partition(a: Any, kth: Any, axis: Any = -1, kind: Any = "introselect", order
     return np.take_along_axis(a, np.argpartition(a, kth, axis=axis, kind=kind), axis)
 
 
-def single_axis(a: Any, axis: Any) -> tuple[Any, int, tuple[int, ...]]:
-    """Return `a` with the reduced axes joined into the last one, its index, and the shape with ones kept."""
-    axes = range(a.ndim) if axis is None else (axis,) if np.ndim(axis) == 0 else axis
-    axes = tuple(i % a.ndim for i in axes)
+def joined_axes(a: Any, axis: Any) -> tuple[Any, tuple[int, ...]]:
+    """Return `a` with the reduced axes joined into one, the last, and its shape with ones in their places."""
+    axes = tuple(
+        i % a.ndim for i in (range(a.ndim) if axis is None else (axis,) if np.ndim(axis) == 0 else axis)
+    )
     kept = tuple(1 if i in axes else n for i, n in enumerate(a.shape))
     moved = np.moveaxis(a, axes, range(-len(axes), 0)) if axes else a[..., None]
-    return np.reshape(moved, (*[n for i, n in enumerate(a.shape) if i not in axes], -1)), -1, kept
+    return np.reshape(moved, (*[n for i, n in enumerate(a.shape) if i not in axes], -1)), kept
 
 
 def pick(a: Any, q: Any, method: Any) -> Any:
@@ -43,64 +44,14 @@ def pick(a: Any, q: Any, method: Any) -> Any:
     n = a.shape[-1]
     place = np.quantile(np.arange(float(n)), q, method=method)
     low = np.floor(place).astype(int)
-    share = place - low
+    share = np.reshape(place - low, np.shape(place) + (1,) * (a.ndim - 1)).astype(a.dtype)
     ordered = np.moveaxis(np.sort(a, axis=-1), -1, 0)
-    dtype = np.result_type(a.dtype, share.dtype) if np.ndim(q) else a.dtype
-    share = np.reshape(share, np.shape(share) + (1,) * (a.ndim - 1)).astype(dtype)
     result = ordered[low] * (1 - share) + ordered[np.minimum(low + 1, n - 1)] * share
     # NumPy says NaN wherever a NaN is among the values.
-    return np.where(np.any(np.isnan(a), axis=-1), np.nan, result).astype(dtype)
+    return np.where(np.any(np.isnan(a), axis=-1), np.nan, result)
 
 
-def quantile_with(reduce: Any, a: Any, q: Any, axis: Any, method: str, keepdims: bool) -> Any:
-    """Return quantiles over `axis`, reduced by `reduce`."""
-    q = np.asarray(q)
-    if not np.all((q >= 0) & (q <= 1)):
-        raise ValueError("Quantiles must be in the range [0, 1]")
-    line, _, kept = single_axis(a, axis)
-    result = reduce(line, q, method)
-    return np.reshape(result, q.shape + kept) if keepdims else result
-
-
-def refuse_weights(weights: Any) -> None:
-    """Raise for weighted quantiles."""
-    if weights is not None:
-        raise TypeError("quantiles with weights are not differentiable here; sort and interpolate by hand")
-
-
-@composed(np.quantile)
-def quantile(
-    a: Any,
-    q: Any,
-    axis: Any = None,
-    out: Any = None,
-    overwrite_input: bool = False,
-    method: str = "linear",
-    keepdims: bool = False,
-    *,
-    weights: Any = None,
-    interpolation: Any = None,
-) -> Any:
-    """Return the q-th quantiles."""
-    refuse_weights(weights)
-    return quantile_with(pick, a, q, axis, interpolation or method, keepdims)
-
-
-@composed(np.percentile)
-def percentile(a: Any, q: Any, *args: Any, **kwargs: Any) -> Any:
-    """Return the q-th percentiles."""
-    return np.quantile(a, np.true_divide(q, 100), *args, **kwargs)
-
-
-@composed(np.median)
-def median(
-    a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: bool = False
-) -> Any:
-    """Return the median, the mean of the two middle values where there are two."""
-    return np.quantile(a, 0.5, axis=axis, keepdims=keepdims)
-
-
-def pick_without_nan(a: Any, q: Any, method: str) -> Any:
+def pick_without_nan(a: Any, q: Any, method: Any) -> Any:
     """Return quantiles along the last axis of the entries that are numbers."""
     rows = np.reshape(a, (-1, a.shape[-1]))
     valid = ~np.isnan(rows)
@@ -111,36 +62,56 @@ def pick_without_nan(a: Any, q: Any, method: str) -> Any:
     return np.reshape(np.stack(picked, axis=-1), (*np.shape(q), *a.shape[:-1]))
 
 
-@composed(np.nanquantile)
-def nanquantile(
-    a: Any,
-    q: Any,
-    axis: Any = None,
-    out: Any = None,
-    overwrite_input: bool = False,
-    method: str = "linear",
-    keepdims: bool = False,
-    *,
-    weights: Any = None,
-    interpolation: Any = None,
-) -> Any:
-    """Return the q-th quantiles of the entries that are numbers."""
-    refuse_weights(weights)
-    return quantile_with(pick_without_nan, a, q, axis, interpolation or method, keepdims)
+def quantiles(function: Any, reduce: Any, scale: float) -> Any:
+    """Return what ``function(a, q, ...)`` is on Tensors: quantiles at ``q / scale``, by `reduce`."""
+
+    def call(
+        a: Any,
+        q: Any,
+        axis: Any = None,
+        out: Any = None,
+        overwrite_input: bool = False,
+        method: str = "linear",
+        keepdims: bool = False,
+        *,
+        weights: Any = None,
+        interpolation: Any = None,
+    ) -> Any:
+        if weights is not None:
+            raise TypeError(
+                "quantiles with weights are not differentiable here; sort and interpolate by hand"
+            )
+        method = interpolation or method
+        dtype = function(np.ones(1, a.dtype), q, method=method).dtype  # which checks q and the method, too
+        return along_axes(reduce, a, np.asarray(q) / scale, axis, method, keepdims).astype(dtype, copy=False)
+
+    return call
 
 
-@composed(np.nanpercentile)
-def nanpercentile(a: Any, q: Any, *args: Any, **kwargs: Any) -> Any:
-    """Return the q-th percentiles of the entries that are numbers."""
-    return np.nanquantile(a, np.true_divide(q, 100), *args, **kwargs)
+def medians(reduce: Any) -> Any:
+    """Return what a median is on Tensors: the mean of the two middle values where there are two."""
+
+    def call(
+        a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: bool = False
+    ) -> Any:
+        return along_axes(reduce, a, np.array(0.5), axis, "linear", keepdims).astype(a.dtype, copy=False)
+
+    return call
 
 
-@composed(np.nanmedian)
-def nanmedian(
-    a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: bool = False
-) -> Any:
-    """Return the median of the entries that are numbers."""
-    return np.nanquantile(a, 0.5, axis=axis, keepdims=keepdims)
+def along_axes(reduce: Any, a: Any, q: Any, axis: Any, method: str, keepdims: bool) -> Any:
+    """Return quantiles over `axis`, which may be several."""
+    line, kept = joined_axes(a, axis)
+    result = reduce(line, q, method)
+    return np.reshape(result, q.shape + kept) if keepdims else result
+
+
+composed(np.quantile)(quantiles(np.quantile, pick, 1.0))
+composed(np.percentile)(quantiles(np.percentile, pick, 100.0))
+composed(np.nanquantile)(quantiles(np.nanquantile, pick_without_nan, 1.0))
+composed(np.nanpercentile)(quantiles(np.nanpercentile, pick_without_nan, 100.0))
+composed(np.median)(medians(pick))
+composed(np.nanmedian)(medians(pick_without_nan))
 
 
 @composed(np.unique)

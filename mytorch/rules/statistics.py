@@ -36,17 +36,18 @@ def var(
         n = np.sum(np.broadcast_to(where, a.shape), axis=axis, keepdims=True).astype(a.real.dtype)
     center = plain(mean, None)
     if center is None:
-        center = np.sum(a, axis=axis, keepdims=True, where=where) / n
+        center = (np.sum(a, axis=axis, keepdims=True, where=where) / n).astype(a.dtype, copy=False)
     deviation = a - center
     squares = np.square(deviation) if a.dtype.kind != "c" else (deviation * np.conj(deviation)).real
     total = np.sum(squares, axis=axis, keepdims=plain(keepdims, False), where=where)
-    return total / (max(n - ddof, 0.0) if where is True else np.maximum(np.reshape(n, total.shape) - ddof, 0))
+    left = max(n - ddof, 0.0) if where is True else np.maximum(np.reshape(n, total.shape) - ddof, 0)
+    return (total / left).astype(total.dtype, copy=False)
 
 
 def root(variance: Any) -> Any:
     """Return the square root, with the slope 0 at 0 (as PyTorch's standard deviation has it)."""
     zero = variance == 0
-    return np.where(zero, 0, np.sqrt(np.where(zero, 1, variance)))
+    return np.where(zero, 0, np.sqrt(np.where(zero, 1, variance))).astype(variance.dtype, copy=False)
 
 
 @composed(np.std)
@@ -138,7 +139,7 @@ def nan_extremum(function: Any, worst: float, a: Any, args: Any, kwargs: Any) ->
     axis = args[0] if args else kwargs.get("axis")
     result = function(np.where(missing, worst, a), *args, **kwargs)
     empty = np.all(missing, axis=axis, keepdims=bool(plain(kwargs.get("keepdims"), False)))
-    return np.where(empty, np.nan, result)
+    return np.where(empty, np.nan, result).astype(result.dtype, copy=False)
 
 
 composed(np.nanmax)(lambda a, *args, **kwargs: nan_extremum(np.max, -np.inf, a, args, kwargs))

@@ -87,7 +87,8 @@ CASES = [
         gradients=([0, 0.6 + 0.8j],),
     ),
     Case(np.sinc, (np.array([0.0, 1.0]),), name="at 0", order=1, numerical=False, gradients=([0.0, -1.0],)),
-    Case(np.sign, (Z,), name="complex", value=np.__version__ >= "2"),
+    # NumPy 1.26 has the sign of the real part, which is constant.
+    Case(np.sign, (Z if np.__version__ >= "2" else A,), name="complex"),
     Case(
         np.nan_to_num,
         (WITH_NAN,),
