@@ -30,6 +30,11 @@ ANY = [
 ]
 
 
+def draw(rng: np.random.Generator, shape: Shape) -> np.ndarray:
+    a = rng.normal(size=shape.shape)
+    return a + 1j * rng.normal(size=shape.shape) if shape.dtype is complex else a
+
+
 def weighted(m: ModuleType, *parts: Any) -> Any:
     """Return a real number to which every entry of the arrays contributes differently."""
     total = 0
@@ -118,9 +123,7 @@ def singular_values(m: ModuleType, a: Any) -> Any:
 )
 def test_gradients_to_second_order_are_those_of_torch(loss: Loss, shape: Shape, torch: ModuleType) -> None:
     rng = np.random.default_rng(sum(shape.shape) + (shape.dtype is complex))
-    a, direction = (rng.normal(size=shape.shape).astype(shape.dtype) for _ in range(2))
-    if shape.dtype is complex:
-        a, direction = a + 1j * rng.normal(size=shape.shape), direction + 1j * rng.normal(size=shape.shape)
+    a, direction = draw(rng, shape), draw(rng, shape)
 
     x, v = torch.tensor(a, requires_grad=True), torch.tensor(direction)
     value = loss(torch, x)
