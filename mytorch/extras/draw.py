@@ -16,6 +16,7 @@ import shutil
 import subprocess
 from collections.abc import Hashable, Mapping, Sequence
 from importlib import import_module
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -32,7 +33,7 @@ COLOURS = {"input": "#b7e4a8", "operation": "#a8e6ee", "memory": "#d9d9d9"}
 FONT, SMALL, LINE = "DejaVu Sans", 9.0, 1.35  # points of the texts on edges, line height in ems
 LARGE = 11.0
 FEW = 6  # values
-MOST_NODES = 2000
+MOST_NODES = 500
 MARGIN = 10.0
 
 
@@ -100,18 +101,19 @@ def draw(
     return path
 
 
-def show(source: Any, path: str | Path | None = None, **options: Any) -> Any:
+def show(source: Any, path: str | Path | None = None, **options: Any) -> Path | None:
     """Draw `source` into `path`, else on the screen, else, where there is no screen, into ``graph.png``.
 
     Returns
     -------
-    Path of the file, which is printed, or the Figure on the screen
+    Path of the file, which is printed, or None if it is on the screen
     """
     if path is None and _has_screen():
-        return _on_screen(draw(source, **options))
-    path = draw(source, path or "graph.png", **options)
-    print(f"drawn into {path}")
-    return path
+        _on_screen(draw(source, **options))
+        return None
+    written: Path = draw(source, path or "graph.png", **options)
+    print(f"drawn into {written}")
+    return written
 
 
 def _has_screen() -> bool:
@@ -123,19 +125,15 @@ def _has_screen() -> bool:
     return "inline" in backend or backend not in ("agg", "cairo", "pdf", "pgf", "ps", "svg", "template")
 
 
-def _on_screen(figure: Figure) -> Figure:
+def _on_screen(figure: Figure) -> None:
     """Show a figure in a window, or in the notebook."""
-    from io import BytesIO
-
     import matplotlib.pyplot as plt
 
     image = BytesIO()
     figure.savefig(image, format="png", dpi=150)
     image.seek(0)
-    window = plt.figure(figsize=figure.get_size_inches())
-    window.figimage(plt.imread(image), resize=True)
+    plt.figure().figimage(plt.imread(image), resize=True)
     plt.show()
-    return window
 
 
 def _need() -> None:

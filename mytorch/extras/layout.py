@@ -118,10 +118,9 @@ def _order(grid: _Grid, rounds: int = 16) -> None:
     _depth_first(grid)
     best, fewest = [list(layer) for layer in grid.layers], _crossings(grid)
     for i in range(rounds):
-        forwards = i % 2 == 0
-        links = grid.before if forwards else grid.after
-        for k in range(len(grid.layers))[:: 1 if forwards else -1]:
-            _sort_by_neighbours(grid, k, links)
+        step, links = (-1, grid.before) if i % 2 == 0 else (1, grid.after)
+        for k in range(len(grid.layers))[::-step]:
+            _sort_by_neighbours(grid, k, step, links)
         crossings = _crossings(grid)
         if crossings < fewest:
             best, fewest = [list(layer) for layer in grid.layers], crossings
@@ -142,10 +141,11 @@ def _depth_first(grid: _Grid) -> None:
         layer.sort(key=place.__getitem__)
 
 
-def _sort_by_neighbours(grid: _Grid, k: int, links: list[list[int]]) -> None:
-    """Sort layer `k` by the barycentre of the `links`; items without any stay where they are."""
+def _sort_by_neighbours(grid: _Grid, k: int, step: int, links: list[list[int]]) -> None:
+    """Sort layer `k` by the barycentre of the `links` to layer `k + step`; items without any stay in place."""
     layer = grid.layers[k]
-    position = {item: i for items in grid.layers for i, item in enumerate(items)}
+    beside = grid.layers[k + step] if 0 <= k + step < len(grid.layers) else []
+    position = {item: i for i, item in enumerate(beside)}
     movable = [item for item in layer if links[item]]
     movable.sort(key=lambda item: sum(position[other] for other in links[item]) / len(links[item]))
     following = iter(movable)

@@ -11,18 +11,34 @@ floats is the same formula, in the same order of operations:
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Mapping
 from types import FunctionType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
+_COMPARISONS = {
+    "equal": "eq",
+    "not_equal": "ne",
+    "less": "lt",
+    "less_equal": "le",
+    "greater": "gt",
+    "greater_equal": "ge",
+}
 _FLOATS = SimpleNamespace(
     **{
         **vars(np),
-        **{f: getattr(math, f) for f in ("cos", "cosh", "exp", "log", "sin", "sinh", "sqrt", "tan", "tanh")},
+        **{
+            f: getattr(math, f)
+            for f in ("cos", "cosh", "exp", "isnan", "log", "sin", "sinh", "sqrt", "tan", "tanh")
+        },
+        **{f: getattr(operator, symbol) for f, symbol in _COMPARISONS.items()},
+        "ndim": lambda a: 0,
+        "real": lambda a: a,
         "square": lambda a: a * a,
         "where": lambda condition, a, b: a if condition else b,
+        "zeros_like": lambda a: 0.0,
     }
 )
 
