@@ -108,6 +108,13 @@ class Layout:
             return 1, 1
         return self.grad_dtype.itemsize, self.dtype.itemsize
 
+    def is_like(self, other: Layout | None) -> bool:
+        """Say whether entries lie in the same places."""
+        return other is self or (
+            other is not None
+            and (self.shape, self.strides, self.dtype) == (other.shape, other.strides, other.dtype)
+        )
+
     def is_of(self, array: np.ndarray) -> bool:
         """Say whether `array` is the owner, or looks exactly as it does."""
         return (
@@ -203,6 +210,28 @@ class Region:
         self.clear_in(fresh)
         return fresh
 
+    def is_apart_from(self, other: Region) -> bool:
+        """Say whether surely no byte of this region is one of `other`, by their first and last bytes."""
+        low, high = self._bytes()
+        other_low, other_high = other._bytes()
+        return self.layout.is_like(other.layout) and (high <= other_low or other_high <= low)
+
+    def _bytes(self) -> tuple[int, int]:
+        """Return the first byte, and the one after the last, within the owner."""
+        reach = [stride * (n - 1) for stride, n in zip(self.strides, self.shape, strict=True)]
+        low = self.offset + sum(r for r in reach if r < 0)
+        return low, self.offset + sum(r for r in reach if r > 0) + self.dtype.itemsize
+
+    def is_same_as(self, other: Region) -> bool:
+        """Say whether the regions show the same bytes in the same way."""
+        return (
+            self.layout.is_like(other.layout)
+            and self.offset == other.offset
+            and self.shape == other.shape
+            and self.strides == other.strides
+            and self.dtype == other.dtype
+        )
+
     def add_into(self, block: np.ndarray, gradient: np.ndarray) -> None:
         """Add `gradient` to the region of `block`; places that the view shows twice get both shares."""
         view = self.of(_flat_of(block))
@@ -231,11 +260,14 @@ class Region:
 Target: TypeAlias = "int | Region"
 
 
-def target_of(array: np.ndarray, owner: np.ndarray, key: int) -> Target:
-    """Return where the gradient of `array` goes: `key` for the whole of `owner`, else a `Region` of it."""
+def target_of(array: np.ndarray, owner: np.ndarray, key: int, layout: Layout | None = None) -> Target:
+    """Return where the gradient of `array` goes: `key` for the whole of `owner`, else a `Region` of it.
+
+    `layout` is that of the owner, where it is known already.
+    """
     if array is owner:
         return key
-    layout = Layout(owner)
+    layout = layout or Layout(owner)
     address = address_of(array)
     alike = array.shape == layout.shape and array.strides == layout.strides and array.dtype == layout.dtype
     if alike and address == layout.address:
@@ -371,6 +403,9 @@ class Shadow:
         block = self.memory.pop(old, None)
         if block is not None and new is not None:
             self._add_whole(new, block)
+
+    def settle(self) -> None:
+        """Have in `memory` all that has arrived."""
 
     def _add_whole(self, key: int, gradient: Any) -> None:
         old = self.memory.pop(key, None)

@@ -13,65 +13,131 @@ from operator import attrgetter
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from mytorch.autograd_engine import Autograd, Elementwise, Operation, TapeError, Write, run_hooks, sweep
-from mytorch.gradient_buffer import Region, Shadow, Target, gradient_dtype, key_of, owner_of
+from mytorch.gradient_buffer import Shadow, Target, gradient_dtype, key_of, owner_of
 from mytorch.rules import memory
 from mytorch.rules.registry import RULES, Call
-from mytorch.tensor import Tensor, _new, _view, link, record, target, wrap
+from mytorch.tensor import Tensor, _new, _view, apply, link, record, target, wrap
 
 _ONE = sys.getrefcount(np.empty(1)) + 1
 
 
 class TensorShadow(Shadow):
-    """Gradients that are Tensors: nothing is written in place, so every step of the pass is differentiable."""
+    """Gradients that are Tensors: nothing is written in place, so every step of the pass is differentiable.
 
-    __slots__ = ()
+    What arrives for a memory waits in a list, and is summed in one operation when it is asked for: n parts of an
+    array cost one array, not n.
+    """
 
-    def _add_whole(self, key: int, gradient: Any) -> None:
-        old = self.memory.get(key)
-        self.memory[key] = gradient if old is None else old + gradient
+    __slots__ = ("waiting",)
 
-    def _add_part(self, region: Region, gradient: Any) -> None:
-        self._add_whole(region.key, memory.scatter(gradient, region=region))
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting: dict[int, list[tuple[Target, Any]]] = {}
 
-    def _take_part(self, region: Region) -> Any:
-        block = self.memory.get(region.key)
-        if block is None:
+    def add(self, target: Target, gradient: Any) -> None:
+        """Add `gradient` to the region of memory `target`."""
+        if isinstance(target, int) or target.form == "part":
+            self.waiting.setdefault(key_of(target), []).append((target, gradient))
+        else:
+            self.waiting.setdefault(target.key, []).append((target.key, target.scatter(gradient)))
+
+    def take(self, target: Target) -> Any:
+        """Return the gradient of `target` and set it to zero; None where nothing has arrived."""
+        parts = self.waiting.pop(key_of(target), None)
+        if parts is None:
             return None
-        self.memory[region.key] = memory.without(block, region=region)
-        return memory.gather(block, region=region)
+        if isinstance(target, int):
+            return _assembled(parts)
+        if target.form != "part":
+            return target.gather(_assembled(parts))
+        elsewhere = [part for part in parts if not isinstance(part[0], int) and target.is_apart_from(part[0])]
+        here = [part for part in parts if isinstance(part[0], int) or not target.is_apart_from(part[0])]
+        if not all(not isinstance(place, int) and target.is_same_as(place) for place, _ in here):
+            block = _assembled(here)
+            elsewhere.append((target.key, _apply(memory.without, (block,), region=target)))
+            here = [(target.key, _apply(memory.gather, (block,), region=target))]
+        if elsewhere:
+            self.waiting[target.key] = elsewhere
+        return _assembled([(target.key, gradient) for _, gradient in here]) if here else None
+
+    def rename(self, old: int, new: int | None) -> None:
+        """Give the gradient of memory `old` to memory `new` (None: to nobody)."""
+        parts = self.waiting.pop(old, None)
+        if parts is not None and new is not None:
+            self.waiting.setdefault(new, []).extend(
+                (new if isinstance(place, int) else place.with_key(new), gradient)
+                for place, gradient in parts
+            )
+
+    def settle(self) -> None:
+        """Sum all that waits."""
+        self.memory.update((key, _assembled(parts)) for key, parts in self.waiting.items())
+        self.waiting.clear()
+
+
+def _assembled(parts: list[tuple[Target, Any]]) -> Any:
+    """Return the gradient of a whole memory of which parts have arrived."""
+    place, gradient = parts[0]
+    if len(parts) == 1:
+        return gradient if isinstance(place, int) else _apply(memory.scatter, (gradient,), region=place)
+    if len(parts) == 2 and isinstance(place, int) and isinstance(parts[1][0], int):
+        return gradient + parts[1][1]
+    places = tuple(place for place, _ in parts)
+    return _apply(memory.assemble, tuple(gradient for _, gradient in parts), places=places)
+
+
+def _apply(function: Callable[..., Any], operands: tuple[Tensor, ...], **static: Any) -> Tensor:
+    return apply(RULES[function], operands, static)
 
 
 def lifter(tape: Autograd) -> Callable[[Operation, bool], Call]:
     """Return the function that shows an operation's arrays as Tensors on `tape`."""
+    wholes: dict[int, Tensor] = {}
 
     def lift(operation: Operation, earlier: bool) -> Call:
         inputs = tuple(
-            _lifted(x, t, tape, earlier) for x, t in zip(operation.inputs, operation.targets, strict=True)
+            [
+                _lifted(x, t, tape, earlier, wholes) if type(x) is ndarray else x
+                for x, t in zip(operation.inputs, operation.targets, strict=True)
+            ]
         )
-        output = _lifted(operation.output, operation.target, tape, earlier)
+        output = operation.output
+        if output is not None:
+            output = _lifted(output, operation.target, tape, earlier, wholes)
         return Call(inputs, output, operation.static or {}, operation.metas)
 
     return lift
 
 
-def _lifted(array: Any, place: Target | None, tape: Autograd, earlier: bool) -> Any:
-    """Return the Tensor that shows `array` as the memory `place`; a copy where memory will change again."""
-    if type(array) is not np.ndarray:
-        return array
-    owner = owner_of(array)
+def _lifted(
+    array: Any, place: Target | None, tape: Autograd, earlier: bool, wholes: dict[int, Tensor]
+) -> Tensor:
+    """Return the Tensor that shows `array` as the memory `place`; a copy where memory will change again.
+
+    `wholes` are the memories of which parts were shown before.
+    """
+    owner = array
     if earlier:
         array = array.copy()
     if place is None:
         return wrap(array)
     if isinstance(place, int):
         return _new(array, place, tape)
-    whole = not earlier and place.layout.is_of(owner)
-    part = _view(_new(owner if whole else array, place.key, tape), array)
+    whole = wholes.get(place.key)
+    if not earlier and (whole is None or whole._layout is not place.layout):
+        owner = owner_of(array)
+        whole = None
+        if place.layout.is_of(owner):
+            whole = wholes[place.key] = _new(owner, place.key, tape)
+            whole._layout = place.layout
+    alone = earlier or whole is None
+    part = _view(_new(array, place.key, tape) if alone else whole, array)  # type: ignore[arg-type]
     part._region = place
     # Regions of views of the part are measured from its owner; without that, the part becomes memory of its own.
-    return part if whole else record(RULES[memory.copy], array, (part,))
+    return record(RULES[memory.copy], array, (part,)) if alone else part
 
 
 def _constants(operation: Operation, earlier: bool) -> Call:
@@ -98,10 +164,12 @@ def backward(tensor: Tensor, gradient: Any, create_graph: bool) -> None:
         shadow.add(place, wrap(seed) if create_graph and not isinstance(seed, Tensor) else seed)
     tape = owner._tape
     if tape is None:
+        shadow.settle()
         _deliver({owner._key: owner}, shadow)
         return
     leaves, stale, hooks = belongings(families([tape]))
     sweep(tape.history(), shadow, lifter(tape) if create_graph else None, None, stale, hooks)
+    shadow.settle()
     _deliver(leaves, shadow)
 
 
@@ -210,7 +278,8 @@ class Pullback:
             id(y.tape): y.tape for y, place in zip(outputs, self.sources, strict=True) if place is not None
         }
         self.tapes = [tape for tape in found.values() if tape is not None]
-        self._time = 0  # of the youngest operation that was looked at
+        self._hooks: dict[int, list[Callable[[Any], Any]]] | None = None
+        self._time = -1  # of the youngest operation that was looked at
 
     def __call__(
         self, cotangents: Sequence[Any], create_graph: bool = False, linear: bool = False
@@ -233,35 +302,40 @@ class Pullback:
             self._prepare()
             lift = lifter(_joined(self.tapes)) if create_graph else _constants if linear else None
             sweep(self._operations, shadow, lift, self._wanted, self._stale, self._hooks)
-            for key in self.keys.intersection(self._hooks or (), shadow.memory):
-                shadow.memory[key] = run_hooks((self._hooks or {})[key], shadow.memory[key])
+        shadow.settle()
+        if self._hooks is not None:
+            for key in self.keys.intersection(self._hooks, shadow.memory):
+                shadow.memory[key] = run_hooks(self._hooks[key], shadow.memory[key])
         return [_read(shadow, x, goal, on_tensors) for x, goal in zip(self.inputs, self.goals, strict=True)]
 
     def _prepare(self) -> None:
         """Find what lies between inputs and outputs, and later what was written to memory since."""
         tapes = families(self.tapes)
         _, self._stale, self._hooks = belongings(tapes)
-        now = max(tape.operation_list[-1].serial for tape in tapes if tape.operation_list)
+        now = max([tape.operation_list[-1].serial for tape in tapes if tape.operation_list], default=0)
         if now == self._time:
             return
-        newest_output = max(key_of(place) for place in self.sources if place is not None)
-        if self._time == 0:
-            done = [op for op in history_since(tapes, min(self.keys)) if op.serial <= newest_output]
-            self._operations, self._wanted = between(done, self.keys)
-        later = history_since(tapes, max(newest_output, self._time))
+        if self._time < 0:
+            operations = history_since(tapes, min(self.keys))
+            newest = max([key_of(place) for place in self.sources if place is not None])
+            end = bisect_right(operations, newest, key=_serial)
+            self._operations, self._wanted = between(operations[:end], self.keys)
+            later = operations[end:]
+        else:
+            later = history_since(tapes, self._time)
         self._operations += [op for op in later if type(op) is Write]  # they restore what memory held
         self._time = now
 
 
+_serial = attrgetter("serial")
+
+
 def history_since(tapes: Sequence[Autograd], serial: int) -> list[Any]:
     """Return the operations of all the tapes that are younger than `serial`, in order of time."""
-    tails = []
-    for tape in tapes:
-        operations = tape.operation_list
-        tails.append(operations[bisect_right(operations, serial, key=attrgetter("serial")) :])
+    tails = [tape.operation_list[bisect_right(tape.operation_list, serial, key=_serial) :] for tape in tapes]
     if len(tails) == 1:
         return tails[0]
-    return sorted((operation for tail in tails for operation in tail), key=attrgetter("serial"))
+    return sorted([operation for tail in tails for operation in tail], key=_serial)
 
 
 def between(operations: Sequence[Any], keys: set[int]) -> tuple[list[Any], set[int] | None]:
@@ -276,21 +350,20 @@ def between(operations: Sequence[Any], keys: set[int]) -> tuple[list[Any], set[i
     everything = True
     for operation in operations:
         if type(operation) is Elementwise:
-            goals: tuple[int | None, ...] = (operation.target_a, operation.target_b)
+            hits = [key in reached for key in (operation.target_a, operation.target_b) if key is not None]
         else:
-            goals = tuple(None if t is None else key_of(t) for t in operation.targets)
-        if operation.serial in keys:
-            if type(operation) is Write:
-                walked.append(operation.note())
-            continue
-        hits = [goal in reached for goal in goals if goal is not None]
+            hits = [key_of(place) in reached for place in operation.targets if place is not None]
         is_write = type(operation) is Write
-        if any(hits) or (is_write and operation.previous in reached):
+        if operation.serial in keys:
+            if is_write:
+                walked.append(operation.note())
+        elif True in hits or (is_write and operation.previous in reached):
             reached.add(key_of(operation.target))
-            everything = everything and all(hits)
-        elif not is_write:
-            continue
-        walked.append(operation)
+            walked.append(operation)
+            if False in hits:
+                everything = False
+        elif is_write:
+            walked.append(operation)
     return walked, None if everything else reached
 
 

@@ -41,7 +41,7 @@ from mytorch.autograd_engine import (
     next_serial,
     sweep,
 )
-from mytorch.gradient_buffer import Region, Shadow, Target, gradient_dtype, key_of, owner_of, target_of
+from mytorch.gradient_buffer import Layout, Region, Shadow, Target, gradient_dtype, key_of, owner_of, target_of
 from mytorch.guard import Guards
 from mytorch.rules import memory as memory_rules
 from mytorch.rules.registry import RULES, Rule
@@ -49,7 +49,7 @@ from mytorch.rules.registry import RULES, Rule
 asarray = np.asarray
 _recording: ContextVar[bool] = ContextVar("mytorch_recording", default=True)
 _is_recording = _recording.get
-_RARE = frozenset(("_grad", "_hooks", "_region"))
+_RARE = frozenset(("_grad", "_hooks", "_layout", "_region"))
 ABSENT: dict[
     str, str
 ] = {}  # attributes that ndarray has and Tensor has not, with the reason (mytorch/methods.py)
@@ -106,6 +106,7 @@ class Tensor:
         "_guard",
         "_hooks",
         "_key",
+        "_layout",
         "_region",
         "_saved",
         "_tape",
@@ -137,6 +138,7 @@ class Tensor:
         if requires_grad:
             self.requires_grad = True
 
+    _layout: Layout | None
     _region: Region | None
 
     def __getattr__(self, name: str) -> Any:
@@ -434,7 +436,7 @@ def _refuse_store(frame: FrameType) -> None:
 def _new(data: ndarray, key: int | None, tape: Autograd | None) -> Tensor:
     """Return a Tensor that owns `data`, without the checks and copies of the constructor.
 
-    The slots that few Tensors use (`_grad`, `_hooks`, `_region`) stay unset: see `__getattr__`.
+    The slots that few Tensors use (`_grad`, `_hooks`, `_layout`, `_region`) stay unset: see `__getattr__`.
     """
     tensor = _make(Tensor)
     tensor._array = data
@@ -455,6 +457,7 @@ def wrap(array: Any) -> Tensor:
 def _view(tensor: Tensor, array: ndarray) -> Tensor:
     view = _new(array, None, None)
     view._base = tensor if tensor._base is None else tensor._base
+    view._region = None
     return view
 
 
@@ -468,7 +471,10 @@ def target(tensor: Tensor) -> Target | None:
         return None
     region = tensor._region
     if region is None:
-        place = target_of(tensor._array, owner._array, key)
+        layout = owner._layout
+        if layout is None:
+            layout = owner._layout = Layout(owner._array)
+        place = target_of(tensor._array, owner._array, key, layout)
         if isinstance(place, int):
             return place
         region = tensor._region = place

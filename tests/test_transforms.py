@@ -180,6 +180,35 @@ def test_results_are_the_callers_own() -> None:
     assert X[0] == 0.5
 
 
+def test_results_that_are_the_argument_itself() -> None:
+    close(grad(lambda x: x)(3.0), 1.0)
+    close(jacobian(lambda x: x.T)(np.ones((2, 1))).reshape(2, 2), np.eye(2))
+    y, pullback = vjp(lambda x: (x, x[1:], x), X)
+    y[0][0] = 9.0
+    close(pullback((V, V[1:], V))[0], 2 * V + np.append(0.0, V[1:]))
+    close(hvp(lambda x: x[0])(X, V), np.zeros(3))
+
+
+def test_parts_of_an_array_cost_one_array_in_higher_orders() -> None:
+    """Reading n entries one by one records few operations for their gradients: not an array for every entry."""
+    n = 50
+
+    def f(x: Any) -> Any:
+        total = 0.0
+        for i in range(n):
+            total = total + np.sin(x[i]) * x[i]
+        return total
+
+    x = np.linspace(0, 1, n)
+    close(hvp(f)(x, x), (2 * np.cos(x) - x * np.sin(x)) * x)
+    tensor = Tensor(x, requires_grad=True)
+    y = f(tensor)
+    (gradient,) = reverse.gradients([y], [tensor], [1.0], create_graph=True)
+    names = [operation.name for operation in gradient.tape.history()]
+    assert names.count("assemble") == 1
+    assert "scatter" not in names
+
+
 def test_no_grad_outside_does_not_matter() -> None:
     with no_grad():
         close(grad(lambda x: np.sum(x**2))(X), 2 * X)
@@ -778,12 +807,12 @@ def writing(x: Any, y: Any = 1.0) -> Any:
         (
             lambda: grad(writing)(X),
             TapeError,
-            r"changed in place",
+            r"grad: the function changed its argument in place, .*; let it work on a \.copy\(\)",
         ),
         (
             lambda: grad(lambda x: grad(lambda y: writing(y, x[0]))(x)[0])(X),
             TapeError,
-            r"grad: the function changed its argument in place; let it work on a \.copy\(\)",
+            r"grad: the function changed its argument in place, .*; let it work on a \.copy\(\)",
         ),
     ],
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mytorch.gradient_buffer import Region
+from mytorch.gradient_buffer import Region, Target
 from mytorch.rules.registry import backward_of, dispatched
 
 
@@ -17,6 +17,21 @@ from mytorch.rules.registry import backward_of, dispatched
 def scatter(a: np.ndarray, *, region: Region) -> np.ndarray:
     """Return a whole memory's values that are `a` in the region and zero elsewhere."""
     return region.scatter(a)
+
+
+@dispatched
+def assemble(*parts: np.ndarray, places: tuple[Target, ...]) -> np.ndarray:
+    """Return a whole memory's values: the sum of the parts, each in its region (a key stands for the whole)."""
+    layout = next((place.layout for place in places if not isinstance(place, int)), None)
+    block = np.zeros(parts[0].shape, np.result_type(*parts)) if layout is None else layout.new_block()
+    for part, place in zip(parts, places, strict=True):
+        if isinstance(place, int):
+            block += part
+        elif place.layout.is_like(layout):
+            place.add_into(block, part)
+        else:
+            block += place.scatter(part)
+    return block
 
 
 @dispatched
@@ -80,6 +95,11 @@ def assign_at(a: np.ndarray, b: np.ndarray, *, index: Any, kept: np.ndarray | No
 
 
 # A region may show the real or the imaginary parts of complex memory: linear over the reals, not holomorphic.
+backward_of(
+    assemble,
+    each=lambda g, i, *, places: g if isinstance(places[i], int) else gather(g, region=places[i]),
+    holomorphic=False,
+)
 backward_of(scatter, lambda g, *, region: gather(g, region=region), holomorphic=False)
 backward_of(gather, lambda g, *, region: scatter(g, region=region), holomorphic=False)
 backward_of(without, lambda g, *, region: without(g, region=region), holomorphic=False)

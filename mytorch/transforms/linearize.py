@@ -23,11 +23,12 @@ from typing import Any
 import numpy as np
 
 from mytorch import trees
-from mytorch.autograd_engine import TapeError, next_serial
+from mytorch.autograd_engine import Autograd, TapeError, next_serial
 from mytorch.gradient_buffer import gradient_dtype
 from mytorch.reverse import Pullback, families
 from mytorch.tensor import Tensor, _is_recording, enable_grad, wrap
 
+_ARRAYS = (Tensor, np.ndarray, np.generic, int, float, complex)
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
@@ -60,47 +61,71 @@ class Linearization:
         argnums: Sequence[int],
         has_aux: bool = False,
     ) -> None:
-        self.name = name
+        self.name, self.argnums = name, argnums
         recording, start = _is_recording(), next_serial()
-        leaves, self.structure = trees.flatten(tuple(args[i] for i in argnums))
-        self.paths = [_path(path, argnums) for path in self.structure.paths()]
+        leaves, self.structure = trees.flatten(tuple([args[i] for i in argnums]))
         with enable_grad():
+            tape = Autograd()
             self.variables = [
-                _variable(leaf, f"{name}: {path}", recording)
-                for leaf, path in zip(leaves, self.paths, strict=True)
+                _variable(leaf, tape, recording, self._where(i)) for i, leaf in enumerate(leaves)
             ]
-            keys = [variable._key for variable in self.variables]
-            chosen = dict(zip(argnums, self.structure.unflatten(self.variables), strict=True))
-            result = f(*(chosen.get(i, x) for i, x in enumerate(args)), **kwargs)
+            result = self._call(f, list(args), kwargs)
+        self.plain: Any
+        self._aux: Any
+        self.plain, self._aux = self._parted(result) if has_aux else (result, None)
+        found, self.result_structure = trees.flatten(self.plain)
+        self.outputs = self._outputs(found)
+        self.nested = recording and _is_older(self.outputs, start)
+        self.pullback = Pullback(self.outputs, self.variables)
+
+    def _where(self, i: int) -> Callable[[], str]:
+        """Return the function that names variable `i`, for messages."""
+
+        def name() -> str:
+            position, _, rest = self.structure.paths()[i][1:].partition("]")
+            return f"{self.name}: argument {self.argnums[int(position)]}{rest}"
+
+        return name
+
+    def _call(self, f: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """Return what f returns for the arguments with the variables in their places."""
+        keys = [variable._key for variable in self.variables]
+        for n, tree in zip(self.argnums, self.structure.unflatten(self.variables), strict=True):
+            args[n] = tree
+        result = f(*args, **kwargs)
         if [variable._key for variable in self.variables] != keys:
             raise TapeError(
-                f"{name}: the function changed its argument in place; let it work on a .copy() of the argument"
+                f"{self.name}: the function changed its argument in place, which would change the caller's array; "
+                "let it work on a .copy() of the argument"
             )
-        self._aux = None
-        if has_aux:
-            if not isinstance(result, tuple) or len(result) != 2:
-                raise TypeError(
-                    f"{name} with has_aux: expected (result, aux) from the function, got {result!r}"
-                )
-            result, self._aux = result
-        self.plain = result
-        found, self.result_structure = trees.flatten(result)
-        self.outputs = [
-            _output(leaf, f"{name}: the function's result{path}")
-            for leaf, path in zip(found, self.result_structure.paths(), strict=True)
-        ]
-        if not found:
+        return result
+
+    def _parted(self, result: Any) -> tuple[Any, Any]:
+        """Return the result and the auxiliary data."""
+        if not isinstance(result, tuple) or len(result) != 2:
             raise TypeError(
-                f"{name}: the function returned {result!r}, expected an array (is a return missing?)"
+                f"{self.name} with has_aux: expected (result, aux) from the function, got {result!r}"
             )
-        if not any(isinstance(leaf, Tensor) for leaf in found):
+        return result
+
+    def _outputs(self, leaves: list[Any]) -> list[Tensor]:
+        """Return the leaves of the result as Tensors."""
+        if not leaves:
+            raise TypeError(
+                f"{self.name}: the function returned {self.plain!r}, expected an array (is a return missing?)"
+            )
+        for leaf, path in zip(leaves, self.result_structure.paths(), strict=True):
+            if not isinstance(leaf, _ARRAYS):
+                raise TypeError(
+                    f"{self.name}: the function's result{path} must be an array, got {type(leaf).__name__}"
+                )
+        if not any(isinstance(leaf, Tensor) for leaf in leaves):
             warnings.warn(
-                f"{name}: the function's result was not computed from its argument with NumPy functions, so its "
-                "derivative is zero (math.*, float() and .item() give plain numbers, which carry no derivative)",
+                f"{self.name}: the function's result was not computed from its argument with NumPy functions, so "
+                "its derivative is zero (math.*, float() and .item() give plain numbers, which carry no derivative)",
                 stacklevel=_users_level(),
             )
-        self.nested = recording and any(key < start for key in _leaves_of(self.outputs))
-        self.pullback = Pullback(self.outputs, self.variables)
+        return [leaf if isinstance(leaf, Tensor) else wrap(np.asarray(leaf)) for leaf in leaves]
 
     @property
     def result(self) -> Any:
@@ -244,33 +269,20 @@ def _users_level() -> int:
     return level + 1
 
 
-def _path(path: str, argnums: Sequence[int]) -> str:
-    """Return 'argument 1['W']' for the path "[0]['W']" in the tuple of chosen arguments."""
-    position, _, rest = path[1:].partition("]")
-    return f"argument {argnums[int(position)]}{rest}"
-
-
-def _variable(leaf: Any, name: str, recording: bool) -> Tensor:
-    """Return a Tensor in memory of its own with the value of `leaf`, on the outer tape where there is one."""
+def _variable(leaf: Any, tape: Autograd, recording: bool, name: Callable[[], str]) -> Tensor:
+    """Return a Tensor in memory of its own with the value of `leaf`: on the outer tape, if that made it, or `tape`."""
     if isinstance(leaf, Tensor):
         if recording and leaf.requires_grad:
             return leaf.copy()
         leaf = leaf._array
     array = np.asarray(leaf)
     if array.dtype.kind in "biu":
-        raise TypeError(f"{name} is of dtype {array.dtype}, which has no derivative; cast it to float")
+        raise TypeError(f"{name()} is of dtype {array.dtype}, which has no derivative; cast it to float")
     if array.dtype.kind not in "fc":
-        raise TypeError(f"{name} must be an array of floats, got {type(leaf).__name__}")
-    return Tensor(array, requires_grad=True)
-
-
-def _output(leaf: Any, name: str) -> Tensor:
-    """Return a leaf of the result as a Tensor."""
-    if isinstance(leaf, Tensor):
-        return leaf
-    if not isinstance(leaf, np.ndarray | np.generic | int | float | complex):
-        raise TypeError(f"{name} must be an array, got {type(leaf).__name__}")
-    return wrap(np.asarray(leaf))
+        raise TypeError(f"{name()} must be an array of floats, got {type(leaf).__name__}")
+    variable = Tensor(array, requires_grad=True)
+    variable._tape = tape  # all that is computed from variables is on one tape
+    return variable
 
 
 def _value(leaf: Any) -> Any:
@@ -281,9 +293,12 @@ def _is_tracked(leaf: Any) -> bool:
     return isinstance(leaf, Tensor) and leaf.requires_grad
 
 
-def _leaves_of(outputs: Sequence[Tensor]) -> set[int]:
-    """Return the keys (times of birth) of all leaves that were used on the tapes of `outputs`."""
-    tapes = [output.tape for output in outputs if output.tape is not None]
-    keys = {key for tape in families(tapes) for key in tape.leaves}
+def _is_older(outputs: Sequence[Tensor], start: int) -> bool:
+    """Say whether a tape, or a leaf, that the outputs were computed from is older than `start`."""
+    tapes = families([output.tape for output in outputs if output.tape is not None])
     owners = [output if output._base is None else output._base for output in outputs]
-    return keys.union(owner._key for owner in owners if owner._key is not None and owner._tape is None)
+    return (
+        any(tape.serial < start for tape in tapes)
+        or any(key < start for tape in tapes for key in tape.leaves)
+        or any(owner._tape is None and owner._key is not None and owner._key < start for owner in owners)
+    )

@@ -24,6 +24,8 @@ def _region(view: np.ndarray, owner: np.ndarray) -> Region:
 PART, TRANSPOSED, BACKWARDS = _region(A[1:, ::2], A), _region(A.T, A), _region(A[::-1, 1], A)
 WINDOWS = _region(np.lib.stride_tricks.sliding_window_view(A, (2, 2)), A)
 REAL = _region(Z.real, Z)
+_F = np.asfortranarray(A)
+FORTRAN = _region(_F[1:, ::2], _F)
 ROWS = np.array([2, 0, 2])
 ONCE = (np.array([0, 2]), np.array([1, 1]))
 
@@ -48,6 +50,16 @@ def _rows() -> list[Case]:
 
 CASES = [
     *_rows(),
+    Case(memory.assemble, (A, A[1:, ::2].copy(), A.copy()), {"places": (0, PART, 0)}, name="all", float32=False),
+    Case(memory.assemble, (A, A.copy(), A[::-1]), {"places": (0, 0, 0)}, name="wholes"),
+    Case(
+        memory.assemble,
+        (A[1:, ::2].copy(), A[::-1, 1].copy(), A[1:, ::2].copy()),
+        {"places": (PART, BACKWARDS, FORTRAN)},
+        name="parts-of-two-layouts",
+        float32=False,
+    ),
+    Case(memory.assemble, (Z, A), {"places": (0, REAL)}, name="real-part", float32=False),
     Case(memory.copy, (A.T,)),
     Case(memory.copy, (Z,), name="complex"),
     Case(memory.copy, (np.empty((0, 2)),), name="empty"),
