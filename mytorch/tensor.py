@@ -41,7 +41,16 @@ from mytorch.autograd_engine import (
     next_serial,
     sweep,
 )
-from mytorch.gradient_buffer import Layout, Region, Shadow, Target, gradient_dtype, key_of, owner_of, target_of
+from mytorch.gradient_buffer import (
+    Layout,
+    Region,
+    Shadow,
+    Target,
+    gradient_dtype,
+    key_of,
+    owner_of,
+    target_of,
+)
 from mytorch.guard import Guards
 from mytorch.rules import memory as memory_rules
 from mytorch.rules.registry import RULES, Rule
