@@ -157,10 +157,12 @@ def _place_of_out(function: Callable[..., Any]) -> int:
 def call_rule(rule: Rule, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Compute and record a function that has a rule."""
     operands, static = rule.bind(args, kwargs)
-    operands = tuple(_operand(x) for x in operands)
-    static = untracked(static)
+    operands = tuple([_operand(x) for x in operands])
+    static = untracked(static) if static else static
     y = rule.function(*map(raw, operands), **static)
-    return record(rule, y, operands, {k: _held(v) for k, v in static.items() if k in rule.statics})
+    if static:
+        static = {k: _held(v) for k, v in static.items() if k in rule.statics}
+    return record(rule, y, operands, static)
 
 
 def _held(value: Any) -> Any:

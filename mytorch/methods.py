@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 
 from mytorch.dispatch import array_function, array_ufunc
-from mytorch.rules.registry import COMPOSED, RULES
-from mytorch.tensor import ABSENT, Tensor
+from mytorch.rules.registry import RULES
+from mytorch.tensor import ABSENT, Tensor, record
 
 FUNCTIONS = """
-    all any argmax argmin argpartition argsort choose clip cumprod cumsum diagonal max mean min nonzero prod ptp put
-    ravel repeat round searchsorted squeeze std sum swapaxes take trace var
+    all any argmax argmin argpartition argsort choose clip cumprod cumsum dot nonzero ptp put repeat round searchsorted
+    std take trace var
 """
+REDUCTIONS = ("max", "mean", "min", "prod", "sum")
+VIEWS = ("diagonal", "ravel", "reshape", "squeeze", "swapaxes", "transpose")
 OPERATORS = {
     "floordiv": np.floor_divide,
     "mod": np.remainder,
@@ -59,6 +61,35 @@ def _function(name: str) -> Callable[..., Any]:
         return array_function(self, function, (), (self, *args), kwargs)
 
     return _named(method, name, f"Return ``numpy.{name}(self, ...)``.")
+
+
+def _reduction(name: str) -> Callable[..., Any]:
+    """Return the method of a reduction, whose plain calls are computed and recorded directly."""
+    function, compute = getattr(np, name), getattr(np.ndarray, name)
+    rule = RULES[function]
+
+    def method(self: Tensor, axis: Any = None, *args: Any, **kwargs: Any) -> Any:
+        if args or (kwargs and kwargs.keys() != {"keepdims"}):
+            return array_function(self, function, (), (self, axis, *args), kwargs)
+        return record(rule, compute(self._array, axis, **kwargs), (self,), {"axis": axis, **kwargs})
+
+    return _named(method, name, f"Return ``numpy.{name}(self, ...)``.")
+
+
+def _view_of(name: str) -> Callable[..., Any]:
+    """Return the method that gives a view, or, where NumPy has to copy, a copy that is on the tape."""
+    function, compute = getattr(np, name), getattr(np.ndarray, name)
+
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Any:
+        data = self._array
+        array = compute(data, *args, **kwargs)
+        if array is data or (array.base is not None and (array.base is data or array.base is data.base)):
+            return self.view_as(array)
+        if name == "reshape" and len(args) != 1:
+            args = (args,)
+        return array_function(self, function, (), (self, *args), kwargs)
+
+    return _named(method, name, f"Return ``numpy.{name}(self, ...)``: a view where NumPy gives one.")
 
 
 def _named(method: Callable[..., Any], name: str, text: str) -> Callable[..., Any]:
@@ -108,29 +139,9 @@ def _in_place(operator: Callable[[Tensor, Any], Any]) -> Callable[[Tensor, Any],
 # -- methods whose arguments differ from the function's, and those that write --------------------------------
 
 
-def _reshape(self: Tensor, *shape: Any, order: str = "C", **options: Any) -> Any:
-    """Return the values in another shape: a view where NumPy gives one."""
-    shape = shape[0] if len(shape) == 1 else shape
-    return array_function(self, np.reshape, (), (self, shape), {"order": order, **options})
-
-
-def _transpose(self: Tensor, *axes: Any) -> Tensor:
-    """Return the view with its axes permuted, reversed by default."""
-    return self.view_as(self._array.transpose(*axes))
-
-
 def _flatten(self: Any, order: Any = "C") -> Any:
     """Return a copy of the values in one row."""
     return np.ravel(self.copy(order), order)
-
-
-def _dot(self: Tensor, b: Any, out: Any = None) -> Any:
-    """Return ``numpy.dot(self, b)``."""
-    return (
-        array_function(self, np.dot, (), (self, b, out), {})
-        if np.dot in RULES or np.dot in COMPOSED
-        else self @ b
-    )
 
 
 def _compress(self: Any, condition: Any, axis: int | None = None, out: Any = None) -> Any:
@@ -205,6 +216,7 @@ def _values_attribute(name: str) -> property:
 def install() -> None:
     """Give Tensor its methods, attributes, and the operators that are not arithmetic."""
     methods: dict[str, Any] = {name: _function(name) for name in FUNCTIONS.split()}
+    methods |= {name: _reduction(name) for name in REDUCTIONS} | {name: _view_of(name) for name in VIEWS}
     methods |= {name: _unary(name, ufunc) for name, ufunc in UNARY.items()}
     for name, ufunc in OPERATORS.items():
         operator, reflected = _binary(ufunc)
@@ -218,7 +230,7 @@ def install() -> None:
             methods[f"__i{name}__"] = _named(
                 _in_place(operator), f"__i{name}__", f"Update with ``numpy.{ufunc.__name__}``."
             )
-    for function in (_reshape, _transpose, _flatten, _dot, _compress, _fill, _sort, _partition, _view):
+    for function in (_flatten, _compress, _fill, _sort, _partition, _view):
         name = function.__name__.removeprefix("_")
         methods[name] = _named(function, name, function.__doc__ or "")
     methods |= {name: _values_method(name) for name in ("tobytes", "tofile")}

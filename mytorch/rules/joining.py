@@ -35,7 +35,7 @@ def concatenate(arrays: Any, axis: int | None = 0, out: Any = None, **options: A
     if axis is None:
         parts, axis = [np.ravel(x) for x in parts], 0
     axis = normalize_axis_index(axis, max(parts[0].ndim, 1))
-    offsets = list(accumulate((np.shape(x)[axis] if x.ndim > axis else 0 for x in parts), initial=0))
+    offsets = list(accumulate((x.shape[axis] if x.ndim > axis else 0 for x in parts), initial=0))
     return join(*parts, axis=axis, offsets=offsets, **options)
 
 
