@@ -127,7 +127,7 @@ class TensorNode:
         return _applied_to(MatrixMultiply, other, self)
 
     def __neg__(self) -> TensorNode:
-        return Negate.do_forward(self)  # type: ignore[no-any-return]
+        return Negate.do_forward(self)
 
     def matmul(self, other: Any) -> TensorNode:
         """Return the matrix product of this node and another."""
@@ -233,7 +233,7 @@ class RuleOp(Op):
         return {}
 
     @classmethod
-    def forward(cls, context: dict[str, Any], *inputs: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+    def forward(cls, context: dict[str, Any], *inputs: Any, **kwargs: Any) -> Any:
         static = cls.static(**kwargs)
         try:
             output = cls.rule.function(*inputs, **static)
@@ -243,7 +243,7 @@ class RuleOp(Op):
         return output
 
     @classmethod
-    def backward(cls, context: dict[str, Any], *grad_outputs: Any) -> Any:  # type: ignore[override]
+    def backward(cls, context: dict[str, Any], *grad_outputs: Any) -> Any:
         gradients = cls.rule(*grad_outputs, *context["inputs"], **context["static"])
         return gradients if len(gradients) > 1 else gradients[0]
 
@@ -318,7 +318,7 @@ def _sources(op: OpNode) -> list[OpNode]:
 
 def _below(root: TensorNode) -> list[TensorNode]:
     """Return `root` and the nodes that it depends on."""
-    return list({id(node): node for op in _applied(root) for node in op.inputs}.values()) + [root]
+    return [root, *{id(node): node for op in _applied(root) for node in op.inputs}.values()]
 
 
 class Adjoints(NodeShadow):

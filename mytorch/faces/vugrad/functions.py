@@ -11,7 +11,7 @@ import numpy as np
 from mytorch import data
 from mytorch.data.datasets import MNIST_FILES
 from mytorch.faces.vugrad.core import TensorNode
-from mytorch.faces.vugrad.ops import Exp, Log, LogSoftmax, Normalize, ReLU, Select, Sigmoid, Sum
+from mytorch.faces.vugrad.ops import Exp, Log, LogSoftmax, ReLU, Select, Sigmoid, Sum
 
 Split: TypeAlias = "tuple[np.ndarray, np.ndarray]"
 VALIDATION_ROWS = 5_000
@@ -19,22 +19,22 @@ VALIDATION_ROWS = 5_000
 
 def sigmoid(x: TensorNode) -> TensorNode:
     """Return ``1 / (1 + exp(-x))``."""
-    return Sigmoid.do_forward(x)  # type: ignore[no-any-return]
+    return Sigmoid.do_forward(x)
 
 
 def relu(x: TensorNode) -> TensorNode:
     """Return ``max(x, 0)``."""
-    return ReLU.do_forward(x)  # type: ignore[no-any-return]
+    return ReLU.do_forward(x)
 
 
 def softmax(x: TensorNode) -> TensorNode:
     """Return ``exp(x) / sum(exp(x))`` of every row, without overflow."""
-    return Exp.do_forward(logsoftmax(x))  # type: ignore[no-any-return]
+    return Exp.do_forward(logsoftmax(x))
 
 
 def logsoftmax(x: TensorNode) -> TensorNode:
     """Return the logarithm of the softmax of every row, without overflow."""
-    return LogSoftmax.do_forward(x)  # type: ignore[no-any-return]
+    return LogSoftmax.do_forward(x)
 
 
 def celoss(outputs: TensorNode, targets: Any) -> TensorNode:
@@ -50,7 +50,7 @@ def celoss(outputs: TensorNode, targets: Any) -> TensorNode:
 
 def logceloss(logprobs: TensorNode, targets: Any) -> TensorNode:
     """Return the cross-entropy, summed over the batch, for logarithms of probabilities (see `celoss`)."""
-    return -Sum.do_forward(Select.do_forward(logprobs, indices=targets))  # type: ignore[no-any-return]
+    return -Sum.do_forward(Select.do_forward(logprobs, indices=targets))
 
 
 def load_synth(num_train: int = 60_000, num_val: int = 10_000) -> tuple[Split, Split, int]:

@@ -128,7 +128,7 @@ class TapeOp(Op):
     function: ClassVar[Callable[..., Any]]
 
     @classmethod
-    def forward(cls, context: dict[str, Any], *inputs: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+    def forward(cls, context: dict[str, Any], *inputs: Any, **kwargs: Any) -> Any:
         with guarded(False):  # values may be changed in place here
             leaves = [_leaf(x) for x in inputs]
             try:
@@ -139,7 +139,7 @@ class TapeOp(Op):
         return np.array(output.detach())
 
     @classmethod
-    def backward(cls, context: dict[str, Any], *grad_outputs: Any) -> Any:  # type: ignore[override]
+    def backward(cls, context: dict[str, Any], *grad_outputs: Any) -> Any:
         results = gradients([context["output"]], context["inputs"], grad_outputs)
         return tuple(results) if len(results) > 1 else results[0]
 
