@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks import variable as benchmark
+from benchmarks.harness import QUICK, Unavailable
 from mytorch import TapeError
 from mytorch.faces import variable as face
 from mytorch.faces.variable import Add, Cos, Function, Inv, Ln, Max, Min, Pow, Prod, Sin, Tan, Variable
@@ -503,3 +505,18 @@ print(mytorch.__file__)
     assert printed.startswith("Variable(23.33333333333333")
     assert "drawn into loop.dot" in printed
     assert str(tmp_path) in printed.splitlines()[-1]
+
+
+# -- the benchmark ----------------------------------------------------------------------------------------------------
+
+
+def test_the_benchmark_races_the_same_work_as_micrograd() -> None:
+    pytest.importorskip("micrograd", reason="micrograd is not installed: nothing to race with")
+    ours, theirs = benchmark.variables(benchmark.SHORT)(), benchmark.micrograd(benchmark.SHORT)()
+    assert ours == pytest.approx(theirs, rel=1e-12)
+
+
+def test_the_benchmark_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmark, "find_spec", lambda name: None)
+    with pytest.raises(Unavailable, match=r"micrograd is not installed: pip install micrograd==0\.1\.0"):
+        benchmark.run(QUICK)

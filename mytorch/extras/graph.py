@@ -13,7 +13,7 @@ import numpy as np
 from mytorch.autograd_engine import Autograd, Write
 from mytorch.gradient_buffer import Region, key_of, owner_of
 from mytorch.rules.registry import Rule
-from mytorch.tensor import Tensor, raw
+from mytorch.tensor import Tensor, raw, target
 
 
 class Node(NamedTuple):
@@ -189,7 +189,7 @@ class _TapeGraph:
         if owner._key is None:
             nodes["result"] = Node("result", "", "input", (), raw(result))
         elif owner is not result:
-            link = self._link(owner._key, nodes)
+            link = self._link(target(result) or owner._key, nodes)
             nodes["result"] = Node("result", "view", "memory", [link], raw(result))
         else:
             self._link(owner._key, nodes)
