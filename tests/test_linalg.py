@@ -212,6 +212,15 @@ def test_the_exponential_of_a_symmetric_matrix_matches_its_series() -> None:
     np.testing.assert_allclose(along_symmetric(by_eigenvalues), along_symmetric(by_series), rtol=1e-10)
 
 
+@pytest.mark.parametrize(
+    "function", [lambda a: np.linalg.pinv(a, 0.3), lambda a: np.linalg.lstsq(a, np.ones(2), 0.3)[0]]
+)
+def test_a_pseudo_inverse_that_neglects_what_is_not_zero_is_refused(function: Callable[[Any], Any]) -> None:
+    a = Tensor(np.diag([4.0, 1.0]), requires_grad=True)
+    with pytest.raises(TapeError, match=r"neglects singular values up to 1 .*lower rcond, or compose"):
+        function(a).sum().backward()
+
+
 # -- wrong calls --------------------------------------------------------------------------------------------
 
 

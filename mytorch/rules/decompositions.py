@@ -86,14 +86,11 @@ def gaps(x: Any) -> Any:
 
 
 def cholesky_gradient(g: Any, y: Any, upper: bool) -> Any:
-    """Return ``L⁻ᴴ herm(Φ(Lᴴ g)) L⁻¹``, where Φ takes the lower triangle with half the diagonal (Murray 2016)."""
+    """Return ``L⁻ᴴ (Φ + strict(Φ)ᴴ) L⁻¹ / 2``, where Φ is the lower triangle of ``Lᴴ g`` (Murray 2016, 3.2)."""
     if upper:
         g, y = mH(g), mH(y)
-    half = np.tri(y.shape[-1], dtype=real_dtype(y.dtype)) - 0.5 * np.eye(
-        y.shape[-1], dtype=real_dtype(y.dtype)
-    )
-    inverse = np.linalg.inv(y)
-    return mH(inverse) @ hermitian_part((mH(y) @ g) * half) @ inverse
+    lower, inverse = np.tril(mH(y) @ g), np.linalg.inv(y)
+    return mH(inverse) @ ((lower + mH(np.tril(lower, -1))) * 0.5) @ inverse
 
 
 backward_of(

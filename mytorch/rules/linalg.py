@@ -17,7 +17,6 @@ from mytorch.rules.matrices import (
     Forms,
     conj,
     diagonal,
-    hermitian_part,
     inexact,
     mH,
     mT,
@@ -113,18 +112,39 @@ def pinv_gradient(g: Any, y: Any, a: Any) -> Any:
     ``-yᴴ g yᴴ + (I - a y) gᴴ y yᴴ + yᴴ y gᴴ (I - y a)`` (Golub & Pereyra, *The differentiation of pseudo-inverses
     and nonlinear least squares problems whose variables separate*, 1973, 4.12).
     """
+    refuse_cut(values(a), values(y))
     yh, gh = mH(y), mH(g)
     left, right = gh @ (y @ yh), (yh @ y) @ gh
     return -(yh @ g @ yh) + (left - a @ (y @ left)) + (right - (right @ y) @ a)
 
 
+def refuse_cut(a: np.ndarray, y: np.ndarray) -> None:
+    """Raise where the pseudo-inverse `y` neglects singular values that are not zero next to those that it inverts."""
+    s = np.linalg.svd(a, compute_uv=False)
+    rank = np.rint(np.trace(a @ y, axis1=-2, axis2=-1).real).astype(int)[..., None]
+    index = np.arange(s.shape[-1])
+    kept = np.where(index < rank, s, np.inf).min(axis=-1, initial=np.inf)
+    cut = np.where(index < rank, 0, s).max(axis=-1, initial=0)
+    wrong = cut > np.finfo(s.dtype).eps ** 0.5 * kept
+    if wrong.any():
+        raise ValueError(
+            f"the pseudo-inverse of a matrix neglects singular values up to {cut[wrong].max():.3g} that are not zero "
+            f"(the least that it inverts is {kept[wrong].min():.3g}), and its gradient holds for a rank that stays; "
+            "lower rcond, or compose the regularized inverse of np.linalg.svd"
+        )
+
+
 backward_of(
     np.linalg.pinv,
-    lambda g, y, a, *, hermitian=False: (
-        hermitian_part(pinv_gradient(g, y, a)) if hermitian else pinv_gradient(g, y, a)
-    ),
+    lambda g, y, a, *, hermitian=False: pinv_gradient(g, y, as_read(a) if hermitian else a),
     holomorphic=False,
 )
+
+
+def as_read(a: Any) -> Any:
+    """Return the Hermitian matrices of which functions read only the lower triangles."""
+    lower = np.tril(a)
+    return lower + mH(np.tril(lower, -1))
 
 
 @dispatched
