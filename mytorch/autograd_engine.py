@@ -43,7 +43,7 @@ from mytorch.gradient_buffer import (
     target_of,
 )
 from mytorch.guard import Guards, fingerprint
-from mytorch.rules.registry import Rule, fit
+from mytorch.rules.registry import Call, Rule, fit
 
 next_serial = count(1).__next__
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
@@ -51,6 +51,15 @@ _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 class TapeError(RuntimeError):
     """What was recorded cannot be differentiated; the message names the operation and its line."""
+
+
+# The metas of an operation that holds all its inputs are read from them, when they are needed.
+FROM_INPUTS = object()
+
+
+def metas_of(inputs: Iterable[np.ndarray]) -> list[tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Return per input the shape and dtype of its gradient."""
+    return [(x.shape, gradient_dtype(x.dtype)) for x in inputs]
 
 
 class Record:
@@ -241,7 +250,7 @@ def where(code: CodeType | None, lasti: int) -> str:
     return f"{code.co_filename}:{line or code.co_firstlineno}"
 
 
-Lift: TypeAlias = "Callable[[Any, bool], Any]"
+Lift: TypeAlias = "Callable[[Any, bool, Any], tuple[Any, Any]]"
 
 
 def sweep(
@@ -256,8 +265,9 @@ def sweep(
 
     Parameters
     ----------
-    lift : turns an operation's arrays into Tensors, so that the pass is itself recorded (higher orders); it is
-        told whether memory is being shown at an earlier time, so that values have to be copied
+    lift : turns an operation's arrays, and the gradient of its output, into Tensors, so that the pass is itself
+        recorded (higher orders); it is told whether memory is being shown at an earlier time, so that values
+        have to be copied
     wanted : the memories whose gradients matter (None: all)
     stale : memories that were changed unseen by the tape, with the time and the line
     hooks : per memory, functions that see, and may replace, its gradient
@@ -308,11 +318,16 @@ def sweep(
             if type(rule) is not Rule:
                 _apply_opaque(operations, operation, g, add)
                 continue
-            record = operation if lift is None else lift(operation, bool(undone))
+            record = operation
+            if lift is not None:
+                record, g = lift(operation, bool(undone), g)
             conjugate = rule.holomorphic and g.dtype.kind == "c"
             if conjugate:
                 g = np.conj(g)
             metas = operation.metas
+            if metas is FROM_INPUTS:
+                metas = metas_of(operation.inputs)
+                record = Call(operation.inputs, operation.output, {}, metas)
             for i, goal in enumerate(operation.targets):
                 if goal is None or (wanted is not None and key_of(goal) not in wanted):
                     continue
@@ -370,6 +385,7 @@ def _apply_opaque(
     name = _describe(operations, operation)
     if operation.rule is None:
         raise TapeError(f"{name} has no backward operation; give one to add_operation")
+    metas = metas_of(operation.inputs)
     results = operation.rule(np.array(g), *operation.inputs)
     if not isinstance(results, tuple | list):
         results = (results,)
@@ -380,7 +396,7 @@ def _apply_opaque(
     for i, (goal, gradient) in enumerate(zip(operation.targets, results, strict=True)):
         if goal is None or gradient is None:
             continue
-        shape, dtype = operation.metas[i]
+        shape, dtype = metas[i]
         gradient = np.asarray(gradient)
         if gradient.dtype.kind not in "fciub":
             raise TapeError(f"{name}: the gradient of input {i} has dtype {gradient.dtype}, expected {dtype}")
@@ -498,8 +514,41 @@ class Autograd:
         TypeError
             If something is not an array, or has a dtype without gradients.  Nothing is recorded then.
         """
+        inputs, gradients = tuple(inputs), tuple(gradients_to_update)
+        self._check(inputs, output, gradients, backward_operation)
+        targets = tuple([self.input_target(x, g) for x, g in zip(inputs, gradients, strict=True)])
+        target = self.target(output)
+        code, lasti = caller()
+        # Tuples of arrays and numbers are nothing to the cyclic garbage collector: a million operations stay cheap.
+        operation = Operation(
+            inputs,
+            output,
+            gradients,
+            backward_operation,
+            targets,
+            target,
+            FROM_INPUTS,
+            None,
+            next_serial(),
+            code,
+            lasti,
+        )
+        self.operation_list.append(operation)
+        self._result = output
+        if self._guard:
+            self._protect(inputs, output, backward_operation)
+
+    def _check(
+        self, inputs: tuple[Any, ...], output: Any, gradients: tuple[Any, ...], backward_operation: Any
+    ) -> None:
+        """Raise what is wrong with an operation that is to be recorded."""
+        plain = _is_plain(output) and (backward_operation is None or callable(backward_operation))
+        for array in inputs:
+            plain = plain and _is_plain(array)
+        external = any([gradient is not None for gradient in gradients])
+        if plain and not external and len(inputs) == len(gradients):
+            return
         name = f"operation {len(self.operation_list)} ({name_of(backward_operation)})"
-        inputs, gradients = list(inputs), list(gradients_to_update)
         if len(inputs) != len(gradients):
             raise ValueError(
                 f"{name}: {len(inputs)} inputs but {len(gradients)} gradients_to_update; give one entry per "
@@ -512,27 +561,6 @@ class Autograd:
         for i, (array, gradient) in enumerate(zip(inputs, gradients, strict=True)):
             if gradient is not None:
                 self._check_external(name, i, array, gradient)
-        targets = tuple(self.input_target(x, g) for x, g in zip(inputs, gradients, strict=True))
-        serial = next_serial()
-        code, lasti = caller()
-        self.operation_list.append(
-            Operation(
-                inputs,
-                output,
-                gradients,
-                backward_operation,
-                targets,
-                self.target(output),
-                tuple((x.shape, gradient_dtype(x.dtype)) for x in inputs),
-                {},
-                serial,
-                code,
-                lasti,
-            )
-        )
-        self._result = output
-        if self._guard:
-            self._protect(inputs, output, backward_operation)
 
     def target(self, array: np.ndarray) -> Target | None:
         """Return where on this tape the gradient of `array` lies, making its memory known."""
@@ -599,7 +627,7 @@ class Autograd:
                     "one gradient, so give the same array (or a view of it) each time"
                 )
 
-    def _protect(self, inputs: list[np.ndarray], output: np.ndarray, rule: Any) -> None:
+    def _protect(self, inputs: tuple[np.ndarray, ...], output: np.ndarray, rule: Any) -> None:
         """Hold what the rule will read read-only."""
         read = [
             x for i, x in enumerate(inputs) if type(rule) is not Rule or i in rule.reads or rule.reads_all
@@ -710,6 +738,11 @@ def name_of(rule: Any) -> str:
     if isinstance(rule, Rule):
         return rule.name
     return str(getattr(rule, "__name__", "no backward operation" if rule is None else repr(rule)))
+
+
+def _is_plain(array: Any) -> bool:
+    """Say whether `array` is an array of doubles or singles, as nearly all are."""
+    return type(array) is np.ndarray and (array.dtype is _FLOAT64 or array.dtype is _FLOAT32)
 
 
 def _check_array(name: str, label: str, array: Any) -> None:
