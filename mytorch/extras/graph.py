@@ -101,7 +101,7 @@ class _TapeGraph:
 
     def _learn(self, operation: Any) -> None:
         """Note values and shapes that an operation holds."""
-        metas = operation.metas or (None,) * len(operation.targets)
+        metas = _metas(operation)
         for place, array, meta in zip(operation.targets, operation.inputs, metas, strict=False):
             if isinstance(place, Region):
                 self.shapes[place.key] = place.layout.shape
@@ -120,7 +120,7 @@ class _TapeGraph:
         self.shapes.update((key, np.shape(value)) for key, value in self.values.items())
         for operation in [*reversed(self.operations), *self.operations]:
             rule = operation.rule
-            if operation.metas is None and type(rule) is Rule and rule.elementwise:
+            if _metas(operation)[0] is None and type(rule) is Rule and rule.elementwise:
                 keys = [t for t in (operation.target, *operation.targets) if isinstance(t, int)]
                 known = [self.shapes[key] for key in keys if key in self.shapes]
                 if known:
@@ -165,7 +165,8 @@ class _TapeGraph:
             array = operation.inputs[i] if i < len(operation.inputs) else None
             if place is None:
                 key = f"constant {operation.serial}.{i}"
-                shape = None if operation.metas is None else operation.metas[i][0]
+                meta = _metas(operation)[i]
+                shape = None if meta is None else meta[0]
                 label = self.names.get(id(array), "constant" if array is None else "")
                 nodes[key] = Node(key, label, "input", (), array, shape)
                 yield key, ""
@@ -193,6 +194,12 @@ class _TapeGraph:
             nodes["result"] = Node("result", "view", "memory", [link], raw(result))
         else:
             self._link(owner._key, nodes)
+
+
+def _metas(operation: Any) -> Sequence[Any]:
+    """Return what an operation knows of the shape and dtype of each input: None where it is as the output's."""
+    metas = operation.metas
+    return metas if isinstance(metas, tuple | list) else (None,) * len(operation.targets)
 
 
 def _form(place: int | Region) -> str:
