@@ -545,7 +545,7 @@ class Autograd:
         plain = _is_plain(output) and (backward_operation is None or callable(backward_operation))
         for array in inputs:
             plain = plain and _is_plain(array)
-        external = any([gradient is not None for gradient in gradients])
+        external = any(gradient is not None for gradient in gradients)
         if plain and not external and len(inputs) == len(gradients):
             return
         name = f"operation {len(self.operation_list)} ({name_of(backward_operation)})"
