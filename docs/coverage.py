@@ -105,7 +105,7 @@ def _series(*forms: str) -> str:
 EXPLAINED: tuple[tuple[Status, str], ...] = (
     (
         Status(DIFFERENTIABLE, "by the operators that it consists of"),
-        "row_stack chebweight hermweight hermeweight lagweight legweight mapparms trimseq chebinterpolate",
+        "row_stack trapz chebweight hermweight hermeweight lagweight legweight mapparms trimseq chebinterpolate",
     ),
     (
         Status(

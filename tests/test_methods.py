@@ -53,7 +53,7 @@ DIFFERENTIABLE: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("var", (), {"axis": -1}),
     ("view", (), {}),
 ]
-if hasattr(np.ndarray, "ptp"):  # NumPy 1.26
+if np.lib.NumpyVersion(np.__version__) < "2.0.0":
     DIFFERENTIABLE.append(("ptp", (), {"axis": 0}))
 CONSTANT: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("all", (), {"axis": 0}),

@@ -51,8 +51,9 @@ WRITABLE: dict[str, View] = {
     "real": np.real,
     "swap, slice and flip": lambda y: np.flip(y.T[::2], 0)[:, 1:],
 }
-if hasattr(np, "unstack"):
+if hasattr(np, "unstack"):  # NumPy 2.1
     WRITABLE["unstack"] = lambda y: np.unstack(y, axis=1)[2]
+if hasattr(np, "matrix_transpose"):  # NumPy 2
     WRITABLE["matrix_transpose"] = lambda y: np.matrix_transpose(y)[1:]
 
 # Views that NumPy gives read-only.

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mytorch.rules.registry import backward_of, composed
+from mytorch.rules.registry import backward_of, composed, present
 
 
 def flat(a: Any, axis: int | None) -> tuple[Any, int]:
@@ -119,9 +119,7 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     return np.sum(d * (along(y, axis, slice(1, None)) + along(y, axis, slice(None, -1))) / 2.0, axis=axis)
 
 
-for name in ("trapezoid", "trapz"):  # NumPy 2, and 1.26
-    if name in np.__all__:
-        composed(getattr(np, name))(trapezoid)
+composed(*(present(np, "trapezoid") or present(np, "trapz")))(trapezoid)  # the latter in NumPy 1.26
 
 
 @composed(np.gradient)
