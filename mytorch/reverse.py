@@ -93,21 +93,32 @@ def _apply(function: Callable[..., Any], operands: tuple[Tensor, ...], **static:
     return apply(RULES[function], operands, static)
 
 
-def lifter(tape: Autograd) -> Callable[[Operation, bool], Call]:
-    """Return the function that shows an operation's arrays as Tensors on `tape`."""
+def lifter(tape: Autograd) -> Callable[[Operation, bool, Any], tuple[Any, Any]]:
+    """Return the function that shows an operation's arrays, and the gradient of its output, as Tensors on `tape`.
+
+    Where its rule reads nothing that depends on anything, numbers stay numbers.
+    """
     wholes: dict[int, Tensor] = {}
 
-    def lift(operation: Operation, earlier: bool) -> Call:
+    def lift(operation: Any, earlier: bool, g: Any) -> tuple[Any, Any]:
+        inputs, output = operation.inputs, operation.output
+        if not earlier and output is None:
+            for x, place in zip(inputs, operation.targets, strict=True):
+                if place is not None and x is not None:
+                    break
+            else:
+                return operation, g
         inputs = tuple(
             [
                 _lifted(x, t, tape, earlier, wholes) if type(x) is ndarray else x
-                for x, t in zip(operation.inputs, operation.targets, strict=True)
+                for x, t in zip(inputs, operation.targets, strict=True)
             ]
         )
-        output = operation.output
         if output is not None:
             output = _lifted(output, operation.target, tape, earlier, wholes)
-        return Call(inputs, output, operation.static or {}, operation.metas)
+        if type(g) is ndarray:
+            g = wrap(g)
+        return Call(inputs, output, operation.static or {}, operation.metas), g
 
     return lift
 
@@ -140,13 +151,13 @@ def _lifted(
     return record(RULES[memory.copy], array, (part,)) if alone else part
 
 
-def _constants(operation: Operation, earlier: bool) -> Call:
-    """Return an operation's arrays as constants, copied where memory will change again."""
+def _constants(operation: Operation, earlier: bool, g: Any) -> tuple[Call, Any]:
+    """Return an operation's arrays as constants, copied where memory will change again, and the gradient."""
     arrays = [
-        wrap(x.copy() if earlier else x) if type(x) is np.ndarray else x
+        wrap(x.copy() if earlier else x) if type(x) is ndarray else x
         for x in (*operation.inputs, operation.output)
     ]
-    return Call(tuple(arrays[:-1]), arrays[-1], operation.static or {}, operation.metas)
+    return Call(tuple(arrays[:-1]), arrays[-1], operation.static or {}, operation.metas), g
 
 
 def backward(tensor: Tensor, gradient: Any, create_graph: bool) -> None:
@@ -294,12 +305,14 @@ class Pullback:
         """
         on_tensors = create_graph or linear
         shadow = TensorShadow() if on_tensors else Shadow()
+        if self.tapes:
+            self._prepare()
         for y, place, cotangent in zip(self.outputs, self.sources, cotangents, strict=True):
             if place is not None:
                 seed = seed_of(y, cotangent)
-                shadow.add(place, wrap(seed) if on_tensors and not isinstance(seed, Tensor) else seed)
+                hooked = on_tensors and self._hooks is not None  # hooks see Tensors
+                shadow.add(place, wrap(seed) if hooked and not isinstance(seed, Tensor) else seed)
         if self.tapes:
-            self._prepare()
             lift = lifter(_joined(self.tapes)) if create_graph else _constants if linear else None
             sweep(self._operations, shadow, lift, self._wanted, self._stale, self._hooks)
         shadow.settle()
@@ -389,7 +402,9 @@ def _read(shadow: Shadow, tensor: Tensor, place: Target | None, on_tensors: bool
         zeros = np.zeros(tensor.shape, gradient_dtype(tensor.dtype))
         return wrap(zeros) if on_tensors else zeros
     gradient = block if isinstance(place, int) else place.gather(block)
-    return gradient if on_tensors else np.array(gradient, dtype=tensor.dtype)
+    if on_tensors:
+        return gradient if isinstance(gradient, Tensor) else wrap(np.array(gradient))
+    return np.array(gradient, dtype=tensor.dtype)
 
 
 def add_hook(tensor: Tensor, hook: Callable[[Tensor], Any]) -> Callable[[], None]:
