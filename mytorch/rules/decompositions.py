@@ -16,7 +16,7 @@ PyTorch.  Gradients of the eigenvalues and singular values themselves need no su
 singular values that are zero, the one with the smallest norm.
 
 *Hermitian input.*  `cholesky`, `eigh` and their kin read one triangle and understand the matrix as Hermitian.  So
-does the gradient, which is Hermitian (PyTorch's convention): the gradient along Hermitian changes of the matrix.
+do their gradients, which are those along Hermitian changes of the matrix (PyTorch's convention).
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ import numpy as np
 from mytorch.rules.registry import backward_of, composed, dispatched, view
 from mytorch.rules.shapes import as_array
 
-BLAS_PAYS = 2**13
-"""Products of more terms than this go through BLAS: below, arranging the operands costs more than it gains."""
+BLAS_PAYS = 2**16
+"""Two factors whose sizes have a larger product go through BLAS; for smaller ones, arranging them costs more."""
 
 
 @dispatched
