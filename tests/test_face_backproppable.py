@@ -149,13 +149,23 @@ def test_all_dependencies_has_each_once() -> None:
 # -- gradients --------------------------------------------------------------------------------------------------------
 
 
-def check(f: Callable[[Any], Any], x: np.ndarray, torch: ModuleType) -> None:
-    """Compare `f`'s gradient by backpropagation with the numerical one and with PyTorch's."""
-    ours = backprop_diff(f, x)
-    np.testing.assert_allclose(ours, numerical_grad(f, x), rtol=1e-6, atol=1e-7)
-    t = torch.tensor(x, requires_grad=True)
-    f(TorchFace(t, torch)).t.sum().backward()
-    np.testing.assert_allclose(ours, t.grad.numpy(), rtol=1e-12)
+Check = Callable[[Callable[[Any], Any], np.ndarray], None]
+
+
+@pytest.fixture(params=["numerical", "torch"])
+def check(request: pytest.FixtureRequest) -> Check:
+    """Compares a function's gradient by backpropagation with the numerical one, or with PyTorch's."""
+    torch = request.getfixturevalue("torch") if request.param == "torch" else None
+
+    def compare(f: Callable[[Any], Any], x: np.ndarray) -> None:
+        if torch is None:
+            np.testing.assert_allclose(backprop_diff(f, x), numerical_grad(f, x), rtol=1e-6, atol=1e-7)
+            return
+        t = torch.tensor(x, requires_grad=True)
+        f(TorchFace(t, torch)).t.sum().backward()
+        np.testing.assert_allclose(backprop_diff(f, x), t.grad.numpy(), rtol=1e-12)
+
+    return compare
 
 
 class TorchFace:
@@ -224,30 +234,30 @@ W = np.random.default_rng(5).normal(size=(2, 3, 4))
         lambda x: (np.log(x * x + 1) * W).sum(),
     ],
 )
-def test_broadcasting(f: Callable[[Any], Any], torch: ModuleType) -> None:
-    check(f, np.array([[0.5], [1.5], [-2.0]]), torch)
+def test_broadcasting(f: Callable[[Any], Any], check: Check) -> None:
+    check(f, np.array([[0.5], [1.5], [-2.0]]))
 
 
 @pytest.mark.parametrize("axes", [*permutations(range(3)), (-1, 0, 1), None], ids=str)
-def test_transpose_takes_the_inverse_permutation_back(axes: Any, torch: ModuleType) -> None:
+def test_transpose_takes_the_inverse_permutation_back(axes: Any, check: Check) -> None:
     weights = W.transpose(axes)
-    check(lambda x: (x.transpose(axes) * weights).sum(), W * 0.5, torch)
+    check(lambda x: (x.transpose(axes) * weights).sum(), W * 0.5)
 
 
-def test_transpose_twice_by_a_cycle_of_three(torch: ModuleType) -> None:
+def test_transpose_twice_by_a_cycle_of_three(check: Check) -> None:
     weights = np.random.default_rng(1).normal(size=(4, 2, 3))
-    check(lambda x: (x.transpose((1, 2, 0)).transpose((1, 2, 0)) * weights).sum(), W, torch)
+    check(lambda x: (x.transpose((1, 2, 0)).transpose((1, 2, 0)) * weights).sum(), W)
 
 
 @pytest.mark.parametrize("shape", [(24,), (3, 8), (2, 3, 4), (1, 24), -1], ids=str)
-def test_reshape(shape: Any, torch: ModuleType) -> None:
+def test_reshape(shape: Any, check: Check) -> None:
     weights = np.flip(W).reshape(shape).copy()
-    check(lambda x: (x.reshape(shape) * weights * weights).sum(), W, torch)
+    check(lambda x: (x.reshape(shape) * weights * weights).sum(), W)
 
 
-def test_reshape_of_a_transposed_array_and_of_a_strided_one(torch: ModuleType) -> None:
+def test_reshape_of_a_transposed_array_and_of_a_strided_one(check: Check) -> None:
     weights = W.reshape((6, 4))
-    check(lambda x: (x.transpose((1, 0, 2)).reshape((6, 4)) * weights).sum(), W, torch)
+    check(lambda x: (x.transpose((1, 0, 2)).reshape((6, 4)) * weights).sum(), W)
     every_other = np.random.default_rng(2).normal(size=(2, 6, 4))[:, ::2]
     np.testing.assert_allclose(backprop_diff(lambda x: (x.reshape((6, 4)) * weights).sum(), every_other), W)
 
@@ -256,16 +266,16 @@ def test_reshape_of_a_transposed_array_and_of_a_strided_one(torch: ModuleType) -
     ("a", "b"),
     [((2, 3), (3, 4)), ((3,), (3, 4)), ((2, 3), (3,)), ((3,), (3,)), ((5, 2, 3), (3, 4)), ((1, 3), (3, 1))],
 )
-def test_matrix_products(a: tuple[int, ...], b: tuple[int, ...], torch: ModuleType) -> None:
+def test_matrix_products(a: tuple[int, ...], b: tuple[int, ...], check: Check) -> None:
     rng = np.random.default_rng(3)
     left, right = rng.normal(size=a), rng.normal(size=b)
-    check(lambda x: (x @ right).sum(), left, torch)
-    check(lambda x: np.matmul(left, x).sum(), right, torch)
+    check(lambda x: (x @ right).sum(), left)
+    check(lambda x: np.matmul(left, x).sum(), right)
 
 
 @pytest.mark.parametrize("axis", [None, 0, 1, -1, (0, 2)], ids=str)
-def test_sums(axis: Any, torch: ModuleType) -> None:
-    check(lambda x: (x.sum(axis, keepdims=True) * W).sum(), W, torch)
+def test_sums(axis: Any, check: Check) -> None:
+    check(lambda x: (x.sum(axis, keepdims=True) * W).sum(), W)
 
 
 def test_the_gradient_of_a_scalar_has_no_dimensions() -> None:

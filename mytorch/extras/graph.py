@@ -120,7 +120,7 @@ class _TapeGraph:
         self.shapes.update((key, np.shape(value)) for key, value in self.values.items())
         for operation in [*reversed(self.operations), *self.operations]:
             rule = operation.rule
-            if _metas(operation)[0] is None and type(rule) is Rule and rule.elementwise:
+            if not any(_metas(operation)) and type(rule) is Rule and rule.elementwise:
                 keys = [t for t in (operation.target, *operation.targets) if isinstance(t, int)]
                 known = [self.shapes[key] for key in keys if key in self.shapes]
                 if known:
