@@ -15,6 +15,7 @@ gradients are added up, is `Variable.grad`.
 What this course wants otherwise than the others:
 
 * `backward` adds to the gradients of leaves until the user sets them to zero, never to those of intermediates;
+* a number among the operands is a constant: it becomes a Variable, but gets no gradient;
 * Python numbers go in and come out, and where there is no real value Python's own errors say so
   (``ln(0)``, ``1 / Variable(0)``) instead of NumPy's infinities;
 * where ``max`` or ``min`` tie, each side has half of the slope, as everywhere in MyTorch;
