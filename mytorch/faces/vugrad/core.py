@@ -8,6 +8,7 @@ remember into a dictionary, the context; `Op.backward` turns the gradients of th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
 from typing import Any, ClassVar
 
 import numpy as np
@@ -30,7 +31,17 @@ class TensorNode:
     constant : whether no gradient is wanted, as of data; then none is computed, and `grad` stays zero
     """
 
-    __slots__ = ("__dict__", "__weakref__", "_closed", "_grad", "constant", "name", "source", "value")
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_cleared",
+        "_closed",
+        "_grad",
+        "constant",
+        "name",
+        "source",
+        "value",
+    )
     # NumPy's own operators leave it to ours: ndarray * node is a node, not an object array.
     __array_ufunc__ = None
 
@@ -42,7 +53,8 @@ class TensorNode:
         self.name = name
         self.constant = constant
         self._grad: np.ndarray | None = None
-        self._closed = False
+        self._closed = False  # whether the next gradient replaces this one
+        self._cleared = False  # whether there was a source
 
     @property
     def grad(self) -> np.ndarray:
@@ -72,12 +84,16 @@ class TensorNode:
         Raises
         ------
         ValueError
-            If the value has more than one entry.
+            If the value has more than one entry, or the graph was cleared.
         """
         if self.value.size != 1:
             raise ValueError(
                 f"backward() can only be called from a scalar node, this one has the shape {self.value.shape}; "
                 "make it one first, for instance with vg.Sum.do_forward(node)"
+            )
+        if self._cleared:
+            raise ValueError(
+                "backward() of a node that was cleared: its graph is gone; compute the node again"
             )
         applied = _applied(self)
         adjoints = Adjoints([self, *(node for op in applied for node in (*op.inputs, *op.outputs))])
@@ -93,8 +109,23 @@ class TensorNode:
     def clear(self) -> None:
         """Forget the graph below this node; a later backward starts the gradients of its leaves afresh."""
         for node in _below(self):
+            node._cleared = node._cleared or node.source is not None
             node.source = None
             node._closed = True
+
+    def __graph__(self) -> list[tuple[Any, ...]]:
+        """Return the nodes of the drawing (see `mytorch.extras.draw`)."""
+        applied = _applied(self)
+        made = {id(node) for op in applied for node in op.outputs}
+        told: dict[int, tuple[Any, ...]] = {}
+        for op in applied:
+            for node in op.inputs:
+                if id(node) not in made:
+                    told[id(node)] = (id(node), node.name or "", "input", (), node.value)
+            keys = [id(node) for node in op.inputs]
+            for node in op.outputs:
+                told[id(node)] = (id(node), op.op.__name__, "operation", keys, node.value)
+        return list(told.values()) or [(id(self), self.name or "", "input", (), self.value)]
 
     def __add__(self, other: Any) -> TensorNode:
         return _applied_to(Add, self, other)
@@ -169,15 +200,17 @@ class OpNode:
     context : what its forward remembered for its backward
     inputs : the nodes that it was applied to
     outputs : the nodes that it made; None until they are there
+    sources : the applications that made those of the inputs that are no leaves, also after a `clear` of another node
     """
 
-    __slots__ = ("__weakref__", "context", "inputs", "op", "outputs")
+    __slots__ = ("__weakref__", "context", "inputs", "op", "outputs", "sources")
 
     def __init__(self, op: Any, context: dict[str, Any], inputs: Sequence[TensorNode]) -> None:
         self.op = op
         self.context = context
         self.inputs = inputs
         self.outputs: Any = None
+        self.sources = [node.source for node in inputs if node.source is not None]
 
 
 class Op:
@@ -309,11 +342,7 @@ def _parameters(value: Any) -> Iterator[TensorNode]:
 
 def _applied(root: TensorNode) -> list[OpNode]:
     """Return the operation nodes that `root` depends on, those below first."""
-    return [] if root.source is None else post_order([root.source], _sources)
-
-
-def _sources(op: OpNode) -> list[OpNode]:
-    return [node.source for node in op.inputs if node.source is not None]
+    return [] if root.source is None else post_order([root.source], attrgetter("sources"))
 
 
 def _below(root: TensorNode) -> list[TensorNode]:
@@ -375,7 +404,8 @@ def _pull(g: Any, step: Step) -> list[Any]:
     """Return the gradients that an operation's own `backward` gives, checked, one per input."""
     op: OpNode = step.output
     name = f"{op.op.__name__}.backward"
-    grad_outputs = g if isinstance(g, tuple) else (g,)
+    # Copies: a user's backward may write into them.
+    grad_outputs = [np.array(part) for part in (g if isinstance(g, tuple) else (g,))]
     gradients = op.op.backward(op.context, *grad_outputs)
     if not isinstance(gradients, tuple | list):
         gradients = (gradients,)

@@ -61,7 +61,7 @@ def load_synth(num_train: int = 60_000, num_val: int = 10_000) -> tuple[Split, S
     (x, y) for training, (x, y) for validation, the number of classes
     """
     x = np.random.normal(size=(num_train + num_val, 2))
-    form = np.array([[1.0, 0.05], [0.05, 0.4]])
+    form = np.array([[1.0, -0.05], [1.0, 0.4]])
     y = (np.einsum("bf,fk,bk->b", x, form, x) > 0.6).astype(np.int64)
     return (x[:num_train], y[:num_train]), (x[num_train:], y[num_train:]), 2
 
