@@ -6,6 +6,7 @@ Any object can be drawn that has a method ``__graph__`` which returns its nodes,
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -208,7 +209,7 @@ def _form(place: int | Region) -> str:
         return ""
     if place.form == "transposed":
         return ".T"
-    return f"{'as' if place.form == 'reshaped' else 'part'} {place.shape}"
+    return f"{'as' if prod(place.shape) == prod(place.layout.shape) else 'part'} {place.shape}"
 
 
 def _at(index: Any) -> str:
