@@ -30,11 +30,11 @@ from mytorch.rules.matrices import (
     Forms,
     conj,
     diagonal,
-    hermitian_part,
     inexact,
     mH,
     on_diagonal,
     pack,
+    real,
     real_dtype,
     unpack,
 )
@@ -108,12 +108,14 @@ def qr_packed(a: np.ndarray, *, forms: Forms, mode: Any) -> np.ndarray:
 
 
 def tall_gradient(gq: Any, gr: Any, q: Any, r: Any) -> Any:
-    """Return the gradient of a matrix with at least as many rows as columns (Walter & Lehmann 2018)."""
+    """Return ``(g_Q + Q H) R⁻ᴴ`` for at least as many rows as columns (Walter & Lehmann 2018).
+
+    H is the Hermitian matrix that has the upper triangle of ``g_R Rᴴ - Qᴴ g_Q``.
+    """
     x = gr @ mH(r) - mH(q) @ gq
-    half = np.triu(np.ones_like(values(x), real_dtype(x.dtype))) - 0.5 * np.eye(
-        x.shape[-1], dtype=real_dtype(x.dtype)
-    )
-    return mH(np.linalg.solve(r, mH(gq + q @ (2 * hermitian_part(x * half)))))
+    upper = np.triu(x, 1)
+    h = upper + mH(upper) + on_diagonal(real(diagonal(x)))
+    return mH(np.linalg.solve(r, mH(gq + q @ h)))
 
 
 def qr_gradient(gq: Any, gr: Any, q: Any, r: Any) -> Any:

@@ -83,11 +83,6 @@ def mH(x: Any) -> Any:
     return conj(np.swapaxes(x, -1, -2))
 
 
-def hermitian_part(x: Any) -> Any:
-    """Return ``(x + xᴴ) / 2``."""
-    return (x + mH(x)) * 0.5
-
-
 def diagonal(x: Any) -> Any:
     """Return the diagonals of matrices."""
     return np.diagonal(x, axis1=-2, axis2=-1)
