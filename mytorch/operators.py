@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from mytorch.autograd_engine import Elementwise, caller, next_serial, outside_files
+from mytorch.autograd_engine import Autograd, Elementwise, caller, next_serial, outside_files
 from mytorch.rules.registry import RULES, Rule
 from mytorch.tensor import Tensor, _is_recording, note_saved, raw, record, write
 
@@ -25,8 +25,8 @@ _OPERANDS = (Tensor, np.ndarray, np.generic, float, int, complex, bool, list, tu
 def _forward(function: Callable[..., Any]) -> Callable[[Tensor, Any], Any]:
     """Return the operator of a binary ufunc.
 
-    Most of all operations are of a Tensor with a number or a plain array, so this case is written out: it does
-    what `record` does where there is nothing to find out.
+    Most of all operations are of a Tensor with a number, a plain array, or a Tensor of the same shape, so these
+    cases are written out: they do what `record` does where there is nothing to find out.
     """
     rule = RULES[function]
     if not rule.elementwise:  # matmul: its formulas read shapes, which the short record does not hold
@@ -35,11 +35,12 @@ def _forward(function: Callable[..., Any]) -> Callable[[Tensor, Any], Any]:
     reads_a, reads_b = 0 in reads, 1 in reads
     if function is np.power:
         function = power  # NumPy's operator knows squares and roots, its function does not
+    with_tensor = _of_tensors(rule, function)
 
     def operator(self: Tensor, other: Any) -> Any:
         kind = type(other)
         if kind is Tensor:
-            return record(rule, function(self._array, other._array), (self, other))
+            return with_tensor(self, other)
         if kind is not ndarray and kind is not float and kind is not int:
             return _general(rule, self, other)
         a = self._array
@@ -58,42 +59,103 @@ def _forward(function: Callable[..., Any]) -> Callable[[Tensor, Any], Any]:
             note_saved(self, tape)
         if reads_b and kind is ndarray and id(other) not in tape.guards.seen:
             tape.protect(other)
-        serial = next_serial()
-        frame = getframe(1)
-        code, lasti = frame.f_code, frame.f_lasti
-        if code.co_filename not in outside_files:
-            code, lasti = caller(2)
-        tape.operation_list.append(
-            Elementwise(
-                rule,
-                a if reads_a else None,
-                other if reads_b else None,
-                y if reads_output else None,
-                self._key,
-                None,
-                serial,
-                code,
-                lasti,
-            )
-        )
-        result = make(Tensor)
-        result._array = y
-        result._base = None
-        result._key = serial
-        result._tape = tape
-        result._saved = tape.ref if reads_output else None
-        return result
+        first, second = a if reads_a else None, other if reads_b else None
+        return _recorded(rule, tape, y, reads_output, first, second, self._key, None)
 
     return operator
 
 
+def _of_tensors(rule: Rule, function: Callable[..., Any]) -> Callable[[Tensor, Tensor], Any]:
+    """Return the operator for two Tensors."""
+    needs = [(0 in reads, 1 in reads, reads_output) for reads, reads_output in rule.needs]
+
+    def operator(self: Tensor, other: Tensor) -> Any:
+        a, b = self._array, other._array
+        y = function(a, b)
+        tape, tape_b = self._tape, other._tape
+        mask = 3
+        if tape is not tape_b:
+            if tape is None and self._key is None:
+                tape, mask = tape_b, 2
+            elif tape_b is None and other._key is None:
+                mask = 1
+            else:
+                tape = None
+        if (
+            tape is None
+            or self._base is not None
+            or other._base is not None
+            or type(y) is not ndarray
+            or y.nbytes != a.nbytes
+            or y.nbytes != b.nbytes
+            or y.ndim != a.ndim
+            or y.ndim != b.ndim
+            or not _is_recording()
+        ):
+            return record(rule, y, (self, other))
+        reads_a, reads_b, reads_output = needs[mask]
+        if reads_a and self._saved is not tape.ref:
+            note_saved(self, tape)
+        if reads_b and other._saved is not tape.ref:
+            note_saved(other, tape)
+        first, second = a if reads_a else None, b if reads_b else None
+        return _recorded(rule, tape, y, reads_output, first, second, self._key, other._key, 4)
+
+    return operator
+
+
+def _recorded(
+    rule: Rule,
+    tape: Autograd,
+    y: ndarray,
+    reads_output: bool,
+    a: Any,
+    b: Any,
+    target_a: int | None,
+    target_b: int | None,
+    depth: int = 3,
+) -> Tensor:
+    """Record an operation on whole memories of the shape and dtype of `y`, and return its result.
+
+    The user's line is `depth` calls up, where this call is the first.
+    """
+    serial = next_serial()
+    frame = getframe(depth - 1)
+    code, lasti = frame.f_code, frame.f_lasti
+    if code.co_filename not in outside_files:
+        code, lasti = caller(depth)
+    tape.operation_list.append(
+        Elementwise(rule, a, b, y if reads_output else None, target_a, target_b, serial, code, lasti)
+    )
+    result = make(Tensor)
+    result._array = y
+    result._base = None
+    result._key = serial
+    result._tape = tape
+    result._saved = tape.ref if reads_output else None
+    return result
+
+
 def _reflected(function: np.ufunc) -> Callable[[Tensor, Any], Any]:
+    """Return the operator of a binary ufunc for a Tensor on the right."""
     rule = RULES[function]
+    if not rule.elementwise:
+        return lambda self, other: _general(rule, other, self)
+    reads, reads_output = rule.needs[2]
+    reads_a, reads_b = 0 in reads, 1 in reads
 
     def operator(self: Tensor, other: Any) -> Any:
-        if type(other) is float or type(other) is int:
-            return record(rule, function(other, self._array), (other, self))
-        return _general(rule, other, self)
+        if type(other) is not float and type(other) is not int:
+            return _general(rule, other, self)
+        b = self._array
+        y = function(other, b)
+        tape = self._tape
+        if tape is None or self._base is not None or type(y) is not ndarray or not _is_recording():
+            return record(rule, y, (other, self))
+        if reads_b and self._saved is not tape.ref:
+            note_saved(self, tape)
+        first, second = other if reads_a else None, b if reads_b else None
+        return _recorded(rule, tape, y, reads_output, first, second, None, self._key)
 
     return operator
 

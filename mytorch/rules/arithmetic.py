@@ -14,7 +14,7 @@ backward_of(np.multiply, lambda g, b: g * b, lambda g, a: g * a)
 backward_of(np.divide, lambda g, b: g / b, lambda g, y, b: -g * y / b)
 backward_of(np.negative, lambda g: -g)
 backward_of(np.positive, lambda g: g)
-backward_of(np.square, lambda g, a: g * (2 * a))
+backward_of(np.square, lambda g, a: g * 2 * a)
 backward_of(np.reciprocal, lambda g, y: -g * y * y)
 backward_of(np.power, lambda g, a, b: power_slope(g, a, b), lambda g, y, a, b: g * power_log(y, a, b))
 backward_of(np.float_power, lambda g, a, b: power_slope(g, a, b), lambda g, y, a, b: g * power_log(y, a, b))
@@ -88,7 +88,7 @@ def power_slope(g: Any, a: Any, b: Any) -> Any:
     """Return the gradient of `a` in ``a ** b``: ``g * b * a ** (b - 1)``, and zero where b is zero (0 ** 0 too)."""
     if isinstance(b, int | float):
         if b == 2:
-            return g * (2 * a)
+            return g * 2 * a
         return g * (b * a ** (b - 1)) if b != 0 else g * np.zeros_like(a)
     zero = b == 0
     return np.where(zero, 0, g * (b * a ** np.where(zero, 1, b - 1)))
