@@ -149,6 +149,7 @@ EXPLAINED: tuple[tuple[Status, str], ...] = (
             "{}trim",
             "{}val2d",
             "{}val3d",
+            "{}valnd",
             "{}vander",
             "{}vander2d",
             "{}vander3d",

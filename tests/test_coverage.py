@@ -83,10 +83,7 @@ def test_a_function_stands_in_one_table() -> None:
 # -- what is constant does not change under small changes ---------------------------------------------------------
 
 CONSTANT: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
-    *(
-        (f, (X,))
-        for f in (np.floor, np.ceil, np.trunc, np.rint, np.fix, np.signbit, np.spacing, np.around, np.round)
-    ),
+    *((f, (X,)) for f in (np.floor, np.ceil, np.trunc, np.rint, np.signbit, np.spacing, np.round)),
     *(
         (f, (X,))
         for f in (np.isfinite, np.isinf, np.isnan, np.isneginf, np.isposinf, np.isreal, np.iscomplex)
@@ -109,6 +106,8 @@ CONSTANT: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
     *((f, (INTS, INTS.T)) for f in (np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.gcd, np.lcm)),
     *((f, (INTS, 1)) for f in (np.left_shift, np.right_shift)),
     (np.invert, (INTS,)),
+    (np.around, (X, 1)),
+    (quiet(np.fix), (X,)),
     *((f, (INTS,)) for f in registry.present(np, "bitwise_count")),
     *((quiet(f), (X, Y)) for f in registry.present(np, "in1d")),
     *((quiet(f), (X,)) for f in registry.present(np, "alltrue", "sometrue", "round_")),
@@ -123,7 +122,7 @@ CONSTANT: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
     (np.can_cast, (X.dtype if np.lib.NumpyVersion(np.__version__) >= "2.0.0" else X, np.float32)),
     (np.einsum_path, ("ij,jk", X, Y)),
 ]
-ALIASES = ("alltrue", "in1d", "round_", "sometrue")
+ALIASES = ("alltrue", "fix", "in1d", "round_", "sometrue")
 VALUES = (
     "array2string",
     "array_repr",
