@@ -3,8 +3,8 @@
 Sigmoid, log-softmax, a loss that is summed over the batch, pixels from 0 to 255, plain gradient descent at 0.0001:
 what ``python experiments/train_mlp.py -D mnist -l 0.0001`` does, from the same weights on both sides.  Once with the
 batch as a constant, as that script has it, and once as a node whose gradient is computed too, as scripts written for
-the course have it; PyTorch's batch then requires its gradient, too.  A full run takes an epoch per round only where
-the real MNIST is; an epoch is the same step 430 times, and a few of them are raced.
+the course have it; PyTorch's batch then requires its gradient, too.  An epoch is the same step 430 times, so a few
+steps are raced.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def weights() -> list[np.ndarray]:
 def vugrad_steps(steps: int, constant: bool) -> Callable[[], Any]:
     """Prepare training through the face."""
     from mytorch.faces import vugrad as vg
+    from mytorch.optim.optimizer import descend
 
     first, second = vg.Linear(FEATURES, HIDDEN), vg.Linear(HIDDEN, CLASSES)
     parameters = [*first.parameters(), *second.parameters()]
@@ -57,7 +58,7 @@ def vugrad_steps(steps: int, constant: bool) -> Callable[[], Any]:
             loss = vg.logceloss(vg.logsoftmax(second(vg.sigmoid(first(batch)))), y)
             loss.backward()
             for node in parameters:
-                node.value -= RATE * node.grad
+                descend(node.value, RATE, node.grad)
             loss.zero_grad()
             loss.clear()
         return loss.value.reshape(1)
@@ -82,7 +83,8 @@ def torch_steps(steps: int, constant: bool) -> Callable[[], Any]:
             loss.backward()
             with torch.no_grad():
                 for parameter in parameters:
-                    parameter -= RATE * parameter.grad
+                    gradient: Any = parameter.grad
+                    parameter.add_(gradient, alpha=-RATE)
                     parameter.grad = None
         return loss.detach().reshape(1)
 

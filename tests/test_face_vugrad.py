@@ -43,6 +43,7 @@ def test_the_session_of_question_5():
     a, b = vg.TensorNode(np.random.randn(2, 2), name="a"), vg.TensorNode(np.random.randn(2, 2))
     c = a + b
     np.testing.assert_array_equal(c.value, a.value + b.value)
+    assert c.source is not None
     assert c.source.op is vg.core.Add
     assert c.source.inputs[0].value is a.value
     assert list(c.source.outputs) == [c]
@@ -61,7 +62,7 @@ def test_every_name_of_the_page_is_where_the_page_says():
     names = "Log Id Exp Sum RowMax RowSum Normalize BatchMM Sigmoid Expand Select Squeeze Unsqueeze ReLU"
     for name in names.split():
         assert issubclass(getattr(vg.ops, name), vg.core.Op), name
-    for name in "load_synth load_mnist celoss logceloss sigmoid softmax logsoftmax".split():
+    for name in ("load_synth", "load_mnist", "celoss", "logceloss", "sigmoid", "softmax", "logsoftmax"):
         assert getattr(vg.functions, name) is getattr(vg, name), name
     assert vg.modules.Linear is vg.Linear
 
@@ -142,7 +143,7 @@ def test_operations_and_their_gradients(name):
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_forward_and_backward_as_the_course_calls_them(name):
-    op, arrays, kwargs, function = OPERATIONS[name]
+    op, arrays, kwargs, _ = OPERATIONS[name]
     context: dict[str, Any] = {}
     output = op.forward(context, *arrays, **kwargs)
     weights = np.random.default_rng(7).normal(size=np.shape(output))
@@ -624,8 +625,8 @@ def test_an_unknown_data_set_and_missing_files_end_with_a_message(tmp_path):
 
 
 def test_mnist_and_the_options_of_question_10(small_mnist):
-    options = "-D mnist -l 0.0001 -e 1 --momentum 0.9 --residual --depth 2 --width 16 --init normal".split()
-    done = command("experiments/train_mlp.py", *options, MYTORCH_MNIST=str(small_mnist))
+    options = "-D mnist -l 0.0001 -e 1 --momentum 0.9 --residual --depth 2 --width 16 --init normal"
+    done = command("experiments/train_mlp.py", *options.split(), MYTORCH_MNIST=str(small_mnist))
     assert done.returncode == 0, done.stderr
     assert "300 in training, 5000 in validation" in done.stdout
 

@@ -234,12 +234,12 @@ class Op:
         return outputs if len(outputs) > 1 else outputs[0]
 
     @staticmethod
-    def forward(context: dict[str, Any], *inputs: np.ndarray, **kwargs: Any) -> Any:
+    def forward(context: dict[str, Any], *inputs: Any, **kwargs: Any) -> Any:
         """Return the raw output (or a tuple of outputs) for raw inputs; keep in `context` what backward needs."""
         raise NotImplementedError("an Op must define forward(context, *inputs, **kwargs)")
 
     @staticmethod
-    def backward(context: dict[str, Any], *grad_outputs: np.ndarray) -> Any:
+    def backward(context: dict[str, Any], *grad_outputs: Any) -> Any:
         """Return the gradient of the input (or a tuple with one per input), given those of the outputs."""
         raise NotImplementedError("an Op must define backward(context, *grad_outputs)")
 
