@@ -113,7 +113,7 @@ def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
     composed = registry.COMPOSED.get(function)
     if composed is not None:
         return composed(*args, **kwargs)
-    if function in registry.CONSTANT:
+    if function in registry.CONSTANT or function in registry.CREATED:
         return function(*map(values, args), **kwargs)
     if function not in RULES:
         raise TypeError(f"{function.__name__} has no operator in needle")

@@ -291,6 +291,19 @@ class Tensor(Value):
         """Return the array of the values, without a copy."""
         return self.realize_cached_data()
 
+    def __graph__(self) -> list[tuple[Any, ...]]:
+        """Return the nodes of the drawing (see `mytorch.extras.draw`)."""
+        return [
+            (
+                id(node),
+                "" if node.op is None else type(node.op).__name__,
+                "input" if node.op is None else "operation",
+                [id(x) for x in node.inputs],
+                node.realize_cached_data(),
+            )
+            for node in find_topo_sort([self])
+        ]
+
     def __repr__(self) -> str:
         return f"needle.Tensor({self.realize_cached_data()})"
 
