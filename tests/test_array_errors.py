@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.polynomial import polynomial
 
 from mytorch import Tensor
 
@@ -61,11 +62,14 @@ CALLS: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "bins of histogram": (lambda x: np.histogram(x, 0), ValueError, "must be positive"),
     "edges of histogram": (lambda x: np.histogram(x, [2.0, 1.0]), ValueError, "increase monotonically"),
     "bins of histogramdd": (lambda x: np.histogramdd(x, (2, 2)), ValueError, "dimension of bins must be equal"),
+    "points of polyval2d": (lambda x: polynomial.polyval2d(x, x.T, np.ones((2, 2))), ValueError, "are incompatible"),
     "weights of bincount": (lambda x: np.bincount([0, 1], x[0]), ValueError, "length"),
 }  # fmt: skip
 
 if np.lib.NumpyVersion(np.__version__) < "2.2.0":
     del CALLS["trim_zeros"]  # it did not look
+if not hasattr(polynomial.polyval2d, "_implementation"):
+    del CALLS["points of polyval2d"]  # it did not ask Tensors
 
 
 @pytest.mark.parametrize("name", CALLS)

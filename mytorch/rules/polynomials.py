@@ -188,21 +188,35 @@ def _check_points(x: Any, y: Any, w: Any, deg: int) -> None:
         raise TypeError(f"polyfit: expected a weight for each of {x.shape} points, got shape {np.shape(w)}")
 
 
-# Of numpy.polynomial, two functions let other types answer since NumPy 2; their powers rise.
-_grown = [f for f in (polynomial.polyval2d, polynomial.polygrid2d) if hasattr(f, "_implementation")]
+# Of numpy.polynomial, these functions let other types answer in newer versions of NumPy; their powers rise.
 
 
-@composed(*_grown[:1])
+def _asked(name: str) -> list[Any]:
+    """Return NumPy's function of that name if it asks Tensors."""
+    return [f for f in present(polynomial, name) if hasattr(f, "_implementation")]
+
+
+@composed(*_asked("polyval2d"))
 def polyval2d(x: Any, y: Any, c: Any) -> Any:
     """Return ``sum(c[i, j] * x ** i * y ** j)`` at every point of `x` and `y`."""
-    x, y, c = as_array(x), as_array(y), as_array(c)
-    if x.shape != y.shape:
-        raise ValueError("x, y are incompatible")
-    c = np.reshape(c, c.shape + (1,) * x.ndim)
-    return _by_powers(_by_powers(c, x), y)
+    return polyvalnd((x, y), c)
 
 
-@composed(*_grown[1:])
+@composed(*_asked("polyvalnd"))
+def polyvalnd(pts: Any, c: Any) -> Any:
+    """Return the sum of ``c[i, j, ...] * x ** i * y ** j * ...`` at every point of ``x, y, ... = pts``."""
+    pts, c = [as_array(x) for x in pts], as_array(c)
+    if any(x.shape != pts[0].shape for x in pts):
+        raise ValueError(
+            f"coordinates of one shape were expected, these are incompatible: {[x.shape for x in pts]}"
+        )
+    c = np.reshape(c, c.shape + (1,) * pts[0].ndim)
+    for x in pts:
+        c = _by_powers(c, x)
+    return c
+
+
+@composed(*_asked("polygrid2d"))
 def polygrid2d(x: Any, y: Any, c: Any) -> Any:
     """Return ``sum(c[i, j] * x ** i * y ** j)`` for every `x` with every `y`."""
     for points in (as_array(x), as_array(y)):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.polynomial import polynomial
 
+from mytorch.rules.registry import present
 from tests.op_cases import Case
 
 RNG = np.random.default_rng(61)
@@ -85,3 +86,5 @@ if hasattr(polynomial.polyval2d, "_implementation"):  # NumPy 2 asks Tensors
         Case(polynomial.polygrid2d, (X, Q, GRID)),
         Case(polynomial.polygrid2d, (Q, X, RNG.normal(size=(1, 3, 2))), name="several"),
     ]
+for polyvalnd in present(polynomial, "polyvalnd"):  # NumPy 2.5
+    CASES += [Case(polyvalnd, ((X, X[::-1], X * X), RNG.normal(size=(3, 2, 2))))]
