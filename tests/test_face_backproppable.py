@@ -89,6 +89,7 @@ def test_printed_forms() -> None:
         (lambda x: 1 + x, BA_Add),
         (lambda x: x - 1, BA_Sub),
         (lambda x: 1 - x, BA_Sub),
+        (lambda x: -x, BA_Sub),
         (lambda x: x * 2, BA_Mul),
         (lambda x: 2 * x, BA_Mul),
         (lambda x: x / 2, BA_Div),

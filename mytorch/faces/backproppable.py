@@ -179,6 +179,9 @@ class BackproppableArray:
     def __rmatmul__(self, other: Any) -> BackproppableArray:
         return BA_MatMul(to_ba(other), self)
 
+    def __neg__(self) -> BackproppableArray:
+        return BA_Sub(to_ba(0.0), self)
+
 
 class NotAScalar(ValueError, AssertionError):
     """`backward` of an array that is no scalar (the course's own code asserts that it is one)."""
