@@ -18,55 +18,67 @@ from numpy import ndarray
 from mytorch.autograd_engine import TapeError
 from mytorch.rules import registry, ufunc_methods
 from mytorch.rules.registry import RULES, Rule
+from mytorch.rules.shapes import as_array
 from mytorch.tensor import Tensor, apply, raw, record, wrap, write
 
 
 def array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
     """Answer a call of a ufunc, or of one of its methods, that has a Tensor among its operands."""
     if method == "at":
-        return ufunc_methods_at(ufunc, inputs)
+        return _at(ufunc, *inputs)
     out = kwargs.pop("out", None)
+    inputs = tuple(as_array(x) if isinstance(x, list | tuple) else x for x in inputs)
     if method != "__call__":
         result = ufunc_methods.call(ufunc, method, inputs, kwargs)
-    elif ufunc in registry.COMPOSED:
-        result = registry.COMPOSED[ufunc](*inputs, **kwargs)
-    elif ufunc in registry.CONSTANT:
-        result = ufunc(*map(raw, inputs), **kwargs)
-    elif ufunc not in RULES:
-        raise _refusal(ufunc)
+    elif kwargs and ufunc.signature is None:
+        result = _call_with(ufunc, inputs, out, **kwargs)
+    elif out is not None and not kwargs and ufunc in RULES and isinstance(out[0], Tensor):
+        return _into(out[0], ufunc, inputs)
     else:
-        if out is not None and not kwargs and isinstance(out[0], Tensor):
-            return _into(out[0], ufunc, inputs)
-        result = _call_ufunc(RULES[ufunc], inputs, kwargs, out)
+        result = _call(ufunc, inputs, kwargs)
     return result if out is None else _store(out, result)
 
 
-def _call_ufunc(rule: Rule, inputs: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Any:
-    """Record a ufunc call; `where` computes, and differentiates, only where it is true."""
-    inputs = tuple(_operand(x) for x in inputs)
-    where = kwargs.pop("where", True)
-    dtype = kwargs.pop("dtype", None)
-    for name in ("casting", "order", "subok", "signature"):
-        kwargs.pop(name, None)
-    if kwargs:
-        raise TypeError(f"{rule.name}: unexpected keyword arguments {sorted(kwargs)}")
-    if where is not True:
-        if out is None:
-            raise ValueError(
-                f"{rule.name}: where= without out= leaves values undefined; give out=, or use np.where"
-            )
-        where = raw(where)
-        # Entries outside `where` are replaced before the call, so that neither they nor their slopes can be NaN.
-        safe = [np.where(where, x, 1.0) for x in inputs]
-        return np.where(where, rule.function(*safe), out[0])
-    if dtype is not None:
-        inputs = tuple(x.astype(dtype) if isinstance(x, Tensor) else np.asarray(x, dtype) for x in inputs)
-    return apply(rule, inputs)
+def _call(ufunc: np.ufunc, inputs: tuple[Any, ...], axes: dict[str, Any]) -> Any:
+    """Compute and record a ufunc; only those of vectors and matrices have `axes`."""
+    if ufunc in RULES and not axes:
+        return apply(RULES[ufunc], inputs)
+    if ufunc in registry.COMPOSED:
+        return registry.COMPOSED[ufunc](*inputs, **axes)
+    if ufunc in registry.CONSTANT:
+        return ufunc(*map(raw, inputs))
+    raise _refusal(ufunc)
 
 
-def _operand(x: Any) -> Any:
-    """Return an operand with sequences as arrays."""
-    return np.asarray(x) if isinstance(x, list | tuple) else x
+def _call_with(
+    ufunc: np.ufunc,
+    inputs: tuple[Any, ...],
+    out: Any,
+    *,
+    where: Any = True,
+    dtype: Any = None,
+    signature: Any = None,
+    casting: Any = "same_kind",
+    order: str = "K",
+    subok: bool = True,
+) -> Any:
+    """Compute and record a ufunc in given dtypes, or where a mask is true."""
+    if dtype is not None or signature is not None:
+        wanted = signature or (None,) * ufunc.nin + (np.dtype(dtype),) * ufunc.nout
+        given = [type(x) if type(x) in (int, float, complex) else np.result_type(raw(x)) for x in inputs]
+        found = ufunc.resolve_dtypes((*given, *[None] * ufunc.nout), signature=wanted, casting=casting)
+        inputs = tuple(as_array(x).astype(d, copy=False) for x, d in zip(inputs, found, strict=False))
+    if where is True:
+        return _call(ufunc, inputs, {})
+    if out is None or any(place is None for place in out):
+        raise ValueError(
+            f"{ufunc.__name__}: where= without out= leaves values undefined; give out=, or use np.where"
+        )
+    # Nothing is computed elsewhere, so nothing there can be NaN.
+    mask = np.broadcast_to(raw(where), out[0].shape)
+    computed = _call(ufunc, tuple(np.broadcast_to(x, mask.shape)[mask] for x in inputs), {})
+    results = computed if isinstance(computed, tuple) else (computed,)
+    return tuple(_written(place, mask, result) for place, result in zip(out, results, strict=True))
 
 
 def _into(out: Tensor, ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Tensor:
@@ -80,28 +92,32 @@ def _store(out: Any, result: Any) -> Any:
     """Write results into what the caller gave as `out`, and return that."""
     outs = out if isinstance(out, tuple) else (out,)
     results = result if isinstance(result, tuple) else (result,)
-    for place, value in zip(outs, results, strict=True):
-        if isinstance(place, Tensor):
-            place[...] = value
-        elif isinstance(value, Tensor) and value.requires_grad:
-            raise TapeError(
-                "out= is a plain ndarray, which cannot carry the gradient of the result; give a Tensor, for "
-                "instance mytorch.Tensor(out), or leave out= away"
-            )
-        elif place is not None:
-            place[...] = raw(value)
-    return outs[0] if len(outs) == 1 else outs
+    stored = [
+        value if place is None or value is place else _written(place, ..., value)
+        for place, value in zip(outs, results, strict=True)
+    ]
+    return stored[0] if len(stored) == 1 else tuple(stored)
 
 
-def ufunc_methods_at(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> None:
-    """Record ``ufunc.at(tensor, index, values)`` for the ufuncs whose repeated application is linear."""
-    destination, index, *values = inputs
+def _written(place: Any, index: Any, value: Any) -> Any:
+    """Write a result to ``place[index]`` and return `place`."""
+    if not isinstance(place, Tensor) and isinstance(value, Tensor) and value.requires_grad:
+        raise TapeError(
+            "out= is a plain ndarray, which cannot carry the gradient of the result; give a Tensor, for "
+            "instance mytorch.Tensor(out), or leave out= away"
+        )
+    place[index] = value if isinstance(place, Tensor) else raw(value)
+    return place
+
+
+def _at(ufunc: np.ufunc, destination: Any, index: Any, *operands: Any) -> None:
+    """Record ``ufunc.at(tensor, index, operand)``."""
     if not isinstance(destination, Tensor):
         raise TapeError(
             f"np.{ufunc.__name__}.at would write a Tensor into a plain ndarray, which cannot carry its gradient; "
             "make the destination a Tensor"
         )
-    ufunc_methods.at(ufunc, destination, index, values)
+    ufunc_methods.at(ufunc, destination, index, *operands)
 
 
 def array_function(
@@ -157,12 +173,24 @@ def _place_of_out(function: Callable[..., Any]) -> int:
 def call_rule(rule: Rule, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Compute and record a function that has a rule."""
     operands, static = rule.bind(args, kwargs)
-    operands = tuple([_operand(x) for x in operands])
-    static = untracked(static) if static else static
+    operands = tuple([as_array(x) if isinstance(x, list | tuple) else x for x in operands])
+    if static:
+        _refuse_tracked(rule, static)
+        static = untracked(static)
     y = rule.function(*map(raw, operands), **static)
     if static:
         static = {k: _held(v) for k, v in static.items() if k in rule.statics}
     return record(rule, y, operands, static)
+
+
+def _refuse_tracked(rule: Rule, static: dict[str, Any]) -> None:
+    """Raise if an argument that is taken to be constant is not."""
+    for name, value in static.items():
+        if isinstance(value, Tensor) and value.requires_grad:
+            raise TypeError(
+                f"{rule.name} is not differentiated with respect to {name}; if it is meant to be constant, pass "
+                f"{name}.detach()"
+            )
 
 
 def _held(value: Any) -> Any:

@@ -13,8 +13,10 @@ from mytorch.rules import (
     fft,
     histograms,
     indexing,
+    interpolation,
     joining,
     linalg,
+    masks,
     matrices,
     memory,
     neural,
@@ -26,6 +28,7 @@ from mytorch.rules import (
     selection,
     shapes,
     sorting,
+    special,
     statistics,
 )
 from mytorch.rules.registry import (
@@ -60,8 +63,10 @@ __all__ = [
     "fit",
     "histograms",
     "indexing",
+    "interpolation",
     "joining",
     "linalg",
+    "masks",
     "matrices",
     "memory",
     "neural",
@@ -74,6 +79,7 @@ __all__ = [
     "selection",
     "shapes",
     "sorting",
+    "special",
     "statistics",
     "view",
 ]

@@ -1,4 +1,9 @@
-"""Derivatives of arithmetic: the operators, powers, products of matrices, maximum and minimum, remainders."""
+"""Derivatives of arithmetic: the operators, powers, remainders, extrema and other ufuncs of two arguments.
+
+Where a function has a kink the gradient is PyTorch's: `maximum` and `minimum` share it where they tie, `fmax` and
+`fmin` (which ignore NaN) give it to the first.  Where PyTorch has NaN although one-sided derivatives are finite,
+ours is finite: 0 for `hypot` at the origin, a half for `logaddexp` of equal infinities.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from mytorch.rules.registry import backward_of, composed, constant, refused
+from mytorch.rules.constants import values
+from mytorch.rules.masks import masked, shared
+from mytorch.rules.registry import backward_of, composed, constant, present, refused
+from mytorch.rules.shapes import as_array
 
 backward_of(np.add, lambda g: g, lambda g: g)
 backward_of(np.subtract, lambda g: g, lambda g: -g)
@@ -17,29 +25,25 @@ backward_of(np.positive, lambda g: g)
 backward_of(np.square, lambda g, a: g * 2 * a)
 backward_of(np.reciprocal, lambda g, y: -g * y * y)
 backward_of(np.power, lambda g, a, b: power_slope(g, a, b), lambda g, y, a, b: g * power_log(y, a, b))
-backward_of(np.float_power, lambda g, a, b: power_slope(g, a, b), lambda g, y, a, b: g * power_log(y, a, b))
+backward_of(np.remainder, lambda g: g, lambda g, a, b: -g * np.floor_divide(a, b))
+backward_of(np.fmod, lambda g: g, lambda g, y, a, b: -g * np.rint((a - y) / b))
+
+backward_of(np.maximum, lambda g, a, b: greater(g, a, b), lambda g, a, b: greater(g, b, a))
+backward_of(np.minimum, lambda g, a, b: greater(g, b, a), lambda g, a, b: greater(g, a, b))
+backward_of(np.fmax, lambda g, a, b: masked(g, wins(a >= b, b)), lambda g, a, b: masked(g, ~wins(a >= b, b)))
+backward_of(np.fmin, lambda g, a, b: masked(g, wins(a <= b, b)), lambda g, a, b: masked(g, ~wins(a <= b, b)))
+
+backward_of(np.hypot, lambda g, y, a: g * (a / nonzero(y)), lambda g, y, b: g * (b / nonzero(y)))
+backward_of(np.arctan2, lambda g, a, b: g * turn(b, a), lambda g, a, b: -g * turn(a, b))
+backward_of(np.logaddexp, lambda g, a, b: g * portion(a, b), lambda g, a, b: g * portion(b, a))
+backward_of(np.logaddexp2, lambda g, a, b: g * portion2(a, b), lambda g, a, b: g * portion2(b, a))
+backward_of(np.copysign, lambda g, y, a: g * (sign_of(a) * sign_of(y)), None)
+backward_of(np.heaviside, None, lambda g, a: masked(g, a == 0))
+backward_of(np.ldexp, lambda g, b: np.ldexp(g, b), None)
+
 backward_of(
     np.matmul, lambda g, b, a_shape: matmul_a(g, b, a_shape), lambda g, a, b_shape: matmul_b(g, a, b_shape)
 )
-
-backward_of(np.maximum, lambda g, a, b: share(g, a, b), lambda g, a, b: share(g, b, a))
-backward_of(np.minimum, lambda g, a, b: share(g, b, a), lambda g, a, b: share(g, a, b))
-backward_of(
-    np.fmax, lambda g, a, b: np.where(wins(a >= b, b), g, 0), lambda g, a, b: np.where(wins(a >= b, b), 0, g)
-)
-backward_of(
-    np.fmin, lambda g, a, b: np.where(wins(a <= b, b), g, 0), lambda g, a, b: np.where(wins(a <= b, b), 0, g)
-)
-
-backward_of(np.arctan2, lambda g, a, b: g * b / (a * a + b * b), lambda g, a, b: -g * a / (a * a + b * b))
-backward_of(np.hypot, lambda g, y, a: g * (a / y), lambda g, y, b: g * (b / y))
-backward_of(np.logaddexp, lambda g, y, a: g * np.exp(a - y), lambda g, y, b: g * np.exp(b - y))
-backward_of(np.logaddexp2, lambda g, y, a: g * np.exp2(a - y), lambda g, y, b: g * np.exp2(b - y))
-backward_of(np.copysign, lambda g, a, b: g * (np.sign(a) * np.copysign(1, b)), None)
-backward_of(np.ldexp, lambda g, b: np.ldexp(g, b), None)
-backward_of(np.fmod, lambda g: g, lambda g, a, b: -g * np.trunc(a / b))
-backward_of(np.remainder, lambda g: g, lambda g, a, b: -g * np.floor_divide(a, b))
-backward_of(np.heaviside, None, lambda g, a: np.where(a == 0, g, 0))
 
 constant(np.floor_divide, np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal)
 constant(np.logical_and, np.logical_or, np.logical_xor, np.bitwise_and, np.bitwise_or, np.bitwise_xor)
@@ -53,51 +57,81 @@ def divmod_(a: Any, b: Any) -> tuple[Any, Any]:
     return np.floor_divide(a, b), np.remainder(a, b)
 
 
-if hasattr(np, "vecdot"):  # NumPy 2
-
-    @composed(np.vecdot)
-    def vecdot(a: Any, b: Any, *, axis: int = -1) -> Any:
-        """Return ``sum(conj(a) * b)`` over an axis."""
-        return np.sum(np.moveaxis(np.conj(a), axis, -1) * np.moveaxis(b, axis, -1), axis=-1)
+@composed(np.float_power)
+def float_power(a: Any, b: Any) -> Any:
+    """Return the power, computed in double precision at least."""
+    return np.power(as_double(a), as_double(b))
 
 
-if hasattr(np, "matvec"):  # NumPy 2.2
-
-    @composed(np.matvec)
-    def matvec(a: Any, b: Any) -> Any:
-        """Return the products of matrices and vectors."""
-        return np.matmul(a, b[..., None])[..., 0]
-
-    @composed(np.vecmat)
-    def vecmat(a: Any, b: Any) -> Any:
-        """Return the products of conjugated vectors and matrices."""
-        return np.matmul(np.conj(a)[..., None, :], b)[..., 0, :]
-
-
-def share(g: Any, a: Any, b: Any) -> Any:
-    """Return the share of `g`, the gradient of ``max(a, b)``, that is a's: a half where they tie (PyTorch's rule)."""
-    return (g * (a > b) + g * (a >= b)) * 0.5
-
-
-def wins(better: Any, other: Any) -> Any:
-    """Return where the first of two is taken: where it is better or as good, or the `other` is NaN."""
-    return better | np.isnan(other)
+def as_double(x: Any) -> Any:
+    """Return `x` in double precision at least."""
+    x = as_array(x)
+    return x.astype(np.result_type(x.dtype, np.float64), copy=False)
 
 
 def power_slope(g: Any, a: Any, b: Any) -> Any:
-    """Return the gradient of `a` in ``a ** b``: ``g * b * a ** (b - 1)``, and zero where b is zero (0 ** 0 too)."""
-    if isinstance(b, int | float):
+    """Return the gradient ``g * b * a ** (b - 1)``, which is zero where `b` is (also for a = 0)."""
+    if isinstance(b, int | float | complex):
         if b == 2:
             return g * 2 * a
-        return g * (b * a ** (b - 1)) if b != 0 else g * np.zeros_like(a)
-    zero = b == 0
-    return np.where(zero, 0, g * (b * a ** np.where(zero, 1, b - 1)))
+        if b == 0:
+            return g * np.zeros_like(a)
+        return g * b / a ** (1 - b) if b == 0.5 else g * b * a ** (b - 1)
+    undefined = (b == 0) & ~(abs(values(a)) > 0)  # 0 * 0 ** -1, and 0 * nan ** -1
+    return g * b * np.where(undefined, 1, a) ** (b - 1)
 
 
 def power_log(y: Any, a: Any, b: Any) -> Any:
     """Return ``a ** b * log(a)``, and its limit zero where a is zero and b is not negative."""
+    if isinstance(a, int | float | complex) and a != 0:
+        return y * type(1.0 * a)(np.log(a))  # a Python number, so that float32 stays float32
     zero = np.equal(a, 0) & np.greater_equal(np.real(b), 0)
-    return np.where(zero, 0, y * np.log(np.where(zero, 1, a)))
+    return y * np.log(np.where(zero, 1, a))
+
+
+def greater(g: Any, a: Any, b: Any) -> Any:
+    """Return `g` where `a` is not less than `b` (so for NaN, too), half of it where they are equal, else zero."""
+    return shared(g, np.logical_not(a < b), a == b)
+
+
+def wins(better: Any, other: Any) -> Any:
+    """Return where fmax and fmin take the first of two: where it is better or as good, or the `other` is NaN."""
+    return better | np.isnan(other)
+
+
+def nonzero(a: Any) -> Any:
+    """Return `a` with ones for zeros."""
+    return np.where(a == 0, 1, a)
+
+
+def turn(a: Any, b: Any) -> Any:
+    """Return ``a / (a² + b²)`` without overflow, and zero at the origin."""
+    size = nonzero(np.hypot(a, b))
+    return a / size / size
+
+
+def sign_of(a: Any) -> Any:
+    """Return the sign of real `a`, and 0 for NaN, in bytes: they cost little, and leave the dtype to the cotangent."""
+    return (a > 0).view(np.int8) - (a < 0).view(np.int8)
+
+
+def excess(a: Any, b: Any) -> Any:
+    """Return ``b - a``, and zero where both are the same infinity."""
+    same = (a == b) & np.isinf(a)
+    return np.where(same, 0, b - np.where(same, 0, a))
+
+
+def portion(a: Any, b: Any) -> Any:
+    """Return ``exp(a) / (exp(a) + exp(b))``."""
+    return np.exp(-np.logaddexp(0, excess(a, b)))
+
+
+def portion2(a: Any, b: Any) -> Any:
+    """Return ``2 ** a / (2 ** a + 2 ** b)``."""
+    return np.exp2(-np.logaddexp2(0, excess(a, b)))
+
+
+# -- products of matrices and vectors ------------------------------------------------------------------------
 
 
 def matmul_a(g: Any, b: Any, a_shape: tuple[int, ...]) -> Any:
@@ -125,3 +159,49 @@ def matmul_b(g: Any, a: Any, b_shape: tuple[int, ...]) -> Any:
 def times(a: Any, b: Any) -> Any:
     """Return ``a @ b`` of two matrices, as an outer product where that is what it is (NumPy's is 10 times slower)."""
     return a * b if a.shape[1] == 1 else a.dot(b)
+
+
+def moved_to_end(x: Any, axes: Any) -> Any:
+    """Return `x` with `axes` (one, or a tuple of them) as its last."""
+    axes = (axes,) if isinstance(axes, int) else tuple(axes)
+    return np.moveaxis(as_array(x), axes, range(-len(axes), 0))
+
+
+def moved_back(y: Any, axes: Any) -> Any:
+    """Return `y` with its last axes at the places that `axes` (one, or a tuple of them) names."""
+    axes = (axes,) if isinstance(axes, int) else tuple(axes)
+    return np.moveaxis(y, range(-len(axes), 0), axes)
+
+
+def row(x: Any, axis: Any) -> Any:
+    """Return the conjugates of vectors along `axis` as matrices of one row."""
+    x = moved_to_end(x, axis)
+    return (np.conj(x) if x.dtype.kind == "c" else x)[..., None, :]
+
+
+@composed(np.matmul)
+def matmul(x1: Any, x2: Any, *, axes: Any) -> Any:
+    """Return the product of matrices that lie in any two `axes` of each array."""
+    return moved_back(moved_to_end(x1, axes[0]) @ moved_to_end(x2, axes[1]), axes[2])
+
+
+@composed(*present(np, "vecdot"))
+def vecdot(x1: Any, x2: Any, *, axis: int = -1, axes: Any = None, keepdims: bool = False) -> Any:
+    """Return ``sum(conj(x1) * x2)`` along one axis."""
+    first, second = (axis, axis) if axes is None else axes[:2]
+    y = (row(x1, first) @ moved_to_end(x2, second)[..., :, None])[..., 0, 0]
+    return moved_back(y[..., None], first) if keepdims else y
+
+
+@composed(*present(np, "matvec"))
+def matvec(x1: Any, x2: Any, *, axes: Any = None) -> Any:
+    """Return the product of matrices, in the last two axes, and vectors."""
+    matrix, vector, result = axes or [(-2, -1), -1, -1]
+    return moved_back((moved_to_end(x1, matrix) @ moved_to_end(x2, vector)[..., None])[..., 0], result)
+
+
+@composed(*present(np, "vecmat"))
+def vecmat(x1: Any, x2: Any, *, axes: Any = None) -> Any:
+    """Return the product of conjugated vectors and matrices, in the last two axes."""
+    vector, matrix, result = axes or [-1, (-2, -1), -1]
+    return moved_back((row(x1, vector) @ moved_to_end(x2, matrix))[..., 0, :], result)

@@ -77,7 +77,7 @@ class Rule:
         self.name = str(name or getattr(function, "__name__", repr(function)))
         self.holomorphic, self.elementwise, self.exact = holomorphic, elementwise, exact
         self.call_signature = signature
-        self._signature: inspect.Signature | None = None
+        self._names: tuple[str, ...] = ()
         parameters = [_parameters(f) for f in (*formulas, each) if f is not None]
         used = {p for positional, _, _ in parameters for p in positional}
         self.statics = frozenset(k for _, keywords, _ in parameters for k in keywords)
@@ -137,18 +137,17 @@ class Rule:
         count = len(self.formulas)
         if self.each is not None or (len(args) == count and not any(k not in self.statics for k in kwargs)):
             return args, kwargs
-        if self._signature is None:
-            self._signature = signature_of(self.function, self.call_signature)
-        bound = self._signature.bind(*args, **kwargs)
-        arguments = dict(bound.arguments)
-        for extra in ("kwargs", "args"):
-            more = arguments.pop(extra, None)
-            if isinstance(more, dict):
-                arguments.update(more)
-        names = list(arguments)
-        array_names = list(self._signature.parameters)[:count]
-        arrays = tuple(arguments[n] for n in array_names if n in arguments)
-        return arrays, {n: arguments[n] for n in names if n not in array_names}
+        if not self._names:
+            self._names = tuple(signature_of(self.function, self.call_signature).parameters)
+        names = self._names
+        if len(args) > len(names) or not kwargs.keys().isdisjoint(names[: len(args)]):
+            signature_of(self.function, self.call_signature).bind(*args, **kwargs)  # says what is wrong
+        arrays, static = args[:count], {**dict(zip(names[count:], args[count:], strict=False)), **kwargs}
+        for name in names[len(arrays) : count]:
+            if name not in static:
+                break
+            arrays += (static.pop(name),)
+        return arrays, static
 
 
 class Call:

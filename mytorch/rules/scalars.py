@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from mytorch.rules import masks
+
 _COMPARISONS = {
     "equal": "eq",
     "not_equal": "ne",
@@ -25,6 +27,7 @@ _COMPARISONS = {
     "less_equal": "le",
     "greater": "gt",
     "greater_equal": "ge",
+    "logical_not": "not_",
 }
 _FLOATS = SimpleNamespace(
     **{
@@ -42,6 +45,11 @@ _FLOATS = SimpleNamespace(
     }
 )
 
+_MASKS: dict[Any, Callable[..., float]] = {
+    masks.masked: lambda a, b: a if b else 0.0,
+    masks.shared: lambda a, b, c: (0.5 * a if c else a) if b else 0.0,
+}
+
 
 def on_floats(function: Any) -> Callable[..., float]:
     """Return a copy of a formula, and of what it calls, that calls Python's functions of floats for NumPy's."""
@@ -51,7 +59,7 @@ def on_floats(function: Any) -> Callable[..., float]:
         if used is np:
             scope[name] = _FLOATS
         elif isinstance(used, FunctionType):
-            scope[name] = on_floats(used)
+            scope[name] = _MASKS.get(used) or on_floats(used)
     return FunctionType(
         function.__code__, scope, function.__name__, function.__defaults__, function.__closure__
     )

@@ -1,4 +1,8 @@
-"""Functions that choose between values: where, clip, select, piecewise, interpolation, unwrapping."""
+"""Functions that choose between values, entry by entry: `where`, `clip`, `select`, `piecewise`.
+
+What is not chosen has the gradient zero, even where the cotangent is infinite or NaN.  (As in PyTorch, the slope of a
+branch that is not chosen must itself be finite: ``where(x > 0, log(x), 0)`` at x = 0 multiplies 0 by 1 / 0.)
+"""
 
 from __future__ import annotations
 
@@ -6,46 +10,103 @@ from typing import Any
 
 import numpy as np
 
-from mytorch.rules.registry import backward_of, composed
+from mytorch.rules.constants import values
+from mytorch.rules.masks import masked
+from mytorch.rules.registry import backward_of, composed, dispatched
+from mytorch.rules.shapes import as_array
 
-# Masked, not multiplied: a branch that was not taken may have an infinite slope.
+
+@dispatched
+def chosen(a: Any, b: Any, c: Any) -> Any:
+    """Return `b` where the truth values `a` hold, and `c` elsewhere."""
+    return np.where(a, b, c)
+
+
 backward_of(
-    np.where,
-    None,
-    lambda g, a: np.where(a, g, 0),
-    lambda g, a: np.where(a, 0, g),
-    signature="condition, x=None, y=None",
+    chosen, None, lambda g, a: masked(g, a), lambda g, a: masked(g, ~a), elementwise=True, name="where"
+)
+
+
+@composed(np.where)
+def where(condition: Any, *branches: Any) -> Any:
+    """Return the first branch where the condition holds, and the second elsewhere; or where it holds."""
+    if not branches:
+        return np.nonzero(condition)
+    if len(branches) != 2:
+        raise ValueError("either both or neither of x and y should be given")
+    return chosen(truth(condition), *(as_array(x) if isinstance(x, list | tuple) else x for x in branches))
+
+
+def truth(condition: Any) -> Any:
+    """Return whether the entries of `condition` are true."""
+    return np.asarray(values(as_array(condition)), dtype=bool)
+
+
+# -- clip ----------------------------------------------------------------------------------------------------
+
+
+@dispatched
+def clamp(a: Any, b: Any, c: Any) -> Any:
+    """Return `a` between the bounds `b` and `c`, of which one may be None; c where they are in the wrong order."""
+    return np.clip(a, b, c)
+
+
+def inside(a: Any, b: Any, c: Any) -> Any:
+    """Return where `a` is between its bounds or equal to one."""
+    if b is None or c is None:
+        return a <= c if b is None else a >= b
+    return (a >= b) & (a <= c)
+
+
+def below(a: Any, b: Any, c: Any) -> Any:
+    """Return where the lower bound `b` is the result."""
+    return a < b if c is None else (a < b) & (b <= c)
+
+
+def above(a: Any, b: Any, c: Any) -> Any:
+    """Return where the upper bound `c` is the result."""
+    return a > c if b is None else (a > c) | (b > c)
+
+
+backward_of(
+    clamp,
+    lambda g, a, b, c: masked(g, inside(a, b, c)),
+    lambda g, a, b, c: masked(g, below(a, b, c)),
+    lambda g, a, b, c: masked(g, above(a, b, c)),
+    elementwise=True,
+    name="clip",
 )
 
 
 @composed(np.clip)
 def clip(
-    a: Any,
-    a_min: Any = None,
-    a_max: Any = None,
-    out: Any = None,
-    *,
-    min: Any = None,
-    max: Any = None,
-    **options: Any,
+    a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None
 ) -> Any:
     """Return `a` between bounds; at a bound the gradient goes to `a`, as in PyTorch's clamp."""
-    low = min if a_min is None or a_min is np._NoValue else a_min
-    high = max if a_max is None or a_max is np._NoValue else a_max
-    if low is not None and low is not np._NoValue:
-        a = np.where(np.less(a, low), low, a)
-    if high is not None and high is not np._NoValue:
-        a = np.where(np.greater(a, high), high, a)
-    return a
+    low = a_min if min is None else min
+    high = a_max if max is None else max
+    if low is None and high is None:
+        return +as_array(a)
+    bounded = [as_array(x) if isinstance(x, list | tuple) else x for x in (a, low, high)]
+    return clamp(*bounded)
+
+
+# -- several conditions --------------------------------------------------------------------------------------
 
 
 @composed(np.select)
 def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
-    """Return, entry by entry, the choice of the first condition that holds."""
+    """Return, entry by entry, the choice of the first condition that holds, or the default."""
     if len(condlist) != len(choicelist):
         raise ValueError("list of cases must be same length as list of conditions")
+    if len(condlist) == 0:
+        raise ValueError("select with an empty condition list is not possible")
+    conditions = [values(as_array(condition)) for condition in condlist]
+    for i, condition in enumerate(conditions):
+        if condition.dtype != bool:
+            raise TypeError(f"invalid entry {i} in condlist: should be boolean ndarray")
     result = default
-    for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
+    for condition, choice in zip(reversed(conditions), reversed(choicelist), strict=True):
         result = np.where(condition, choice, result)
     return result
 
@@ -53,52 +114,20 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
 @composed(np.piecewise)
 def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kwargs: Any) -> Any:
     """Return a function that is another one, or a number, on each part of `x`."""
-    conditions = np.asarray(
-        [np.asarray(c) for c in condlist] if isinstance(condlist, list | tuple) else condlist, bool
-    )
-    conditions = conditions[None] if conditions.ndim == x.ndim else conditions
+    x = as_array(x)
+    single = np.ndim(condlist) == 0 or (x.ndim != 0 and np.ndim(condlist[0]) == 0)
+    conditions = truth([condlist] if single else condlist)
     if len(funclist) == len(conditions) + 1:
         conditions = np.concatenate([conditions, ~np.any(conditions, axis=0, keepdims=True)])
     elif len(funclist) != len(conditions):
         raise ValueError(
-            f"with {len(conditions)} condition(s), either {len(conditions)} or one more functions are expected"
+            f"with {len(conditions)} condition(s), either {len(conditions)} or {len(conditions) + 1} functions "
+            "are expected"
         )
-    y = np.zeros_like(x)
+    y: Any = np.zeros_like(x)
     for condition, function in zip(conditions, funclist, strict=True):
         if not callable(function):
             y[condition] = function
         elif condition.any():
             y[condition] = function(x[condition], *args, **kwargs)
     return y
-
-
-@composed(np.interp)
-def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
-    """Return the piecewise linear function through the points (xp, fp) at `x`, constant beyond the ends."""
-    x, xp = (v.astype(float) if hasattr(v, "requires_grad") else np.asarray(v, float) for v in (x, xp))
-    fp = fp if hasattr(fp, "requires_grad") else np.asarray(fp)
-    fp = fp.astype(np.result_type(fp.dtype, float))  # NumPy interpolates in double precision
-    if period is not None:
-        x, xp = np.remainder(x, period), np.remainder(xp, period)
-        order = np.argsort(xp)
-        xp, fp = np.take(xp, order), np.take(fp, order)
-        xp = np.concatenate([xp[-1:] - period, xp, xp[:1] + period])
-        fp = np.concatenate([fp[-1:], fp, fp[:1]])
-    if xp.shape[0] == 1:
-        inside = fp[0] + 0 * x
-    else:
-        j = np.clip(np.searchsorted(xp, x, side="right") - 1, 0, xp.shape[0] - 2)
-        slope = (np.take(fp, j + 1) - np.take(fp, j)) / (np.take(xp, j + 1) - np.take(xp, j))
-        inside = np.take(fp, j) + slope * (x - np.take(xp, j))
-    if period is not None:
-        return inside
-    below = fp[0] if left is None else left
-    above = fp[-1] if right is None else right
-    return np.where(np.less(x, xp[0]), below, np.where(np.greater(x, xp[-1]), above, inside))
-
-
-@composed(np.unwrap)
-def unwrap(p: Any, discont: Any = None, axis: int = -1, *, period: float = 2 * np.pi) -> Any:
-    """Return `p` plus the constant multiples of the period that take its jumps away."""
-    values = p.detach().numpy()
-    return p + (np.unwrap(values, discont, axis, period=period) - values)

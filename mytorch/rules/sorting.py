@@ -1,71 +1,138 @@
-"""Sorting and order statistics: the order is constant, so results are entries of the argument, picked out."""
+"""Sorting and order statistics: which entry comes where is constant, and so results are entries, moved or mixed.
+
+Of equal entries the first is taken to be the smaller, so each has a place, and the gradient of a quantile between
+equal entries goes to those in its places (as in PyTorch).
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from mytorch.rules.registry import composed, constant
+from mytorch.rules.constants import values
+from mytorch.rules.reductions import reduced
+from mytorch.rules.registry import backward_of, composed, constant, dispatched
+from mytorch.rules.shapes import as_array
+from mytorch.rules.statistics import aligned
 
 constant(np.argsort, np.argpartition, np.lexsort, np.searchsorted, np.digitize)
 
+# -- sorting -------------------------------------------------------------------------------------------------
+
+
+@dispatched
+def arranged(a: np.ndarray, *, order: np.ndarray, axis: int) -> np.ndarray:
+    """Return the entries along `axis` in another order, a permutation."""
+    return np.take_along_axis(a, order, axis)
+
+
+backward_of(
+    arranged, lambda g, *, order, axis: arranged(g, order=np.argsort(order, axis=axis), axis=axis), exact=True
+)
+
+
+def with_axis(a: Any, axis: int | None) -> tuple[Any, int]:
+    """Return the array and an axis of it: itself, or flattened where none is given."""
+    a = as_array(a)
+    return (np.ravel(a), 0) if axis is None else (a, axis)
+
+
+def refuse_fields(name: str, order: Any) -> None:
+    """Raise for an order by fields."""
+    if order is not None:
+        raise TypeError(
+            f"np.{name}: order= names the fields of structured arrays, but these are plain numbers"
+        )
+
 
 @composed(np.sort)
-def sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
-    """Return the entries in ascending order."""
-    a, axis = (np.ravel(a), 0) if axis is None else (a, axis)
-    return np.take_along_axis(a, np.argsort(a, axis=axis, kind="stable" if stable else kind), axis)
+def sort(
+    a: Any, axis: int | None = -1, kind: Any = None, order: Any = None, *, stable: bool | None = None
+) -> Any:
+    """Return the entries in ascending order, NaN last; equal ones stay in the order that they have."""
+    refuse_fields("sort", order)
+    a, axis = with_axis(a, axis)
+    return arranged(a, order=np.argsort(values(a), axis=axis, kind="stable"), axis=axis)
 
 
 @composed(np.partition)
-def partition(a: Any, kth: Any, axis: Any = -1, kind: Any = "introselect", order: Any = None) -> Any:
-    """Return the entries with the `kth` in their sorted places."""
-    a, axis = (np.ravel(a), 0) if axis is None else (a, axis)
-    return np.take_along_axis(a, np.argpartition(a, kth, axis=axis, kind=kind), axis)
+def partition(a: Any, kth: Any, axis: int | None = -1, kind: Any = "introselect", order: Any = None) -> Any:
+    """Return the entries with the `kth` in their sorted places, smaller ones before and larger ones after."""
+    refuse_fields("partition", order)
+    a, axis = with_axis(a, axis)
+    return arranged(a, order=np.argpartition(values(a), values(kth), axis=axis, kind=kind), axis=axis)
 
 
-def joined_axes(a: Any, axis: Any) -> tuple[Any, tuple[int, ...]]:
-    """Return `a` with the reduced axes joined into one, the last, and its shape with ones in their places."""
-    axes = tuple(
-        i % a.ndim for i in (range(a.ndim) if axis is None else (axis,) if np.ndim(axis) == 0 else axis)
-    )
-    kept = tuple(1 if i in axes else n for i, n in enumerate(a.shape))
-    moved = np.moveaxis(a, axes, range(-len(axes), 0)) if axes else a[..., None]
-    return np.reshape(moved, (*[n for i, n in enumerate(a.shape) if i not in axes], -1)), kept
+# -- quantiles -----------------------------------------------------------------------------------------------
 
 
-def pick(a: Any, q: Any, method: Any) -> Any:
-    """Return quantiles along the last axis, those of q first.
+def quantiles(
+    function: Callable[..., Any], a: Any, q: Any, axis: Any, keepdims: bool, dtype: Any, **options: Any
+) -> Any:
+    """Return mixtures of entries, sorted along `axis`: those that `function`, one of NumPy's quantiles, gives."""
+    axes = reduced(a.ndim, axis)
+    line = flattened(a, axes)
+    order = np.argsort(values(line), axis=-1, kind="stable")
+    places = places_of(function, values(line), order, q, **options)
+    ordered = arranged(line, order=order, axis=-1)
+    # Of a slice with NaN, or (without NaN) of nothing but NaN, the result is NaN: the last of the sorted entries.
+    last = line.shape[-1] - 1
+    low = np.where(np.isnan(places), last, np.floor(places)).astype(np.intp)
+    share = np.where(np.isnan(places), 0, places - low)
+    result = entries(ordered, low)
+    if share.any():
+        result = result + (entries(ordered, np.minimum(low + 1, last)) - result) * share.astype(dtype)
+    result = result.astype(dtype, copy=False)
+    shape = [1 if i in axes else n for i, n in enumerate(a.shape)]
+    return result.reshape([*np.shape(q), *shape]) if keepdims else result
 
-    Every method of NumPy's takes a point between two neighbours of the sorted values; which point, its own
-    result for the values 0, 1, 2, ... tells.
+
+def flattened(a: Any, axes: tuple[int, ...]) -> Any:
+    """Return `a` with `axes` as one, the last."""
+    outer = a.ndim - len(axes)
+    moved = np.moveaxis(a, axes, tuple(range(outer, a.ndim)))
+    return moved.reshape(*moved.shape[:outer], math.prod(moved.shape[outer:]))
+
+
+def places_of(
+    function: Callable[..., Any], a: Any, order: Any, q: Any, weights: Any = None, **options: Any
+) -> Any:
+    """Return where among the sorted entries the quantiles lie: 2.5 is in the middle of the third and the fourth.
+
+    Every method of NumPy's takes a point between two neighbours.  Which, its own result for 0, 1, 2, ... tells.
     """
-    n = a.shape[-1]
-    place = np.quantile(np.arange(float(n)), q, method=method)
-    low = np.floor(place).astype(int)
-    share = np.reshape(place - low, np.shape(place) + (1,) * (a.ndim - 1)).astype(a.dtype)
-    ordered = np.moveaxis(np.sort(a, axis=-1), -1, 0)
-    result = ordered[low] * (1 - share) + ordered[np.minimum(low + 1, n - 1)] * share
-    # NumPy says NaN wherever a NaN is among the values.
-    return np.where(np.any(np.isnan(a), axis=-1), np.nan, result)
+    if weights is None and not np.isnan(a).any():
+        place = np.asarray(function(np.arange(float(a.shape[-1])), q, **options))
+        return np.broadcast_to(place.reshape(place.shape + (1,) * (a.ndim - 1)), place.shape + a.shape[:-1])
+    ranks = np.where(np.isnan(a), np.nan, np.argsort(order, axis=-1))
+    if weights is None:
+        return np.asarray(function(ranks, q, axis=-1, **options))
+    nothing = False
+    if function in _WITH_NAN:  # what is to be left out weighs nothing (NumPy's own needs one slice at a time)
+        missing = np.isnan(a)
+        nothing = missing.all(axis=-1)
+        ranks = np.where(missing, a.shape[-1] - 1, ranks)
+        weights = np.where(missing & ~nothing[..., None], 0, weights)
+        function = _WITH_NAN[function]
+    return np.where(nothing, np.nan, function(ranks, q, axis=-1, weights=weights, **options))
 
 
-def pick_without_nan(a: Any, q: Any, method: Any) -> Any:
-    """Return quantiles along the last axis of the entries that are numbers."""
-    rows = np.reshape(a, (-1, a.shape[-1]))
-    valid = ~np.isnan(rows)
-    picked = [
-        pick(rows[i][valid[i]], q, method) if valid[i].any() else np.full(np.shape(q), np.nan)
-        for i in range(len(rows))
-    ]
-    return np.reshape(np.stack(picked, axis=-1), (*np.shape(q), *a.shape[:-1]))
+_WITH_NAN: dict[Any, Any] = {np.nanquantile: np.quantile, np.nanpercentile: np.percentile}
 
 
-def quantiles(function: Any, reduce: Any, scale: float) -> Any:
-    """Return what ``function(a, q, ...)`` is on Tensors: quantiles at ``q / scale``, by `reduce`."""
+def entries(ordered: Any, index: Any) -> Any:
+    """Return the entries along the last axis that `index`, of shape (..., outer axes), names."""
+    return ordered[(*np.ix_(*map(np.arange, ordered.shape[:-1])), index)]
 
-    def call(
+
+def _register(function: Callable[..., Any]) -> None:
+    """Say how quantiles, or percentiles, with or without NaN, are composed."""
+
+    @composed(function)
+    def quantile(
         a: Any,
         q: Any,
         axis: Any = None,
@@ -77,41 +144,44 @@ def quantiles(function: Any, reduce: Any, scale: float) -> Any:
         weights: Any = None,
         interpolation: Any = None,
     ) -> Any:
+        a = as_array(a)
+        if a.dtype.kind == "c":
+            raise TypeError("a must be an array of real numbers")
+        for name, x in (("q", q), ("weights", weights)):
+            if getattr(x, "requires_grad", False):
+                raise TypeError(
+                    f"np.{function.__name__} is not differentiated with respect to {name}; pass {name}.detach()"
+                )
+        q = values(q)
+        options: dict[str, Any] = {"method": interpolation or method}
+        dtype = function(np.zeros(1, a.dtype), q, **options).dtype
         if weights is not None:
-            raise TypeError(
-                "quantiles with weights are not differentiable here; sort and interpolate by hand"
-            )
-        method = interpolation or method
-        dtype = function(np.ones(1, a.dtype), q, method=method).dtype  # which checks q and the method, too
-        return along_axes(reduce, a, np.asarray(q) / scale, axis, method, keepdims).astype(dtype, copy=False)
-
-    return call
+            mass = aligned(np.asarray(values(weights)), a, axis)
+            options["weights"] = flattened(mass, reduced(a.ndim, axis))
+        return quantiles(function, a, q, axis, keepdims, dtype, **options)
 
 
-def medians(reduce: Any) -> Any:
-    """Return what a median is on Tensors: the mean of the two middle values where there are two."""
-
-    def call(
-        a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: bool = False
-    ) -> Any:
-        return along_axes(reduce, a, np.array(0.5), axis, "linear", keepdims).astype(a.dtype, copy=False)
-
-    return call
+for _function in (np.quantile, np.percentile, np.nanquantile, np.nanpercentile):
+    _register(_function)
 
 
-def along_axes(reduce: Any, a: Any, q: Any, axis: Any, method: str, keepdims: bool) -> Any:
-    """Return quantiles over `axis`, which may be several."""
-    line, kept = joined_axes(a, axis)
-    result = reduce(line, q, method)
-    return np.reshape(result, q.shape + kept) if keepdims else result
+@composed(np.median)
+def median(
+    a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: bool = False
+) -> Any:
+    """Return the entry in the middle, or the mean of the two."""
+    return quantiles(np.quantile, a, 0.5, axis, keepdims, a.dtype)
 
 
-composed(np.quantile)(quantiles(np.quantile, pick, 1.0))
-composed(np.percentile)(quantiles(np.percentile, pick, 100.0))
-composed(np.nanquantile)(quantiles(np.nanquantile, pick_without_nan, 1.0))
-composed(np.nanpercentile)(quantiles(np.nanpercentile, pick_without_nan, 100.0))
-composed(np.median)(medians(pick))
-composed(np.nanmedian)(medians(pick_without_nan))
+@composed(np.nanmedian)
+def nanmedian(
+    a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: bool = False
+) -> Any:
+    """Return the middle of the entries that are numbers."""
+    return quantiles(np.nanquantile, a, 0.5, axis, keepdims, a.dtype)
+
+
+# -- distinct values -----------------------------------------------------------------------------------------
 
 
 @composed(np.unique)
@@ -120,13 +190,13 @@ def unique(
     return_index: bool = False,
     return_inverse: bool = False,
     return_counts: bool = False,
-    axis: Any = None,
+    axis: int | None = None,
     **options: Any,
 ) -> Any:
-    """Return the sorted distinct values, each the first entry that has it."""
-    values = ar.detach().numpy()
+    """Return the sorted distinct values, each of which is the first entry that has it."""
+    ar = as_array(ar)
     options.update(return_inverse=return_inverse, return_counts=return_counts, axis=axis)
-    _, index, *rest = np.unique(values, return_index=True, **options)
-    found = np.ravel(ar)[index] if axis is None else np.take(ar, index, axis=axis)
+    _, index, *rest = np.unique(values(ar), return_index=True, **options)
+    found = np.take(ar, index, axis=axis)
     results = (found, *([index] if return_index else []), *rest)
     return results if len(results) > 1 else found

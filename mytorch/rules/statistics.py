@@ -1,4 +1,7 @@
-"""Means, variances and correlations, and their forms that leave NaN out, composed of plain reductions."""
+"""Variances, weighted averages and correlations.
+
+The standard deviation of equal numbers has the gradient zero, as in PyTorch, although it has a kink there.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,42 @@ from typing import Any
 
 import numpy as np
 
-from mytorch.rules.reductions import count
-from mytorch.rules.registry import composed
+from mytorch.rules.arithmetic import nonzero
+from mytorch.rules.constants import values
+from mytorch.rules.masks import masked
+from mytorch.rules.reductions import count, kept, numbers, over, reduced, selected
+from mytorch.rules.registry import backward_of, composed, dispatched
+from mytorch.rules.shapes import as_array, at_least
+
+# -- variances -----------------------------------------------------------------------------------------------
 
 
-def plain(value: Any, otherwise: Any) -> Any:
-    """Return `value`, or `otherwise` where NumPy says that none was given."""
-    return otherwise if value is None or value is np._NoValue else value
+@dispatched
+def variance(a: np.ndarray, *, axis: Any, ddof: float, keepdims: bool, where: Any) -> Any:
+    """Return ``sum(|a - mean|²) / (n - ddof)``."""
+    return np.var(a, axis, ddof=ddof, keepdims=keepdims, where=where)
+
+
+def variance_slope(g: Any, a: Any, axis: Any, ddof: Any, keepdims: bool, where: Any) -> Any:
+    """Return the gradient of a variance, ``2 (a - mean) / (n - ddof)``."""
+    difference = a - np.mean(a, axis=axis, keepdims=True, where=where)
+    weight = over(2 * kept(g, a.shape, axis, keepdims), count(a.shape, axis, where) - ddof, 0)
+    return weight * selected(difference, where)
+
+
+@dispatched
+def root(a: Any) -> Any:
+    """Return the square root; its slope counts as zero where it is infinite."""
+    return np.sqrt(a)
+
+
+backward_of(
+    variance,
+    lambda g, a, *, axis, ddof, keepdims, where: variance_slope(g, a, axis, ddof, keepdims, where),
+    holomorphic=False,
+    name="var",
+)
+backward_of(root, lambda g, y: masked(g / (2 * nonzero(y)), y != 0), elementwise=True, name="std")
 
 
 @composed(np.var)
@@ -21,143 +53,32 @@ def var(
     axis: Any = None,
     dtype: Any = None,
     out: Any = None,
-    ddof: float = 0,
-    keepdims: Any = False,
+    ddof: Any = 0,
+    keepdims: bool = False,
     *,
     where: Any = True,
     mean: Any = None,
     correction: Any = None,
 ) -> Any:
-    """Return ``sum(|a - mean|²) / (n - ddof)``."""
-    ddof, where = plain(correction, ddof), plain(where, True)
+    """Return the variance, around `mean` if that is given."""
     a = a if dtype is None else a.astype(dtype)
-    n: Any = float(count(a.shape, axis))
-    if where is not True:
-        n = np.sum(np.broadcast_to(where, a.shape), axis=axis, keepdims=True).astype(a.real.dtype)
-    center = plain(mean, None)
-    if center is None:
-        center = (np.sum(a, axis=axis, keepdims=True, where=where) / n).astype(a.dtype, copy=False)
-    deviation = a - center
-    squares = np.square(deviation) if a.dtype.kind != "c" else (deviation * np.conj(deviation)).real
-    total = np.sum(squares, axis=axis, keepdims=plain(keepdims, False), where=where)
-    left = max(n - ddof, 0.0) if where is True else np.maximum(np.reshape(n, total.shape) - ddof, 0)
-    return (total / left).astype(total.dtype, copy=False)
-
-
-def root(variance: Any) -> Any:
-    """Return the square root, with the slope 0 at 0 (as PyTorch's standard deviation has it)."""
-    zero = variance == 0
-    return np.where(zero, 0, np.sqrt(np.where(zero, 1, variance))).astype(variance.dtype, copy=False)
+    ddof = ddof if correction is None else correction
+    where = where if where is True else np.array(values(where))
+    if mean is None:
+        return variance(a, axis=axis, ddof=ddof, keepdims=keepdims, where=where)
+    difference = a - mean
+    square = (
+        (difference * np.conj(difference)).real if difference.dtype.kind == "c" else np.square(difference)
+    )
+    total = np.sum(square, axis=axis, keepdims=True, where=where)
+    y = over(total, count(a.shape, axis, where) - ddof, 0)
+    return y if keepdims else np.squeeze(y, axis)
 
 
 @composed(np.std)
-def std(a: Any, *args: Any, **kwargs: Any) -> Any:
+def std(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, *args: Any, **kwargs: Any) -> Any:
     """Return the square root of the variance."""
-    return root(np.var(a, *args, **kwargs))
-
-
-@composed(np.average)
-def average(
-    a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: Any = False
-) -> Any:
-    """Return ``sum(a * weights) / sum(weights)``."""
-    keepdims = plain(keepdims, False)
-    if weights is None:
-        result = np.mean(a, axis=axis, keepdims=keepdims)
-        scale: Any = np.full(np.shape(result), float(count(np.shape(a), axis)))
-    else:
-        if np.shape(weights) != np.shape(a):
-            axes = (axis,) if np.ndim(axis) == 0 else tuple(axis)
-            weights = np.expand_dims(
-                weights, tuple(i for i in range(np.ndim(a)) if i not in {j % np.ndim(a) for j in axes})
-            )
-            weights = np.broadcast_to(weights, np.shape(a))
-        scale = np.sum(weights, axis=axis, keepdims=keepdims)
-        result = np.sum(a * weights, axis=axis, keepdims=keepdims) / scale
-    return (result, np.broadcast_to(scale, np.shape(result))) if returned else result
-
-
-@composed(np.cov)
-def cov(
-    m: Any,
-    y: Any = None,
-    rowvar: bool = True,
-    bias: bool = False,
-    ddof: Any = None,
-    fweights: Any = None,
-    aweights: Any = None,
-    *,
-    dtype: Any = None,
-) -> Any:
-    """Return the covariance matrix of variables in rows, as NumPy defines it."""
-    x = as_rows(m, rowvar)
-    if y is not None:
-        x = np.concatenate([x, as_rows(y, rowvar)], axis=0)
-    x = x if dtype is None else x.astype(dtype)
-    ddof = (0 if bias else 1) if ddof is None else ddof
-    weights = np.ones(x.shape[1]) if fweights is None else np.asarray(fweights, float)
-    weights = weights if aweights is None else weights * aweights
-    total = np.sum(weights)
-    factor = total - ddof if aweights is None else total - ddof * np.sum(weights * aweights) / total
-    centered = x - np.sum(x * weights, axis=1, keepdims=True) / total
-    return np.squeeze((centered * weights) @ np.conj(centered).T / factor)
-
-
-def as_rows(m: Any, rowvar: bool) -> Any:
-    """Return variables as the rows of a matrix."""
-    m = m if np.ndim(m) == 2 else np.reshape(m, (1, -1))
-    return m if rowvar or m.shape[0] == 1 else m.T
-
-
-@composed(np.corrcoef)
-def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None, **deprecated: Any) -> Any:
-    """Return the correlation matrix, ``C[i, j] / sqrt(C[i, i] C[j, j])``."""
-    c = np.cov(x, y, rowvar, dtype=dtype)
-    if c.ndim == 0:
-        return c / c
-    scale = np.sqrt(np.real(np.diagonal(c)))
-    return c / scale[:, None] / scale
-
-
-def without_nan(function: Any, a: Any, neutral: Any, args: Any, kwargs: Any) -> Any:
-    """Return a reduction of `a` with NaN replaced by a neutral value."""
-    return function(np.where(np.isnan(a), neutral, a), *args, **kwargs)
-
-
-for nan_form, form, neutral in (
-    (np.nansum, np.sum, 0),
-    (np.nanprod, np.prod, 1),
-    (np.nancumsum, np.cumsum, 0),
-    (np.nancumprod, np.cumprod, 1),
-):
-    composed(nan_form)(lambda a, *args, f=form, n=neutral, **kwargs: without_nan(f, a, n, args, kwargs))
-
-
-def nan_extremum(function: Any, worst: float, a: Any, args: Any, kwargs: Any) -> Any:
-    """Return an extremum of the entries that are numbers, NaN where there are none."""
-    missing = np.isnan(a)
-    axis = args[0] if args else kwargs.get("axis")
-    result = function(np.where(missing, worst, a), *args, **kwargs)
-    empty = np.all(missing, axis=axis, keepdims=bool(plain(kwargs.get("keepdims"), False)))
-    return np.where(empty, np.nan, result).astype(result.dtype, copy=False)
-
-
-composed(np.nanmax)(lambda a, *args, **kwargs: nan_extremum(np.max, -np.inf, a, args, kwargs))
-composed(np.nanmin)(lambda a, *args, **kwargs: nan_extremum(np.min, np.inf, a, args, kwargs))
-
-
-def number_mask(a: Any, where: Any) -> Any:
-    """Return where the entries are numbers, and wanted."""
-    return ~np.isnan(a) if plain(where, True) is True else ~np.isnan(a) & where
-
-
-@composed(np.nanmean)
-def nanmean(
-    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, *, where: Any = True
-) -> Any:
-    """Return the mean of the entries that are numbers."""
-    mask = number_mask(a, where)
-    return np.mean(np.where(mask, a, 0), axis, dtype, keepdims=plain(keepdims, False), where=mask)
+    return root(np.var(a, axis, dtype, None, *args, **kwargs))
 
 
 @composed(np.nanvar)
@@ -166,21 +87,111 @@ def nanvar(
     axis: Any = None,
     dtype: Any = None,
     out: Any = None,
-    ddof: float = 0,
-    keepdims: Any = False,
+    ddof: Any = 0,
+    keepdims: bool = False,
     *,
     where: Any = True,
     mean: Any = None,
     correction: Any = None,
 ) -> Any:
     """Return the variance of the entries that are numbers."""
-    mask = number_mask(a, where)
-    return np.var(
-        np.where(mask, a, 0), axis, dtype, None, plain(correction, ddof), plain(keepdims, False), where=mask
-    )
+    more = {name: x for name, x in (("mean", mean), ("correction", correction)) if x is not None}
+    return np.var(a, axis, dtype, None, ddof, keepdims, where=numbers(a, where), **more)
 
 
 @composed(np.nanstd)
-def nanstd(a: Any, *args: Any, **kwargs: Any) -> Any:
+def nanstd(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, *args: Any, **kwargs: Any) -> Any:
     """Return the standard deviation of the entries that are numbers."""
-    return root(np.nanvar(a, *args, **kwargs))
+    return root(np.nanvar(a, axis, dtype, None, *args, **kwargs))
+
+
+# -- weighted averages ---------------------------------------------------------------------------------------
+
+
+@composed(np.average)
+def average(
+    a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: bool = False
+) -> Any:
+    """Return ``sum(a * weights) / sum(weights)``, and the sum of weights if that is to be `returned`."""
+    a = as_array(a)
+    if weights is None:
+        mean = np.mean(a, axis=axis, keepdims=keepdims)
+        total: Any = np.full(mean.shape, count(a.shape, axis), mean.dtype)
+    else:
+        weights = aligned(as_array(weights), a, axis)
+        total = np.sum(weights, axis=axis, keepdims=keepdims)
+        if np.any(total == 0):
+            raise ZeroDivisionError("Weights sum to zero, can't be normalized")
+        mean = np.sum(a * weights, axis=axis, keepdims=keepdims) / total
+    return (mean, total) if returned else mean
+
+
+def aligned(weights: Any, a: Any, axis: Any) -> Any:
+    """Return weights of the shape of `a`, from weights along `axis` alone."""
+    if weights.shape == a.shape:
+        return weights
+    if axis is None:
+        raise TypeError("Axis must be specified when shapes of a and weights differ.")
+    axes = reduced(a.ndim, axis)
+    if weights.shape != tuple(a.shape[i] for i in axes):
+        raise ValueError("Shape of weights must be consistent with shape of a along specified axis.")
+    ordered = np.transpose(weights, np.argsort(axes))
+    return np.broadcast_to(ordered.reshape([n if i in axes else 1 for i, n in enumerate(a.shape)]), a.shape)
+
+
+# -- correlation ---------------------------------------------------------------------------------------------
+
+
+@composed(np.cov)
+def cov(
+    m: Any,
+    y: Any = None,
+    rowvar: bool = True,
+    bias: bool = False,
+    ddof: int | None = None,
+    fweights: Any = None,
+    aweights: Any = None,
+    *,
+    dtype: Any = None,
+) -> Any:
+    """Return the covariance matrix of the variables, ``(x - mean) conj(x - mean)ᵀ / (n - ddof)``."""
+    x = variables(m, y, rowvar, dtype)
+    ddof = (0 if bias else 1) if ddof is None else ddof
+    given = [as_array(w) for w in (fweights, aweights) if w is not None]
+    if not given:
+        x = x - np.mean(x, axis=1, keepdims=True)
+        return np.squeeze(x @ conjugate_transpose(x) / max(x.shape[1] - ddof, 0))
+    weights = given[0] if len(given) == 1 else given[0] * given[1]
+    total = np.sum(weights)
+    freedom = total - ddof * (1 if aweights is None else np.sum(weights * given[-1]) / total)
+    x = x - np.sum(x * weights, axis=1, keepdims=True) / total
+    return np.squeeze(x @ conjugate_transpose(x * weights) / freedom)
+
+
+def conjugate_transpose(x: Any) -> Any:
+    """Return the adjoint of a matrix."""
+    return (np.conj(x) if x.dtype.kind == "c" else x).T
+
+
+def variables(m: Any, y: Any, rowvar: bool, dtype: Any) -> Any:
+    """Return the variables in `m` and `y` as the rows of one matrix, in double precision unless `dtype` is given."""
+    parts = [at_least(as_array(x), 2) for x in (m, y) if x is not None]
+    for name, part in zip("my", parts, strict=False):
+        if part.ndim > 2:
+            raise ValueError(f"{name} has more than 2 dimensions")
+    rows = [x if rowvar or x.shape[0] == 1 else x.T for x in parts]
+    x = rows[0] if y is None else np.concatenate(rows, axis=0)
+    return x.astype(np.result_type(x.dtype, np.float64) if dtype is None else dtype)
+
+
+@composed(np.corrcoef)
+def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -> Any:
+    """Return the correlation matrix, ``C[i, j] / sqrt(C[i, i] C[j, j])``, with parts between -1 and 1."""
+    c = np.cov(x, y, rowvar, dtype=dtype)
+    if c.ndim == 0:
+        return c / c
+    scale = np.sqrt(np.diagonal(c).real)
+    c = c / scale[:, None] / scale
+    if c.dtype.kind != "c":
+        return np.clip(c, -1, 1)
+    return np.clip(c.real, -1, 1) + 1j * np.clip(c.imag, -1, 1)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mytorch.rules import masks
 from tests.op_cases import Case
 
 rng = np.random.default_rng(2)
@@ -83,6 +84,10 @@ CASES = [
         (np.array([-1.0, 0.0, 2.0]), np.array([0.5, 0.5, 0.5])),
         constant=(0,),
     ),
+    Case(masks.masked, (A, B > 0)),
+    Case(masks.masked, (Z, B > 0), name="complex"),
+    Case(masks.masked, (ROW, B > 0), name="broadcasting"),
+    Case(masks.shared, (A, B >= 0, B > 0.5)),
     # products of matrices
     Case(np.matmul, (A, A.T)),
     Case(np.matmul, (A, ROW), name="matrix times vector"),
@@ -106,4 +111,16 @@ CASES = [
         )
         if hasattr(np, name)
     ),
+    Case(np.matmul, (BATCH, BATCH), {"axes": [(1, 2), (2, 1), (0, 2)]}, name="axes"),
 ]
+if hasattr(np, "vecdot"):
+    CASES += [
+        Case(np.vecdot, (A, A[0]), name="broadcasting"),
+        Case(np.vecdot, (Z, A), {"axis": 0}, name="axis"),
+    ]
+if hasattr(np, "matvec"):
+    CASES += [
+        Case(np.matvec, (Z, ROW), name="complex"),
+        Case(np.vecmat, (Z, SQUARE), name="complex"),
+        Case(np.matvec, (BATCH, BATCH[:, 0].T), {"axes": [(1, 2), 0, 1]}, name="axes"),
+    ]

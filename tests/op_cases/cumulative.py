@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mytorch.rules import cumulative
 from tests.op_cases import Case
 
 rng = np.random.default_rng(5)
@@ -43,7 +44,20 @@ CASES = [
     Case(TRAPEZOID, (A, A * A), {"axis": 0}, name="points of the array's shape"),
     Case(np.gradient, (V,)),
     Case(np.gradient, (V, 0.5), name="spacing"),
-    Case(np.gradient, (V[:4], X), name="points", constant=(1,)),
+    Case(np.gradient, (V, np.array(0.5)), name="spacing that varies"),
+    Case(np.gradient, (V[:4], X), name="points"),
+    Case(np.gradient, (A, X, X[:3]), {"axis": (1, 0)}, name="points of two axes"),
+    Case(np.gradient, (A, X), {"axis": 1, "edge_order": 2}, name="points, second-order edges"),
+    Case(np.gradient, (V[:2], X[:2]), name="two points"),
+    Case(np.gradient, (V[:3], X[:3]), {"edge_order": 2}, name="three points, second-order edges"),
+    Case(np.gradient, (Z,), name="complex"),
     Case(np.gradient, (A,), {"axis": 1, "edge_order": 2}, name="second-order edges"),
     Case(lambda f: np.gradient(f)[0] * np.gradient(f)[1], (A,), name="two axes", covers=(np.gradient,)),
+    Case(cumulative.recurrence, (A, A * A)),
+    Case(cumulative.recurrence, (A[:, :1], A[:, 1:2]), name="one step"),
+    Case(np.cumsum, (np.array(0.7),), name="0-d"),
+    Case(np.cumprod, (np.array(0.7),), {"axis": 0}, name="0-d"),
+    Case(np.cumprod, (A.T,), {"axis": 1}, name="not contiguous"),
+    Case(np.cumprod, (np.zeros((2, 0)),), {"axis": 1}, name="empty"),
+    Case(np.cumprod, (1 + rng.normal(size=17) / 4,), name="long"),
 ]

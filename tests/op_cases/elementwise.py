@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mytorch.rules import elementwise, special
 from tests.op_cases import Case
 
 rng = np.random.default_rng(1)
@@ -15,6 +16,8 @@ UNIT = rng.uniform(-0.8, 0.8, size=4)
 Z = rng.normal(size=3) + 1j * rng.normal(size=3)
 S = np.array(0.7)
 EMPTY = np.zeros((0, 2))
+FAR = np.array([-9.0, -0.3, 0.0, 1e-8, 2.0, 8.5, 20.0])
+NEAR = np.array([-3.7, -1.3, -1e-9, 0.0, 0.02, 0.9, 1.1, 2.0])
 WITH_NAN = np.array([1.0, np.nan, np.inf, -np.inf, 2.0])
 
 ANYWHERE: list[Any] = [
@@ -98,8 +101,9 @@ CASES = [
         gradients=([1.0, 0.0, 0.0, 0.0, 1.0],),
     ),
     Case(np.nan_to_num, (A,)),
-    Case(lambda x: np.modf(x)[0], (P,), covers=(np.modf,)),
-    Case(lambda x: np.frexp(x)[0], (P,), covers=(np.frexp,)),
+    Case(np.nan_to_num, (Z,), name="complex", covers=(np.nan_to_num, elementwise.finite)),
+    Case(np.modf, (3 * A,), covers=(np.modf, elementwise.fraction)),
+    Case(np.frexp, (3 * A,), covers=(np.frexp, elementwise.mantissa)),
     Case(np.real_if_close, (Z,)),
     Case(lambda z: np.real_if_close(z), (A + 0j,), name="close", covers=(np.real_if_close,), value=False),
     Case(np.i0, (A,), rtol=1e-12),
@@ -112,4 +116,15 @@ CASES = [
         order=1,
         reason="values to 1e128",
     ),
+    Case(np.i0, (FAR,), name="both branches", covers=(np.i0, special.bessel_i), rtol=1e-12),
+    *(Case(special.bessel_i, (FAR,), {"order": n}, name=f"order {n}") for n in range(4)),
+    *(Case(special.sinc_derivative, (NEAR,), {"order": n}, name=f"order {n}") for n in range(1, 6)),
+    *(Case(f, (P,)) for f in (np.emath.sqrt, np.emath.log, np.emath.log2, np.emath.log10)),
+    *(Case(f, (A,), name="negative") for f in (np.emath.sqrt, np.emath.log, np.emath.log2, np.emath.log10)),
+    *(Case(f, (UNIT,)) for f in (np.emath.arcsin, np.emath.arccos, np.emath.arctanh)),
+    *(Case(f, (1 + P,), name="beyond one") for f in (np.emath.arcsin, np.emath.arccos, np.emath.arctanh)),
+    Case(np.emath.logn, (np.array(2.5), P)),
+    Case(np.emath.logn, (2.5, A), name="negative"),
+    Case(np.emath.power, (P, 2.5)),
+    Case(np.emath.power, (A, 0.5), name="negative"),
 ]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mytorch.rules import reductions
 from tests.op_cases import Case
 
 rng = np.random.default_rng(3)
@@ -68,4 +69,27 @@ CASES = [
     Case(
         np.average, (A,), {"weights": A * A, "axis": 2, "keepdims": True}, name="weights of the array's shape"
     ),
+    *(
+        Case(f, (A,), kwargs, name=name)
+        for f in (reductions.logsumexp, reductions.logsumexp2, reductions.fmax_reduce, reductions.fmin_reduce)
+        for kwargs, name in AXES
+    ),
+    Case(np.average, (A, (0, 2), A[:, 0] ** 2), name="weights along two axes"),
+    Case(
+        np.average, (A, (2, 0), A[:, 0].T ** 2), {"returned": True}, name="weights along two axes, returned"
+    ),
+    Case(np.average, (A, 1), {"returned": True}, name="returned"),
+    Case(np.var, (A,), {"axis": (0, 2), "keepdims": True, "where": MASK, "ddof": 1}, name="where, two axes"),
+    Case(np.var, (A,), {"where": MASK}, name="where, all"),
+    *(
+        Case(f, (A[0].T,), {"axis": 0, "dtype": np.longdouble}, name="dtype", float32=False)
+        for f in (np.sum, np.var)
+    ),
+    *(Case(f, (A, -1, None, None, True), name="all by position") for f in (np.sum, np.prod, np.mean)),
+    *(Case(f, (A, -1, None, None, 1, True), name="all by position") for f in (np.var, np.std)),
 ]
+if np.__version__ >= "2":
+    CASES += [
+        Case(np.var, (A,), {"axis": 1, "mean": A[:, :1] + 1, "keepdims": True}, name="mean"),
+        Case(np.std, (A,), {"axis": 1, "mean": A[:, :1] + 1, "correction": 1}, name="mean, correction"),
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mytorch.rules import selection
 from tests.op_cases import Case
 
 rng = np.random.default_rng(8)
@@ -45,4 +46,13 @@ CASES = [
     Case(np.interp, (np.array(0.4), XP, FP), name="0-d"),
     Case(np.unwrap, (np.array([0.1, 3.0, 6.5, 0.4, 7.0]),)),
     Case(np.unwrap, (np.array([[0.1, 3.0], [6.5, 0.4]]),), {"axis": 0, "period": 4.0}, name="axis"),
+    Case(selection.chosen, (A > 0, A, B)),
+    Case(selection.clamp, (A, B - 0.5, None), name="below"),
+    Case(np.clip, (A, A - 1, A - 2), name="bounds in the wrong order"),
+    Case(np.where, (A, B, [1.0, 2.0, 3.0]), name="numbers as a condition", constant=(0,)),
+    Case(np.piecewise, (V, V < 0.5, [lambda v: v * v, lambda v: -v]), name="one condition"),
+    Case(np.piecewise, (np.array(0.4), [False, True], [1.0, np.exp]), name="0-d"),
+    Case(np.interp, (V, XP, FP * 1j), name="complex", float32=False),
+    Case(np.interp, (V, XP[:1], FP[:1]), name="one point"),
+    Case(np.interp, (V, XP, FP), {"left": np.array(-7.0), "right": np.array(9.0)}, name="ends that vary"),
 ]

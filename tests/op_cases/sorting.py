@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mytorch.rules import sorting
 from tests.op_cases import Case
 
 rng = np.random.default_rng(6)
@@ -13,6 +14,11 @@ A = rng.normal(size=(3, 5))
 V = rng.normal(size=6)
 HOLES = np.where(rng.uniform(size=(3, 5)) < 0.3, np.nan, A)
 Q = [0.1, 0.5, 0.77]
+Z = rng.normal(size=5) + 1j * rng.normal(size=5)
+HELD = ~np.isnan(HOLES)
+MASS = np.array([1.0, 2.0, 0.5, 1.0, 3.0])
+REPEATED = np.array([2.0, 1.0, 2.0, 3.0, 1.0])
+NAN: list[Any] = [np.nanquantile, np.nanpercentile]
 METHODS = [
     "inverted_cdf",
     "averaged_inverted_cdf",
@@ -71,4 +77,47 @@ CASES = [
         name="with indices",
         covers=(np.unique,),
     ),
+    Case(sorting.arranged, (A,), {"order": np.argsort(A, axis=0), "axis": 0}),
+    Case(np.sort, (Z,), name="complex"),
+    Case(np.median, (Z,), name="complex"),
+    Case(np.quantile, (np.stack([A, -A]), Q), {"axis": (0, 2), "keepdims": True}, name="two axes"),
+    Case(np.quantile, (V, 0.5), {"axis": ()}, name="no axis"),
+    Case(np.quantile, (np.array(1.5), 0.5), name="0-d"),
+    *(
+        Case(
+            lambda a, f=f: f(np.where(HELD, a, np.nan), Q, 1),
+            (A,),
+            name=f"{f.__name__} of holes",
+            covers=(f,),
+        )
+        for f in NAN
+    ),
+    *(
+        Case(lambda a, f=f: f(np.where(HELD, a, np.nan), 0), (A,), name=f"{f.__name__} of holes", covers=(f,))
+        for f in (np.nanmedian,)
+    ),
+    Case(np.unique, (REPEATED,), name="repeated", numerical=False, gradients=([1.0, 1.0, 0.0, 1.0, 0.0],)),
+    Case(np.unique, (A,), {"axis": 0}, name="rows"),
 ]
+if np.__version__ >= "2":
+    CASES += [
+        Case(
+            f,
+            (A, q),
+            {"axis": 1, "weights": MASS, "method": "inverted_cdf"},
+            name="weights",
+            constant=("weights",),
+        )
+        for f, q in ((np.quantile, 0.4), (np.percentile, [20, 70]))
+    ]
+    CASES += [
+        Case(
+            lambda a, i=i: np.nanquantile(
+                np.where(HELD, a, np.nan)[i], Q, weights=MASS, method="inverted_cdf"
+            ),
+            (A,),
+            name=f"weights, holes, row {i}",
+            covers=(np.nanquantile,),
+        )
+        for i in range(3)
+    ]

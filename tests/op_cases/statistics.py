@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mytorch.rules import statistics
 from tests.op_cases import Case
 
 rng = np.random.default_rng(7)
@@ -41,7 +42,13 @@ CASES = [
     Case(np.cov, (A,), {"rowvar": False, "bias": True}, name="columns"),
     Case(np.cov, (V,), name="one variable"),
     Case(np.cov, (A,), {"fweights": np.array([1, 2, 1, 3, 1, 1])}, name="frequencies"),
-    Case(np.cov, (A,), {"aweights": W, "ddof": 0}, name="weights", constant=("aweights",)),
+    Case(np.cov, (A,), {"aweights": W, "ddof": 0}, name="weights"),
+    Case(np.cov, (A,), {"aweights": W, "fweights": np.array([1, 2, 1, 3, 1, 1])}, name="all weights"),
+    Case(np.cov, (A, V), {"dtype": np.float32}, name="dtype", float32=False),
+    Case(np.corrcoef, (Z,), name="complex", rtol=1e-8),
+    Case(np.corrcoef, (V,), name="one variable"),
+    Case(statistics.variance, (A,), {"axis": 1, "ddof": 1, "keepdims": True, "where": True}),
+    Case(statistics.root, (1 + A * A,)),
     Case(np.cov, (Z,), name="complex"),
     Case(np.corrcoef, (A,)),
     Case(np.corrcoef, (V, V * V), name="two"),
