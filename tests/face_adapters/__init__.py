@@ -6,6 +6,7 @@ Every module here but this one holds an ``ADAPTER``, an instance of a class deri
 from __future__ import annotations
 
 from importlib import import_module
+from operator import neg
 from pkgutil import iter_modules
 from typing import Any, ClassVar
 
@@ -52,11 +53,9 @@ class Adapter:
     def divide(self, a: Any, b: Any) -> Any:
         return a / b
 
-    def negative(self, a: Any) -> Any:
-        return -a
-
     # ... and what some do not have
 
+    negative: Any = staticmethod(neg)
     power: Any = None
     exp: Any = None
     log: Any = None
