@@ -18,7 +18,9 @@ from mytorch import Autograd, Tensor, nn
 from mytorch.extras import draw
 from mytorch.extras.draw import COLOURS, dot_text, picture, show, texts_of
 from mytorch.extras.graph import Node, graph_of
+from mytorch.faces import needle as ndl
 from mytorch.faces import variable
+from mytorch.faces import vugrad as vg
 from mytorch.faces.backproppable import TestFxs as Fxs
 from mytorch.faces.backproppable import to_ba
 from mytorch.faces.variable import Variable
@@ -77,6 +79,33 @@ def written() -> tuple[Tensor, dict[str, Any]]:
     return np.sum(y.reshape(2, 2) @ y.reshape(2, 2).T), {"v": v}
 
 
+def needle_network() -> tuple[Any, dict[str, Any]]:
+    """The softmax loss of a two-layer network, on needle."""
+    x, w, v = (ndl.Tensor(np.full(shape, 0.5)) for shape in ((8, 4), (4, 6), (6, 3)))
+    y = ndl.Tensor(np.eye(3)[np.arange(8) % 3])
+    z = ndl.matmul(ndl.relu(ndl.matmul(x, w)), v)
+    loss = (ndl.summation(ndl.log(ndl.summation(ndl.exp(z), axes=1))) - ndl.summation(z * y)) / 8
+    return loss, {"x": x, "W_1": w, "W_2": v, "y": y}
+
+
+def needle_gradient() -> tuple[Any, dict[str, Any]]:
+    """A gradient, which in needle is a graph of its own."""
+    a, b = ndl.Tensor([2.0]), ndl.Tensor([3.0])
+    (a * b + ndl.exp(a)).backward()
+    return a.grad, {"a": a, "b": b}
+
+
+def vugrad_layer() -> tuple[Any, None]:
+    """A layer and its loss, on vugrad."""
+    x, w, b = (
+        vg.TensorNode(np.ones(shape), name=name)
+        for name, shape in (("x", (5, 4)), ("w", (4, 2)), ("b", (1, 2)))
+    )
+    layer = vg.sigmoid(x.matmul(w) + vg.Expand.do_forward(b, dim=0, repeats=5))
+    chosen = vg.Select.do_forward(vg.logsoftmax(layer), indices=[0, 1, 0, 1, 1])
+    return -vg.Sum.do_forward(chosen), None
+
+
 PICTURES: dict[str, Any] = {
     "equation 4": lambda: (equation_4(), None),
     "loop": lambda: (loop(), None),
@@ -85,6 +114,9 @@ PICTURES: dict[str, Any] = {
     "two layers": two_layers,
     "explicit tape": explicit_tape,
     "writes": written,
+    "needle": needle_network,
+    "needle gradient": needle_gradient,
+    "vugrad": vugrad_layer,
     "leaf": lambda: (Tensor([1.0], requires_grad=True), None),
 }
 
@@ -189,6 +221,18 @@ def test_a_view_a_leaf_and_a_constant_are_drawn() -> None:
 def test_names_for_the_objects_of_a_face() -> None:
     x = to_ba(2.0)
     assert edges(graph_of(x * 3, {"x": x}))[0] == ("x\n2", "BA_Mul\n6", "")
+
+
+def test_needle_and_vugrad_tell_their_operators_and_names() -> None:
+    texts = edges(graph_of(*needle_network()))
+    assert ("x\n(8, 4)", "MatMul\n(8, 6)", "") in texts
+    assert ("y\n(8, 3)", "EWiseMul\n(8, 3)", "") in texts
+    assert texts[-1][1].startswith("DivScalar\n")
+    texts = edges(graph_of(*needle_gradient()))
+    assert ("b\n(1,)\n[3]", "EWiseMul\n(1,)\n[3]", "") in texts
+    texts = edges(graph_of(*vugrad_layer()))
+    assert ("b\n(1, 2)\n[1, 1]", "Expand\n(5, 2)", "") in texts
+    assert texts[-1][0].startswith("Sum\n-")
 
 
 def test_any_object_can_tell_its_graph() -> None:
