@@ -443,6 +443,7 @@ class Autograd:
         "parents",
         "ref",
         "serial",
+        "sources",
         "stale",
     )
 
@@ -454,6 +455,7 @@ class Autograd:
         self._start()
         self.serial = next_serial()
         self.leaves: dict[int, Any] = {}
+        self.sources: set[int] | None = None  # the memories that all on it began with, where that is known
         self.parents: list[Autograd] | None = None
         self.ref = ref(self)
         self.stale: dict[int, tuple[int, CodeType, int]] | None = None

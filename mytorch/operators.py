@@ -13,7 +13,7 @@ from numpy import ndarray
 
 from mytorch.autograd_engine import Autograd, Elementwise, caller, next_serial, outside_files
 from mytorch.rules.registry import RULES, Rule
-from mytorch.tensor import Tensor, _is_recording, note_saved, raw, record, write
+from mytorch.tensor import Tensor, _is_recording, note_saved, raw, record, wrap, write
 
 getframe = sys._getframe
 make = Tensor.__new__
@@ -46,6 +46,8 @@ def _forward(function: Callable[..., Any]) -> Callable[[Tensor, Any], Any]:
         a = self._array
         y = function(a, other)
         tape = self._tape
+        if tape is None and self._key is None and self._base is None:
+            return wrap(y)
         if (
             tape is None
             or self._base is not None

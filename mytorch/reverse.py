@@ -101,24 +101,26 @@ def lifter(tape: Autograd) -> Callable[[Operation, bool, Any], tuple[Any, Any]]:
     wholes: dict[int, Tensor] = {}
 
     def lift(operation: Any, earlier: bool, g: Any) -> tuple[Any, Any]:
-        inputs, output = operation.inputs, operation.output
+        inputs, targets, output = operation.inputs, operation.targets, operation.output
         if not earlier and output is None:
-            for x, place in zip(inputs, operation.targets, strict=True):
+            for x, place in zip(inputs, targets, strict=True):
                 if place is not None and x is not None:
                     break
             else:
                 return operation, g
-        inputs = tuple(
-            [
-                _lifted(x, t, tape, earlier, wholes) if type(x) is ndarray else x
-                for x, t in zip(inputs, operation.targets, strict=True)
-            ]
-        )
+        shown = []
+        for x, place in zip(inputs, targets, strict=True):
+            if type(x) is ndarray:
+                if type(place) is int and not earlier:
+                    x = _new(x, place, tape)
+                else:
+                    x = _lifted(x, place, tape, earlier, wholes)
+            shown.append(x)
         if output is not None:
             output = _lifted(output, operation.target, tape, earlier, wholes)
         if type(g) is ndarray:
             g = wrap(g)
-        return Call(inputs, output, operation.static or {}, operation.metas), g
+        return Call(tuple(shown), output, operation.static or {}, operation.metas), g
 
     return lift
 
@@ -282,13 +284,14 @@ class Pullback:
     """The linear map from cotangents of `outputs` to those of `inputs`: prepared once, for any number of uses."""
 
     def __init__(self, outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> None:
-        self.outputs, self.inputs = tuple(outputs), tuple(inputs)
+        self.outputs, self.inputs = outputs, inputs
         self.keys = {_memory_key(x) for x in inputs}
         self.sources, self.goals = [target(y) for y in outputs], [target(x) for x in inputs]
-        found = {
-            id(y.tape): y.tape for y, place in zip(outputs, self.sources, strict=True) if place is not None
-        }
-        self.tapes = [tape for tape in found.values() if tape is not None]
+        self.tapes: list[Autograd] = []
+        for y, place in zip(outputs, self.sources, strict=True):
+            tape = None if place is None else y.tape
+            if tape is not None and tape not in self.tapes:
+                self.tapes.append(tape)
         self._hooks: dict[int, list[Callable[[Any], Any]]] | None = None
         self._time = -1  # of the youngest operation that was looked at
 
@@ -323,6 +326,15 @@ class Pullback:
 
     def _prepare(self) -> None:
         """Find what lies between inputs and outputs, and later what was written to memory since."""
+        tape = self.tapes[0]
+        alone = len(self.tapes) == 1 and tape.parents is None and not tape.leaves
+        if (
+            alone and tape.sources is not None and tape.sources <= self.keys
+        ):  # all of it depends on the inputs
+            self._stale, self._hooks, self._wanted = tape.stale, tape.hooks, None
+            if self._time != len(tape.operation_list):
+                self._operations, self._time = tape.operation_list[:], len(tape.operation_list)
+            return
         tapes = families(self.tapes)
         _, self._stale, self._hooks = belongings(tapes)
         now = max([tape.operation_list[-1].serial for tape in tapes if tape.operation_list], default=0)

@@ -142,6 +142,7 @@ class Tensor:
         self._key: int | None = None
         self._tape: Autograd | None = None
         self._saved: Any = None
+        self._layout = None
         self._grad: Any = None
         self._hooks: list[Callable[[Any], Any]] | None = None
         if requires_grad:

@@ -18,6 +18,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ class Linearization:
         self.name, self.argnums = name, argnums
         recording, start = _is_recording(), next_serial()
         leaves, self.structure = trees.flatten(tuple([args[i] for i in argnums]))
-        with enable_grad():
+        with _recorded():
             tape = Autograd()
             self.variables = [
                 _variable(leaf, tape, recording, self._where(i)) for i, leaf in enumerate(leaves)
@@ -148,7 +149,7 @@ class Linearization:
 
     def pull(self, cotangents: Sequence[Any]) -> list[Any]:
         """Return the cotangents of the variables for cotangents of the outputs: Jᵀ applied to them."""
-        with enable_grad():
+        with _recorded():
             return self.pullback(cotangents, create_graph=self.nested or any(map(_is_tracked, cotangents)))
 
     def push(self, tangents: Sequence[Any]) -> list[Any]:
@@ -157,23 +158,22 @@ class Linearization:
 
     def forward(self) -> Callable[[Sequence[Any]], list[Any]]:
         """Return the forward map, for use with many tangents: the transpose of the reverse map."""
-        with enable_grad():
+        with _recorded():
             # The reverse map is linear, so its transpose does not depend on where it is taken: here, at ones.
-            probes = [
-                Tensor(np.ones(y.shape, gradient_dtype(y.dtype)), requires_grad=True) for y in self.outputs
-            ]
+            tape = Autograd()
+            probes = [_source(np.ones(y.shape, gradient_dtype(y.dtype)), tape) for y in self.outputs]
             pulled = self.pullback(probes, create_graph=self.nested, linear=not self.nested)
             transposed = Pullback(pulled, probes)
 
         def push(tangents: Sequence[Any]) -> list[Any]:
-            with enable_grad():
+            with _recorded():
                 return transposed(tangents, create_graph=self.nested or any(map(_is_tracked, tangents)))
 
         return push
 
     def curvature(self, cotangents: Sequence[Any], directions: Sequence[Any]) -> list[Any]:
         """Return the derivative of ⟨Jᵀ cotangents, directions⟩ by the variables: a second derivative's product."""
-        with enable_grad():
+        with _recorded():
             pulled = self.pullback(cotangents, create_graph=True)
             nested = self.nested or any(map(_is_tracked, directions))
             return Pullback(pulled, self.variables)(directions, create_graph=nested)
@@ -186,14 +186,16 @@ class Linearization:
 
     def check_holomorphic(self, holomorphic: bool, real_arguments: bool = False) -> None:
         """Raise where the result is complex and that was not asked for, or the other way round."""
-        inputs = {x.dtype.kind for x in self.variables}
-        outputs = {y.dtype.kind for y in self.outputs}
+        complex_result = "c" in [y._array.dtype.kind for y in self.outputs]
+        if not holomorphic and not complex_result:
+            return
+        inputs, outputs = {x.dtype.kind for x in self.variables}, {y.dtype.kind for y in self.outputs}
         if holomorphic and (inputs != {"c"} or outputs != {"c"}):
             raise TypeError(
                 f"{self.name} with holomorphic=True: the arguments and the result must be complex, got "
                 f"{_dtypes(self.variables)} and {_dtypes(self.outputs)}"
             )
-        if not holomorphic and "c" in outputs and not (real_arguments and "c" not in inputs):
+        if not holomorphic and not (real_arguments and "c" not in inputs):
             raise TypeError(
                 f"{self.name}: the function's result is complex ({_dtypes(self.outputs)}); take its real part "
                 "(or abs), or pass holomorphic=True if the function is complex-analytic"
@@ -226,6 +228,8 @@ def named(function: Callable[..., Any], transform: str, f: Callable[..., Any]) -
 
 def variable_numbers(name: str, argnums: int | Sequence[int], count: int) -> tuple[int, ...]:
     """Return `argnums` as a tuple of positions among `count` arguments."""
+    if type(argnums) is int and 0 <= argnums < count:
+        return (argnums,)
     numbers = (argnums,) if isinstance(argnums, int | np.integer) else tuple(argnums)
     for n in numbers:
         if not isinstance(n, int | np.integer):
@@ -244,21 +248,24 @@ def matched(what: str, tree: Any, structure: trees.Structure, like: Sequence[Ten
     """Return the leaves of a tangent or cotangent, which must be as the values `like` are."""
     leaves = structure.leaves_of(tree, what)
     return [
-        _fitting(leaf, x, path) for leaf, x, path in zip(leaves, like, structure.paths(what), strict=True)
+        _fitting(leaf, x, structure, what, i) for i, (leaf, x) in enumerate(zip(leaves, like, strict=True))
     ]
 
 
-def _fitting(leaf: Any, like: Tensor, path: str) -> Any:
+def _fitting(leaf: Any, like: Tensor, structure: trees.Structure, what: str, i: int) -> Any:
+    """Return leaf `i` of a tangent or cotangent in the dtype of its value."""
     array = leaf if isinstance(leaf, Tensor) else np.asarray(leaf)
-    if array.dtype.kind not in "biufc":
+    dtype, wanted = array.dtype, like._array.dtype
+    if dtype is wanted and array.shape == like._array.shape:
+        return array
+    path = structure.paths(what)[i]
+    if dtype.kind not in "biufc":
         raise TypeError(f"{path} must be an array of numbers, got {leaf!r}")
     if array.shape != like.shape:
         raise ValueError(f"{path} must have the shape {like.shape} of its value, got {array.shape}")
-    if array.dtype.kind == "c" and like.dtype.kind != "c":
-        raise TypeError(f"{path} is complex, but its value is real ({like.dtype}); give a real one")
-    if array.dtype != like.dtype and like.dtype.kind in "fc":
-        array = array.astype(like.dtype)
-    return array
+    if dtype.kind == "c" and wanted.kind != "c":
+        raise TypeError(f"{path} is complex, but its value is real ({wanted}); give a real one")
+    return array.astype(wanted) if wanted.kind in "fc" else array
 
 
 def _users_level() -> int:
@@ -267,6 +274,14 @@ def _users_level() -> int:
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         level, frame = level + 1, frame.f_back
     return level + 1
+
+
+_NOTHING = nullcontext()
+
+
+def _recorded() -> Any:
+    """Return a context in which operations are recorded (which costs nothing where they are anyway)."""
+    return _NOTHING if _is_recording() else enable_grad()
 
 
 def _variable(leaf: Any, tape: Autograd, recording: bool, name: Callable[[], str]) -> Tensor:
@@ -280,9 +295,17 @@ def _variable(leaf: Any, tape: Autograd, recording: bool, name: Callable[[], str
         raise TypeError(f"{name()} is of dtype {array.dtype}, which has no derivative; cast it to float")
     if array.dtype.kind not in "fc":
         raise TypeError(f"{name()} must be an array of floats, got {type(leaf).__name__}")
-    variable = Tensor(array, requires_grad=True)
-    variable._tape = tape  # all that is computed from variables is on one tape
-    return variable
+    return _source(array, tape)
+
+
+def _source(array: np.ndarray, tape: Autograd) -> Tensor:
+    """Return a differentiable Tensor of the values of `array` whose results are recorded on `tape`."""
+    tensor = Tensor(array, requires_grad=True)
+    tensor._tape = tape
+    if tape.sources is None:
+        tape.sources = set()
+    tape.sources.add(tensor._key)  # type: ignore[arg-type]
+    return tensor
 
 
 def _value(leaf: Any) -> Any:
@@ -295,10 +318,11 @@ def _is_tracked(leaf: Any) -> bool:
 
 def _is_older(outputs: Sequence[Tensor], start: int) -> bool:
     """Say whether a tape, or a leaf, that the outputs were computed from is older than `start`."""
-    tapes = families([output.tape for output in outputs if output.tape is not None])
-    owners = [output if output._base is None else output._base for output in outputs]
-    return (
-        any(tape.serial < start for tape in tapes)
-        or any(key < start for tape in tapes for key in tape.leaves)
-        or any(owner._tape is None and owner._key is not None and owner._key < start for owner in owners)
-    )
+    tapes = []
+    for output in outputs:
+        owner = output if output._base is None else output._base
+        if owner._tape is not None:
+            tapes.append(owner._tape)
+        elif owner._key is not None and owner._key < start:
+            return True
+    return any(tape.serial < start or min(tape.leaves, default=start) < start for tape in families(tapes))
