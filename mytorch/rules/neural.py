@@ -32,7 +32,7 @@ def linear(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
 @dispatched
 def relu(a: np.ndarray) -> np.ndarray:
     """Return the positive part ``max(a, 0)``; its slope at 0 is 0, as in PyTorch."""
-    zero = _ZERO.get(a.dtype)
+    zero = _ZERO.get(a.dtype) if a.ndim else None
     return np.maximum(a, 0 if zero is None else zero)
 
 
@@ -49,6 +49,8 @@ def sigmoid(a: np.ndarray) -> np.ndarray:
 @dispatched
 def log_softmax(a: np.ndarray) -> np.ndarray:
     """Return ``a - log(sum(exp(a)))`` over the last axis, shifted by the maximum, so that nothing overflows."""
+    if a.size == 0:
+        return a.copy()
     y = a - row_max(a)
     y -= np.log(row_sum(np.exp(y)))
     return y
