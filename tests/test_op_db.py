@@ -25,7 +25,6 @@ pytest.importorskip(
     "expecttest", reason="expecttest, which PyTorch's operator database needs, is not installed"
 )
 
-FEW = 6  # samples per operation and dtype in an ordinary run
 TOLERANCE: dict[str, Any] = {"rtol": 1e-7, "atol": 1e-8}
 # Operations whose second derivatives PyTorch defines otherwise, or not at all, at points that the samples contain.
 FIRST_ORDER_ONLY = {
@@ -56,13 +55,10 @@ def database() -> dict[str, list[Any]]:
     return found
 
 
-def samples(op: Any, dtype: Any, most: int | None) -> Iterator[Any]:
-    """Return at most `most` of the sample inputs of an operation."""
+def samples(op: Any, dtype: Any) -> Iterator[Any]:
+    """Return the sample inputs of an operation."""
     torch.manual_seed(0)
-    for number, sample in enumerate(op.sample_inputs("cpu", dtype, requires_grad=True)):
-        if most is not None and number >= most:
-            return
-        yield sample
+    yield from op.sample_inputs("cpu", dtype, requires_grad=True)
 
 
 def mapped(value: Any, change: Any) -> Any:
@@ -179,14 +175,14 @@ def _cotangent(rng: np.random.Generator, like: Any) -> np.ndarray:
     return np.asarray(values + 1j * rng.normal(size=like.shape) if like.dtype.kind == "c" else values)
 
 
-def run(name: str, ops: list[Any], most: int | None) -> Tally:
+def run(name: str, ops: list[Any]) -> Tally:
     """Compare the samples of an operation, in both dtypes."""
     tally = Tally()
     for op in ops:
         for dtype in (torch.float64, torch.complex128):
             if dtype not in op.supported_dtypes("cpu"):
                 continue
-            for sample in samples(op, dtype, most):
+            for sample in samples(op, dtype):
                 try:
                     with np.errstate(all="ignore"), warnings.catch_warnings():
                         warnings.simplefilter("ignore")
@@ -209,21 +205,19 @@ ENTRIES = database()
 
 @pytest.mark.parametrize("name", sorted(ENTRIES))
 def test_an_operation_is_pytorchs(name: str) -> None:
-    tally = run(name, ENTRIES[name], FEW)
+    tally = run(name, ENTRIES[name])
     assert tally.mismatches == []
 
 
-@pytest.mark.slow
-def test_every_sample_of_every_operation() -> None:
-    tallies = [run(name, ops, None) for name, ops in sorted(ENTRIES.items())]
-    assert [line for tally in tallies for line in tally.mismatches] == []
+def test_the_database_covers_much() -> None:
+    assert len(ENTRIES) > 180
 
 
 def main() -> int:
     """Run everything and print what was compared."""
     compared = missing = wrong = 0
     for name, ops in sorted(ENTRIES.items()):
-        tally = run(name, ops, None if "--all" in sys.argv or len(sys.argv) == 1 else FEW)
+        tally = run(name, ops)
         compared, missing, wrong = (
             compared + tally.compared,
             missing + tally.without_counterpart,
