@@ -88,12 +88,12 @@ def gradient_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 class Layout:
     """Where an owner's bytes lie: what is needed to make a block of gradient of the same form."""
 
-    __slots__ = ("address", "dtype", "grad_dtype", "low", "nbytes", "plain", "shape", "strides")
+    __slots__ = ("address", "dtype", "grad_dtype", "low", "name", "nbytes", "plain", "shape", "strides")
 
     def __init__(self, owner: np.ndarray) -> None:
         self.shape, self.strides, self.dtype = owner.shape, owner.strides, owner.dtype
         self.grad_dtype = gradient_dtype(owner.dtype)
-        self.address = address_of(owner)
+        self.address, self.name = address_of(owner), id(owner)
         self.low, self.nbytes = self.address, owner.nbytes
         packed = owner.flags.c_contiguous
         self.plain = packed and self.grad_dtype == self.dtype  # the gradient is an ordinary array
@@ -116,8 +116,8 @@ class Layout:
         )
 
     def is_of(self, array: np.ndarray) -> bool:
-        """Say whether `array` is the owner, or looks exactly as it does."""
-        return (
+        """Say whether `array`, which has the same memory, is the owner, or looks exactly as it does."""
+        return id(array) == self.name or (
             array.shape == self.shape
             and array.strides == self.strides
             and array.dtype == self.dtype

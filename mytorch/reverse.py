@@ -19,7 +19,7 @@ from mytorch.autograd_engine import Autograd, Elementwise, Operation, TapeError,
 from mytorch.gradient_buffer import Shadow, Target, gradient_dtype, key_of, owner_of
 from mytorch.rules import memory
 from mytorch.rules.registry import RULES, Call
-from mytorch.tensor import Tensor, _new, _view, apply, link, record, target, wrap
+from mytorch.tensor import Tensor, _new, _view, link, record, target, wrap
 
 _ONE = sys.getrefcount(np.empty(1)) + 1
 
@@ -89,8 +89,10 @@ def _assembled(parts: list[tuple[Target, Any]]) -> Any:
     return _apply(memory.assemble, tuple(gradient for _, gradient in parts), places=places)
 
 
-def _apply(function: Callable[..., Any], operands: tuple[Tensor, ...], **static: Any) -> Tensor:
-    return apply(RULES[function], operands, static)
+def _apply(function: Any, operands: tuple[Any, ...], **static: Any) -> Tensor:
+    """Compute and record one of the functions of `rules.memory`."""
+    y = function.__wrapped__(*[x._array if type(x) is Tensor else x for x in operands], **static)
+    return record(RULES[function], y, operands, static)
 
 
 def lifter(tape: Autograd) -> Callable[[Operation, bool, Any], tuple[Any, Any]]:
@@ -216,6 +218,8 @@ def seed_of(tensor: Tensor, gradient: Any) -> Any:
                 "with one entry has an obvious one. Sum it first, or pass gradient="
             )
         return np.ones(tensor.shape, dtype)
+    if type(gradient) is ndarray and gradient.dtype is dtype and gradient.shape == tensor._array.shape:
+        return gradient.copy()
     if isinstance(gradient, Tensor) and gradient.requires_grad:
         if gradient.shape != tensor.shape:
             raise ValueError(f"the gradient has shape {gradient.shape}, the Tensor {tensor.shape}")

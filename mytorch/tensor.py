@@ -58,7 +58,7 @@ from mytorch.rules.registry import RULES, Rule
 asarray = np.asarray
 _recording: ContextVar[bool] = ContextVar("mytorch_recording", default=True)
 _is_recording = _recording.get
-_RARE = frozenset(("_grad", "_hooks", "_layout", "_region"))
+_RARE = frozenset(("_grad", "_hooks", "_layout", "_offset", "_region"))
 ABSENT: dict[
     str, str
 ] = {}  # attributes that ndarray has and Tensor has not, with the reason (mytorch/methods.py)
@@ -116,6 +116,7 @@ class Tensor:
         "_hooks",
         "_key",
         "_layout",
+        "_offset",
         "_region",
         "_saved",
         "_tape",
@@ -149,6 +150,7 @@ class Tensor:
             self.requires_grad = True
 
     _layout: Layout | None
+    _offset: int | None
     _region: Region | None
 
     def __getattr__(self, name: str) -> Any:
@@ -355,6 +357,8 @@ class Tensor:
 
     def __getitem__(self, index: Any) -> Tensor:
         """Return ``self[index]``: a view for slices, an operation for arrays and for single entries."""
+        if type(index) is slice:
+            return _slice(self, index)
         index = _plain(index)
         if _is_basic(index):
             array = self._array[index]
@@ -446,7 +450,7 @@ def _refuse_store(frame: FrameType) -> None:
 def _new(data: ndarray, key: int | None, tape: Autograd | None) -> Tensor:
     """Return a Tensor that owns `data`, without the checks and copies of the constructor.
 
-    The slots that few Tensors use (`_grad`, `_hooks`, `_layout`, `_region`) stay unset: see `__getattr__`.
+    The slots that few Tensors use (`_grad`, `_hooks`, `_layout`, `_offset`, `_region`) stay unset: see `__getattr__`.
     """
     tensor = _make(Tensor)
     tensor._array = data
@@ -467,7 +471,17 @@ def wrap(array: Any) -> Tensor:
 def _view(tensor: Tensor, array: ndarray) -> Tensor:
     view = _new(array, None, None)
     view._base = tensor if tensor._base is None else tensor._base
-    view._region = None
+    view._region = view._offset = None
+    return view
+
+
+def _slice(tensor: Tensor, index: slice) -> Tensor:
+    """Return ``tensor[index]``, remembering where in its owner the view begins (to ask NumPy later costs more)."""
+    data = tensor._array
+    view = _view(tensor, data[index])
+    offset = 0 if tensor._base is None else tensor._offset
+    if offset is not None:
+        view._offset = offset + index.indices(len(data))[0] * data.strides[0]
     return view
 
 
@@ -484,13 +498,23 @@ def target(tensor: Tensor) -> Target | None:
         layout = owner._layout
         if layout is None:
             layout = owner._layout = Layout(owner._array)
-        place = target_of(tensor._array, owner._array, key, layout)
+        place = _place(tensor, owner, key, layout)
         if isinstance(place, int):
             return place
         region = tensor._region = place
     elif region.key != key:
         region = tensor._region = region.with_key(key)
     return region
+
+
+def _place(view: Tensor, owner: Tensor, key: int, layout: Layout) -> Target:
+    """Return where the gradient of a view goes: `key` if it shows its owner as it is, else a region."""
+    array, offset = view._array, view._offset
+    if offset is None:
+        return target_of(array, owner._array, key, layout)
+    if offset == 0 and array.shape == layout.shape and array.strides == layout.strides:
+        return key
+    return Region(key, layout, array.shape, array.strides, array.dtype, offset + layout.address - layout.low)
 
 
 # -- recording ----------------------------------------------------------------------------------------------------
