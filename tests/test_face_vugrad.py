@@ -666,3 +666,46 @@ def test_residual_connections_add_the_input_of_a_layer(train_mlp):
     z = h @ mlp.output.w.value.T
     expected = z - np.log(np.exp(z).sum(1, keepdims=True))
     np.testing.assert_allclose(mlp(vg.TensorNode(x)).value, expected)
+
+
+def test_the_comparison_of_question_9(tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed: no curves to draw")
+    picture = tmp_path / "curves.png"
+    done = command("experiments/compare_activations.py", "-e", "2", "--seed", "1", "-o", str(picture))
+    assert done.returncode == 0, done.stderr
+    head, *rows = done.stdout[done.stdout.index("epoch  sigmoid accuracy") :].splitlines()[:4]
+    assert head.split() == [
+        "epoch",
+        "sigmoid",
+        "accuracy",
+        "sigmoid",
+        "loss",
+        "relu",
+        "accuracy",
+        "relu",
+        "loss",
+    ]
+    assert [row.split()[0] for row in rows] == ["0", "1", "final"]
+    assert all(float(share) > 0.9 for share in rows[2].split()[1:])
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_matplotlib_the_table_is_printed_all_the_same(tmp_path):
+    (tmp_path / "matplotlib.py").write_text("raise ImportError('not here')")
+    picture = tmp_path / "curves.png"
+    done = command(
+        "experiments/compare_activations.py", "-e", "1", "-o", str(picture), PYTHONPATH=str(tmp_path)
+    )
+    assert done.returncode == 0, done.stderr
+    assert "final" in done.stdout
+    assert "no curves: matplotlib is not installed; pip install matplotlib" in done.stdout
+    assert not picture.exists()
+
+
+def test_the_folder_can_be_installed(tmp_path):
+    pytest.importorskip("setuptools", reason="setuptools is not installed: nothing to install with")
+    done = command("setup.py", "--quiet", "build", "-b", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in tmp_path.glob("lib/vugrad/*.py")} == {
+        path.name for path in (COURSE / "vugrad").glob("*.py")
+    }
