@@ -246,15 +246,33 @@ def test_two_tapes_hold_one_array_until_both_let_go():
     c[0] = 1
 
 
-def test_parameters_can_be_stepped_after_backward_but_not_differentiated_again():
-    tape, x, w, dw = Autograd(), np.ones(3), np.full(3, 5.0), np.zeros(3)
+def negate(w):
+    w *= -1
+
+
+def step(w):
+    w -= 1
+
+
+def turn(w):
+    w[:] = w[::-1].copy()
+
+
+def swap(w):
+    w[[0, 1]] = w[[1, 0]]
+
+
+@pytest.mark.parametrize("change", [step, negate, turn, swap])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.complex128])
+def test_parameters_can_be_stepped_after_backward_but_not_differentiated_again(change, dtype):
+    tape, x, w, dw = Autograd(), np.ones(3, dtype), np.array([5, 6, 8], dtype), np.zeros(3, dtype)
     tape.add_operation([x, w], x * w, [None, dw], mul_backward)
     with pytest.raises(ValueError, match="read-only"):
         w -= 1
     tape.backward(1)
     tape.backward(1)
     np.testing.assert_array_equal(dw, [2.0, 2.0, 2.0])
-    w -= 1
+    change(w)
     with pytest.raises(TapeError, match=r"shape \(3,\).*changed after the last backward; call zero_grad"):
         tape.backward(1)
     np.testing.assert_array_equal(dw, [2.0, 2.0, 2.0])
