@@ -47,6 +47,7 @@ def test_the_session_of_question_5():
     assert c.source.op is vg.core.Add
     assert c.source.inputs[0].value is a.value
     assert list(c.source.outputs) == [c]
+    assert repr(c.source) == "OpNode(Add of 2 inputs)"
     np.testing.assert_array_equal(a.grad, np.zeros((2, 2)))
     assert (x.source, x.name, a.name) == (None, None, "a")
     assert (x.size(), x.size(0), x.size(dim=1)) == ((2, 2), 2, 2)

@@ -212,6 +212,9 @@ class OpNode:
         self.outputs: Any = None
         self.sources = [node.source for node in inputs if node.source is not None]
 
+    def __repr__(self) -> str:
+        return f"OpNode({self.op.__name__} of {len(self.inputs)} inputs)"
+
 
 class Op:
     """An operation on arrays: derive a class with a `forward` and a `backward`, and apply it with `do_forward`."""
