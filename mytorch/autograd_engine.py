@@ -25,6 +25,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextvars import ContextVar
 from itertools import count
 from types import CodeType
 from typing import Any, ClassVar, TypeAlias
@@ -226,8 +227,15 @@ inside_files: set[str] = set()  # files of this package, and others, as far as t
 outside_files: set[str] = set()
 
 
+# In a pass that is recorded: the user's line that asked for it, which all that it records has.
+_line: ContextVar[tuple[CodeType, int] | None] = ContextVar("mytorch_line", default=None)
+
+
 def caller(depth: int = 2) -> tuple[CodeType, int]:
     """Return the code and instruction of the innermost frame outside this package: the user's line."""
+    known = _line.get()
+    if known is not None:
+        return known
     frame = sys._getframe(depth)
     while frame.f_back is not None:
         name = frame.f_code.co_filename
@@ -277,6 +285,7 @@ def sweep(
     pop = memory.pop
     plain = lift is None and wanted is None and stale is None and hooks is None
     operation = None
+    token = None if lift is None else _line.set(caller())
     try:
         for operation in reversed(operations):
             if plain and type(operation) is Elementwise:
@@ -347,6 +356,8 @@ def sweep(
     finally:
         for write in reversed(undone):
             write.swap()
+        if token is not None:
+            _line.reset(token)
 
 
 def run_hooks(hooks: Sequence[Callable[[Any], Any]], gradient: Any) -> Any:
@@ -538,7 +549,7 @@ class Autograd:
         self.operation_list.append(operation)
         self._result = output
         if self._guard:
-            self._protect(inputs, output, backward_operation)
+            self._protect(operation)
 
     def _check(
         self, inputs: tuple[Any, ...], output: Any, gradients: tuple[Any, ...], backward_operation: Any
@@ -629,15 +640,20 @@ class Autograd:
                     "one gradient, so give the same array (or a view of it) each time"
                 )
 
-    def _protect(self, inputs: tuple[np.ndarray, ...], output: np.ndarray, rule: Any) -> None:
-        """Hold what the rule will read read-only."""
-        read = [
-            x for i, x in enumerate(inputs) if type(rule) is not Rule or i in rule.reads or rule.reads_all
-        ]
-        if type(rule) is Rule and rule.reads_output:
-            read.append(output)
-        for array in read:
-            self.protect(array)
+    def _protect(self, operation: Operation) -> None:
+        """Hold what the rule will read read-only: what its wanted formulas read, or everything."""
+        rule, inputs = operation.rule, operation.inputs
+        if type(rule) is not Rule or rule.vjp_each is not None:
+            for array in inputs:
+                self.protect(array)
+            return
+        mask = sum([1 << i for i, target in enumerate(operation.targets) if target is not None])
+        reads, reads_output = rule.needs[mask & (len(rule.needs) - 1)]
+        for i in reads:
+            if i < len(inputs):
+                self.protect(inputs[i])
+        if reads_output:
+            self.protect(operation.output)
 
     def protect(self, array: np.ndarray) -> None:
         """Hold the memory of `array` read-only until the tape is cleared or dies."""
