@@ -17,7 +17,18 @@ from pathlib import Path
 from benchmarks.figures import Figure, show_range, show_target, show_value, table, verdict, write_json
 from benchmarks.harness import RESULTS, ROOT, Effort, Unavailable, add_effort, effort_of
 
-BENCHMARKS = ("cells", "operations", "million", "hvp", "memory", "mnist", "wanted", "guard", "variable", "vugrad")
+BENCHMARKS = (
+    "cells",
+    "operations",
+    "million",
+    "hvp",
+    "memory",
+    "mnist",
+    "wanted",
+    "guard",
+    "variable",
+    "vugrad",
+)
 BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
 
 

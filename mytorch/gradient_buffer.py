@@ -437,7 +437,11 @@ class Shadow:
         """Return the memory's gradient as a block that may be written to."""
         old = self.memory.pop(region.key, None)
         alone = sys.getrefcount(old) <= _ONE_REFERENCE
-        if alone and _is_block(old, region.layout) and (old.base is None or _references(old.base) <= _ONE_VIEW):
+        if (
+            alone
+            and _is_block(old, region.layout)
+            and (old.base is None or _references(old.base) <= _ONE_VIEW)
+        ):
             self.memory[region.key] = old
             return old
         block = region.layout.new_block()

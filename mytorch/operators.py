@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from mytorch.autograd_engine import Autograd, Elementwise, caller, next_serial, outside_files
+from mytorch.autograd_engine import Autograd, Elementwise, Operation, caller, next_serial, outside_files
+from mytorch.gradient_buffer import Region, Target
 from mytorch.rules.registry import RULES, Rule
-from mytorch.tensor import Tensor, _is_recording, note_saved, raw, record, wrap, write
+from mytorch.tensor import Tensor, _is_recording, note_saved, raw, record, target, wrap, write
 
 getframe = sys._getframe
 make = Tensor.__new__
@@ -45,25 +46,28 @@ def _forward(function: Callable[..., Any]) -> Callable[[Tensor, Any], Any]:
             return _general(rule, self, other)
         a = self._array
         y = function(a, other)
-        tape = self._tape
-        if tape is None and self._key is None and self._base is None:
+        owner = self._base
+        if owner is None:
+            owner, place = self, self._key
+        else:
+            place = target(self)
+        tape = owner._tape
+        if place is None and type(y) is ndarray:
             return wrap(y)
         if (
             tape is None
-            or self._base is not None
             or type(y) is not ndarray
-            # Broadcasting and promotion only make results larger: the same size, unless that is none, is the same
-            # shape and dtype.
-            or (kind is ndarray and (not 0 < y.nbytes == a.nbytes or y.ndim != a.ndim))
+            # Broadcasting and promotion only make results larger: the same size is the same shape and dtype.
+            or (kind is ndarray and (y.nbytes != a.nbytes or y.ndim != a.ndim))
             or not _is_recording()
         ):
             return record(rule, y, (self, other))
-        if reads_a and self._saved is not tape.ref:
-            note_saved(self, tape)
+        if reads_a and owner._saved is not tape.ref:
+            note_saved(owner, tape)
         if reads_b and kind is ndarray and id(other) not in tape.guards.seen:
             tape.protect(other)
         first, second = a if reads_a else None, other if reads_b else None
-        return _recorded(rule, tape, y, reads_output, first, second, self._key, None)
+        return _recorded(rule, tape, y, reads_output, first, second, place, None)
 
     return operator
 
@@ -75,33 +79,41 @@ def _of_tensors(rule: Rule, function: Callable[..., Any]) -> Callable[[Tensor, T
     def operator(self: Tensor, other: Tensor) -> Any:
         a, b = self._array, other._array
         y = function(a, b)
-        tape, tape_b = self._tape, other._tape
+        owner, owner_b = self._base, other._base
+        if owner is None:
+            owner, place = self, self._key
+        else:
+            place = target(self)
+        if owner_b is None:
+            owner_b, place_b = other, other._key
+        else:
+            place_b = target(other)
+        tape, tape_b = owner._tape, owner_b._tape
         mask = 3
         if tape is not tape_b:
-            if tape is None and self._key is None:
+            if place is None:
                 tape, mask = tape_b, 2
-            elif tape_b is None and other._key is None:
+            elif place_b is None:
                 mask = 1
             else:
                 tape = None
         if (
             tape is None
-            or self._base is not None
-            or other._base is not None
             or type(y) is not ndarray
-            or not 0 < y.nbytes == a.nbytes == b.nbytes
+            or y.nbytes != a.nbytes
+            or y.nbytes != b.nbytes
             or y.ndim != a.ndim
             or y.ndim != b.ndim
             or not _is_recording()
         ):
             return record(rule, y, (self, other))
         reads_a, reads_b, reads_output = needs[mask]
-        if reads_a and self._saved is not tape.ref:
-            note_saved(self, tape)
-        if reads_b and other._saved is not tape.ref:
-            note_saved(other, tape)
+        if reads_a and owner._saved is not tape.ref:
+            note_saved(owner, tape)
+        if reads_b and owner_b._saved is not tape.ref:
+            note_saved(owner_b, tape)
         first, second = a if reads_a else None, b if reads_b else None
-        return _recorded(rule, tape, y, reads_output, first, second, self._key, other._key, 4)
+        return _recorded(rule, tape, y, reads_output, first, second, place, place_b, 4)
 
     return operator
 
@@ -113,11 +125,11 @@ def _recorded(
     reads_output: bool,
     a: Any,
     b: Any,
-    target_a: int | None,
-    target_b: int | None,
+    place: Target | None,
+    place_b: Target | None,
     depth: int = 3,
 ) -> Tensor:
-    """Record an operation on whole memories of the shape and dtype of `y`, and return its result.
+    """Record an elementwise operation on memories of the shape and dtype of `y`, and return its result.
 
     The user's line is `depth` calls up, where this call is the first.
     """
@@ -126,9 +138,13 @@ def _recorded(
     code, lasti = frame.f_code, frame.f_lasti
     if code.co_filename not in outside_files:
         code, lasti = caller(depth)
-    tape.operation_list.append(
-        Elementwise(rule, a, b, y if reads_output else None, target_a, target_b, serial, code, lasti)
-    )
+    output = y if reads_output else None
+    if type(place) is Region or type(place_b) is Region:
+        targets = (place, place_b)
+        operation: Any = Operation((a, b), output, None, rule, targets, serial, None, {}, serial, code, lasti)
+    else:
+        operation = Elementwise(rule, a, b, output, place, place_b, serial, code, lasti)  # type: ignore[arg-type]
+    tape.operation_list.append(operation)
     result = make(Tensor)
     result._array = y
     result._base = None
@@ -151,13 +167,18 @@ def _reflected(function: np.ufunc) -> Callable[[Tensor, Any], Any]:
             return _general(rule, other, self)
         b = self._array
         y = function(other, b)
-        tape = self._tape
-        if tape is None or self._base is not None or type(y) is not ndarray or not _is_recording():
+        owner = self._base
+        if owner is None:
+            owner, place = self, self._key
+        else:
+            place = target(self)
+        tape = owner._tape
+        if tape is None or place is None or type(y) is not ndarray or not _is_recording():
             return record(rule, y, (other, self))
-        if reads_b and self._saved is not tape.ref:
-            note_saved(self, tape)
+        if reads_b and owner._saved is not tape.ref:
+            note_saved(owner, tape)
         first, second = other if reads_a else None, b if reads_b else None
-        return _recorded(rule, tape, y, reads_output, first, second, None, self._key)
+        return _recorded(rule, tape, y, reads_output, first, second, None, place)
 
     return operator
 

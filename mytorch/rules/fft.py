@@ -16,7 +16,12 @@ from mytorch.rules.matrices import conj
 from mytorch.rules.registry import backward_of, composed
 from mytorch.rules.shapes import along, normalize_axis_index
 
-SWAPPED: dict[str | None, Any] = {None: "forward", "backward": "forward", "ortho": "ortho", "forward": "backward"}
+SWAPPED: dict[str | None, Any] = {
+    None: "forward",
+    "backward": "forward",
+    "ortho": "ortho",
+    "forward": "backward",
+}
 
 
 def of_length(g: Any, n: int, axis: int) -> Any:

@@ -50,7 +50,9 @@ def _rows() -> list[Case]:
 
 CASES = [
     *_rows(),
-    Case(memory.assemble, (A, A[1:, ::2].copy(), A.copy()), {"places": (0, PART, 0)}, name="all", float32=False),
+    Case(
+        memory.assemble, (A, A[1:, ::2].copy(), A.copy()), {"places": (0, PART, 0)}, name="all", float32=False
+    ),
     Case(memory.assemble, (A, A.copy(), A[::-1]), {"places": (0, 0, 0)}, name="wholes"),
     Case(
         memory.assemble,

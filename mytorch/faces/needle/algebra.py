@@ -89,6 +89,9 @@ class Lifted:
     ) -> Any:
         return call(function, args, kwargs)
 
+    def __invert__(self) -> np.ndarray:
+        return ~self.data
+
     def __neg__(self) -> Lifted:
         return Lifted(ops.Negate()(self.node))
 

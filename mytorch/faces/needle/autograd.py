@@ -350,7 +350,7 @@ class Tensor(Value):
         return needle.ops.binary(needle.ops.EWisePow, needle.ops.PowerScalar, self, other)
 
     def __sub__(self, other: Any) -> Tensor:
-        return self + (-other)
+        return needle.ops.subtract(self, other)
 
     def __rsub__(self, other: Any) -> Tensor:
         return -self + other

@@ -81,7 +81,7 @@ class ScalarOp(RuleOp):
 
     def __init__(self, scalar: Any) -> None:
         self.scalar = scalar
-        self.constants = (scalar if isinstance(scalar, _NUMBERS) else number(scalar, type(self).__name__),)
+        self.constants = (scalar if type(scalar) in _NUMBERS else number(scalar, type(self).__name__),)
 
 
 class Function(RuleOp):
@@ -92,18 +92,21 @@ class Function(RuleOp):
         self.static = static  # type: ignore[misc]
 
 
-_NUMBERS = (int, float, complex)
 _ARRAYS = (np.generic, np.ndarray)
+_NUMBERS = (int, float, complex)
 _SEQUENCES = (np.ndarray, list, tuple)
+
+
+def is_number(x: Any) -> bool:
+    """Say whether `x` is a number, or an array with one entry, which the course takes for one."""
+    return isinstance(x, _NUMBERS) or (isinstance(x, _ARRAYS) and x.size == 1)
 
 
 def number(x: Any, name: str) -> Any:
     """Return a scalar, which may be an array with one entry, as a Python number, which leaves dtypes as they are."""
-    if isinstance(x, _NUMBERS):
-        return x
-    if isinstance(x, _ARRAYS) and x.size == 1:
-        return x.item()
-    raise TypeError(f"{name}: expected a number, or an array with one entry, got {type(x).__name__}")
+    if not is_number(x):
+        raise TypeError(f"{name}: expected a number, or an array with one entry, got {type(x).__name__}")
+    return x.item() if isinstance(x, _ARRAYS) else x
 
 
 def constant(x: Any, other: Any) -> Tensor:
@@ -111,6 +114,7 @@ def constant(x: Any, other: Any) -> Tensor:
     if isinstance(x, Tensor):
         return x
     if isinstance(x, _NUMBERS):
+        x = number(x, "a constant")
         x = np.asarray(x, np.result_type(other.dtype, x))
     return Tensor.make_const(x)
 
@@ -119,11 +123,18 @@ def binary(wide: type[RuleOp], narrow: type[ScalarOp], a: Tensor, b: Any) -> Any
     """Return `wide` of two Tensors, or `narrow` of a Tensor and a number; an array becomes a constant Tensor."""
     if isinstance(b, Tensor):
         return wide()(a, b)
-    if isinstance(b, _NUMBERS) or (isinstance(b, _ARRAYS) and b.size == 1):
+    if is_number(b):
         return narrow(b)(a)
     if isinstance(b, _SEQUENCES):
         return wide()(a, Tensor.make_const(b))
     return NotImplemented
+
+
+def subtract(a: Tensor, b: Any) -> Any:
+    """Return ``a - b``, which the course computes as the sum of a and the negative of b."""
+    if is_number(b):
+        return a + -number(b, "subtraction")
+    return a + -constant(b, a) if isinstance(b, (Tensor, *_SEQUENCES)) else NotImplemented
 
 
 class EWiseAdd(RuleOp, of=np.add):
