@@ -187,11 +187,11 @@ class Elementwise(Record):
 
     @property
     def inputs(self) -> tuple[Any, ...]:
-        return (self.a, self.b)[: len(self.rule.formulas)]
+        return (self.a, self.b) if len(self.rule.formulas) == 2 else (self.a,)
 
     @property
     def targets(self) -> tuple[int | None, ...]:
-        return (self.target_a, self.target_b)[: len(self.rule.formulas)]
+        return (self.target_a, self.target_b) if len(self.rule.formulas) == 2 else (self.target_a,)
 
 
 class Write(Operation):

@@ -46,6 +46,7 @@ def _forward(function: Callable[..., Any]) -> Callable[[Tensor, Any], Any]:
             return _general(rule, self, other)
         a = self._array
         y = function(a, other)
+        place: Target | None
         owner = self._base
         if owner is None:
             owner, place = self, self._key
@@ -80,6 +81,8 @@ def _of_tensors(rule: Rule, function: Callable[..., Any]) -> Callable[[Tensor, T
         a, b = self._array, other._array
         y = function(a, b)
         owner, owner_b = self._base, other._base
+        place: Target | None
+        place_b: Target | None
         if owner is None:
             owner, place = self, self._key
         else:
@@ -167,6 +170,7 @@ def _reflected(function: np.ufunc) -> Callable[[Tensor, Any], Any]:
             return _general(rule, other, self)
         b = self._array
         y = function(other, b)
+        place: Target | None
         owner = self._base
         if owner is None:
             owner, place = self, self._key

@@ -104,20 +104,17 @@ def lifter(tape: Autograd) -> Callable[[Operation, bool, Any], tuple[Any, Any]]:
 
     def lift(operation: Any, earlier: bool, g: Any) -> tuple[Any, Any]:
         inputs, targets, output = operation.inputs, operation.targets, operation.output
-        if not earlier and output is None:
-            for x, place in zip(inputs, targets, strict=True):
-                if place is not None and x is not None:
-                    break
-            else:
-                return operation, g
-        shown = []
+        shown, depends = [], earlier or output is not None
         for x, place in zip(inputs, targets, strict=True):
             if type(x) is ndarray:
+                depends = depends or place is not None
                 if type(place) is int and not earlier:
                     x = _new(x, place, tape)
                 else:
                     x = _lifted(x, place, tape, earlier, wholes)
             shown.append(x)
+        if not depends:
+            return operation, g
         if output is not None:
             output = _lifted(output, operation.target, tape, earlier, wholes)
         if type(g) is ndarray:
