@@ -2,7 +2,7 @@
 
 Source of the formulas: Abramowitz & Stegun, *Handbook of Mathematical Functions*, ch. 4.  Those of the inverse
 functions are written so that they lose no digits at the ends of the domain, and are right in the whole complex
-plane, on the cuts too (where the sign of zero tells the side: hence ``-(a - 1)``, not ``1 - a``).
+plane, on the cuts too.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ backward_of(np.cbrt, lambda g, y: g / (3 * y * y))
 backward_of(np.sin, lambda g, a: g * np.cos(a))
 backward_of(np.cos, lambda g, a: -g * np.sin(a))
 backward_of(np.tan, lambda g, y: g * (1 + y * y))
-backward_of(np.arcsin, lambda g, a: g / np.sqrt(-(a - 1) * (a + 1)))
-backward_of(np.arccos, lambda g, a: -g / np.sqrt(-(a - 1) * (a + 1)))
+backward_of(np.arcsin, lambda g, a: g / circle(a))
+backward_of(np.arccos, lambda g, a: -g / circle(a))
 backward_of(np.arctan, lambda g, a: g / (1 + a * a))
 backward_of(np.sinh, lambda g, a: g * np.cosh(a))
 backward_of(np.cosh, lambda g, a: g * np.sinh(a))
 backward_of(np.tanh, lambda g, y: g * (1 - y * y))
-backward_of(np.arcsinh, lambda g, a: g / np.sqrt(a * a + 1))
-backward_of(np.arccosh, lambda g, a: g / (np.sqrt(a - 1) * np.sqrt(a + 1)))
+backward_of(np.arcsinh, lambda g, a: g / np.sqrt(plus_one(a * a)))
+backward_of(np.arccosh, lambda g, a: g / (np.sqrt(a - 1) * np.sqrt(plus_one(a))))
 backward_of(np.arctanh, lambda g, a: g / ((1 - a) * (1 + a)))
 backward_of(np.deg2rad, lambda g: np.deg2rad(g))
 backward_of(np.radians, lambda g: np.radians(g))
@@ -51,6 +51,16 @@ backward_of(np.conjugate, lambda g: np.conj(g), holomorphic=False)
 constant(np.floor, np.ceil, np.trunc, np.rint, np.fix, np.round, np.around, np.signbit, np.spacing)
 constant(np.isfinite, np.isinf, np.isnan, np.isnat, np.logical_not, np.invert, *present(np, "bitwise_count"))
 constant(np.isreal, np.iscomplex, np.isneginf, np.isposinf)
+
+
+def plus_one(a: Any) -> Any:
+    """Return ``1 + a``, also with the sign of an imaginary part of zero: it tells the side of a cut."""
+    return -(-a - 1) if a.dtype.kind == "c" else 1 + a
+
+
+def circle(a: Any) -> Any:
+    """Return ``sqrt(1 - a²)``."""
+    return np.sqrt(plus_one(-a) * plus_one(a))
 
 
 def direction(a: Any) -> Any:

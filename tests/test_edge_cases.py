@@ -1,0 +1,407 @@
+"""Gradients at kinks, poles, ties, zeros, infinities and NaN: PyTorch's, or stated where ours differ from its NaN."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mytorch import Tensor
+from mytorch.autograd_engine import Elementwise
+from mytorch.reverse import gradients
+from mytorch.rules.registry import RULES, Call
+
+NAN, INF = np.nan, np.inf
+SPECIAL = [NAN, INF, -INF, 0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 0.5, 1e-300, 1e300]
+PAIRS = np.array(list(product([NAN, INF, -INF, 0.0, -0.0, 1.0, -1.0, 2.5], repeat=2)))
+Z = np.array([0j, 1 + 2j, -1.5 + 0j, 2j, -3 - 1j])
+
+
+def arrays(*lists: Any) -> list[np.ndarray]:
+    return [np.array(x, dtype=float) for x in lists]
+
+
+def variable(x: Any) -> Any:
+    """Return a Tensor that is differentiated; of no type, since NumPy's annotations know no Tensors."""
+    return Tensor(x, requires_grad=True)
+
+
+def of_torch(function: Callable[..., Any], operands: list[np.ndarray], torch: ModuleType) -> list[np.ndarray]:
+    """Return the gradients of the sum of all results by PyTorch."""
+    xs = [torch.tensor(x, requires_grad=True) for x in operands]
+    y = function(*xs)
+    grads = torch.autograd.grad([y], xs, [torch.ones_like(y)], materialize_grads=True)
+    return [g.resolve_conj().numpy() for g in grads]
+
+
+def of_ours(function: Callable[..., Any], operands: list[np.ndarray]) -> list[np.ndarray]:
+    """Return the same by the tape."""
+    xs = [variable(x) for x in operands]
+    with np.errstate(all="ignore"):
+        y = function(*xs)
+        return gradients([y], xs, [np.ones(y.shape, y.dtype)])
+
+
+def compare(
+    ours: Callable[..., Any], theirs: Callable[..., Any], operands: list[np.ndarray], torch: Any
+) -> None:
+    for got, expected in zip(of_ours(ours, operands), of_torch(theirs, operands, torch), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-300)
+
+
+UNARY = """
+    abs exp exp2 expm1 log log2 log10 log1p sqrt sin cos tan arctan sinh cosh tanh arcsinh square reciprocal arcsin
+    arccos arctanh deg2rad rad2deg negative positive nan_to_num
+"""
+BINARY = "maximum minimum fmax fmin multiply subtract divide arctan2 remainder"
+
+
+@pytest.mark.parametrize("name", UNARY.split())
+def test_functions_of_one_number(torch: ModuleType, name: str) -> None:
+    compare(getattr(np, name), getattr(torch, name), arrays(SPECIAL), torch)
+
+
+def test_arccosh_on_its_domain(torch: ModuleType) -> None:
+    compare(np.arccosh, torch.arccosh, arrays([1.0, 2.0, INF]), torch)
+
+
+@pytest.mark.parametrize("name", BINARY.split())
+def test_functions_of_two_numbers(torch: ModuleType, name: str) -> None:
+    compare(getattr(np, name), getattr(torch, name), [PAIRS[:, 0].copy(), PAIRS[:, 1].copy()], torch)
+
+
+def test_copysign_and_fmod_of_finite_numbers(torch: ModuleType) -> None:
+    finite = PAIRS[np.isfinite(PAIRS).all(axis=1)]
+    compare(np.copysign, torch.copysign, [finite[:, 0].copy(), finite[:, 1].copy()], torch)
+    compare(np.fmod, torch.fmod, arrays([7.5, -7.5, 7.5, -7.5, 0.0], [2.0, 2.0, -2.0, -2.0, 2.0]), torch)
+
+
+@pytest.mark.parametrize("function", [np.fmod, np.remainder])
+def test_the_slope_of_a_remainder_is_the_quotient_that_was_taken(function: Any) -> None:
+    a, b = arrays([1.0, 0.7, 0.3, 1e15], [0.1, 0.1, 0.1, 0.1])  # a / b is rounded up to a whole number
+    for got, quotient in zip(of_ours(function, [a, b])[1], (a - function(a, b)) / b, strict=True):
+        np.testing.assert_allclose(got, -quotient, rtol=1e-12)
+
+
+# -- powers --------------------------------------------------------------------------------------------------
+
+
+def test_powers(torch: ModuleType) -> None:
+    compare(np.power, torch.pow, [PAIRS[:, 0].copy(), PAIRS[:, 1].copy()], torch)
+
+
+@pytest.mark.parametrize("exponent", [0, 1, 2, 3, -1, -2, 0.5, 1.5, -0.5, 0.0, 2.0])
+def test_powers_by_a_number(torch: ModuleType, exponent: float) -> None:
+    compare(lambda x: x**exponent, lambda x: x**exponent, arrays(SPECIAL), torch)
+
+
+@pytest.mark.parametrize("base", [0.0, 1, 2, 2.5, -1.0, 0])
+def test_powers_of_a_number(torch: ModuleType, base: float) -> None:
+    compare(lambda x: base**x, lambda x: base**x, arrays([0.0, 1.0, -1.0, 2.0, 0.5, -0.5]), torch)
+
+
+def test_complex_powers(torch: ModuleType) -> None:
+    exponents = np.array([0, 2, 2, 1 + 1j, 0.5])
+    compare(np.power, torch.pow, [Z, exponents], torch)
+    for exponent in (0, 1, 2, 3):
+        compare(lambda x, n=exponent: x**n, lambda x, n=exponent: x**n, [Z], torch)
+
+
+# -- what is not chosen has no gradient, whatever its slope ---------------------------------------------------
+
+
+def test_a_root_of_what_was_cut_off(torch: ModuleType) -> None:
+    x = arrays([-1.0, 0.0, 4.0])
+    zero = torch.zeros(3, dtype=torch.float64)
+    compare(lambda x: np.sqrt(np.maximum(x, 0)), lambda x: torch.sqrt(torch.maximum(x, zero)), x, torch)
+    compare(lambda x: np.sqrt(np.clip(x, 0, None)), lambda x: torch.sqrt(torch.clamp(x, min=0)), x, torch)
+    compare(
+        lambda x: np.sqrt(np.where(x > 0, x, 0.0)), lambda x: torch.sqrt(torch.where(x > 0, x, 0.0)), x, torch
+    )
+
+
+def test_a_branch_of_nan_that_is_not_chosen() -> None:
+    x = variable([NAN, 1.0, -INF])
+    np.where(np.isnan(x.numpy()), 0.0, x * x).sum().backward(np.array(2.0))
+    np.testing.assert_array_equal(x.grad, [NAN, 4.0, -INF])  # 0 times a slope that is NaN, as in PyTorch
+    y = variable([NAN, 1.0, -INF])
+    np.where(np.isfinite(y.numpy()), y, 0.0).sum().backward()
+    np.testing.assert_array_equal(y.grad, [0.0, 1.0, 0.0])
+
+
+@pytest.mark.parametrize("cotangent", [INF, NAN])
+def test_a_cotangent_that_is_not_finite_reaches_only_what_was_chosen(cotangent: float) -> None:
+    a, b = (variable(v) for v in ([1.0, 2.0, 2.0], [2.0, 1.0, 2.0]))
+    for y in (np.maximum(a, b), np.fmax(a, b), np.where([False, True, True], a, b)):
+        to_a, to_b = gradients([y], [a, b], [np.full(3, cotangent)])
+        assert to_a[0] == 0
+        assert to_b[1] == 0
+    (to_clipped,) = gradients([np.clip(a, 1.5, None)], [a], [np.full(3, cotangent)])
+    assert to_clipped[0] == 0
+    (to_entries,) = gradients([np.max(a)], [a], [np.array(cotangent)])
+    assert to_entries[0] == 0
+
+
+def test_clip(torch: ModuleType) -> None:
+    x = arrays([-1.0, 0.0, 0.5, 1.0, 2.0, NAN])
+    compare(lambda x: np.clip(x, 0, 1), lambda x: torch.clamp(x, 0, 1), x, torch)
+    compare(lambda x: np.clip(x, None, 1), lambda x: torch.clamp(x, max=1), x, torch)
+    compare(lambda x: np.clip(x, 1, 0), lambda x: torch.clamp(x, 1, 0), arrays([-1.0, 0.5, 2.0]), torch)
+    compare(np.clip, torch.clamp, [*x, np.zeros(6), np.ones(6)], torch)
+    wrong_order = arrays([-1.0, 0.5, 3.0], [2.0, 2.0, 2.0], [1.0, 1.0, 1.0])
+    compare(np.clip, torch.clamp, wrong_order, torch)
+
+
+# -- absolute values, angles ----------------------------------------------------------------------------------
+
+
+def test_complex_numbers_at_zero(torch: ModuleType) -> None:
+    compare(np.absolute, torch.abs, [Z], torch)
+    compare(np.angle, torch.angle, [Z], torch)
+    compare(np.angle, torch.angle, arrays([0.0, -1.0, 2.0]), torch)
+    if np.__version__ >= "2":
+        compare(np.sign, torch.sgn, [Z], torch)
+
+
+def test_slopes_on_the_cuts_of_the_complex_plane() -> None:
+    """They are limits of the slopes on the side that the sign of zero names."""
+    cases: tuple[tuple[Any, list[complex]], ...] = (
+        (np.arcsin, [2 + 0j, complex(2, -0.0), -2 + 0j, complex(-2, -0.0)]),
+        (np.arccos, [2 + 0j, complex(2, -0.0), -2 + 0j, complex(-2, -0.0)]),
+        (np.sqrt, [-2 + 0j, complex(-2, -0.0)]),
+        (np.arccosh, [0.5 + 0j, complex(0.5, -0.0), -2 + 0j, complex(-2, -0.0)]),
+        (np.arctanh, [2 + 0j, complex(2, -0.0), -2 + 0j, complex(-2, -0.0)]),
+        (np.arcsinh, [2j, complex(-0.0, 2), -2j, complex(-0.0, -2)]),
+        (np.arctan, [2j, complex(-0.0, 2), -2j, complex(-0.0, -2)]),
+    )
+    for function, on_cut in cases:
+        points = np.array(on_cut)
+        side = 1 if function in (np.arcsinh, np.arctan) else 1j
+        beside = points + 1e-9 * side * np.copysign(1, points.real if side == 1 else points.imag)
+        np.testing.assert_allclose(of_ours(function, [points]), of_ours(function, [beside]), rtol=1e-6)
+
+
+def test_slopes_near_the_ends_of_the_domain_are_precise() -> None:
+    x = 1 - 2.0**-40
+    (slope,) = of_ours(np.arcsin, arrays([x]))
+    np.testing.assert_allclose(slope, 2.0**20 / np.sqrt(1 + x), rtol=1e-15)
+
+
+# -- where PyTorch has NaN -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("function", "a", "b", "to_a", "to_b"),
+    [
+        (np.hypot, 0.0, 0.0, 0.0, 0.0),
+        (np.logaddexp, -INF, -INF, 0.5, 0.5),
+        (np.logaddexp, INF, INF, 0.5, 0.5),
+        (np.logaddexp, -INF, 1.0, 0.0, 1.0),
+        (np.logaddexp, INF, -INF, 1.0, 0.0),
+        (np.logaddexp2, -INF, -INF, 0.5, 0.5),
+        (np.logaddexp2, -INF, 1.0, 0.0, 1.0),
+        (np.arctan2, 0.0, 0.0, 0.0, 0.0),
+    ],
+)
+def test_finite_conventions(function: Any, a: float, b: float, to_a: float, to_b: float) -> None:
+    assert of_ours(function, arrays([a], [b])) == [[to_a], [to_b]]
+
+
+def test_no_warning_where_the_slope_is_finite() -> None:
+    cases: tuple[tuple[Any, list[np.ndarray]], ...] = (
+        (np.logaddexp, arrays([-INF, INF, 1e3], [-INF, INF, -1e3])),
+        (np.hypot, arrays([0.0, 1e300], [0.0, 1e300])),
+        (np.arctan2, arrays([0.0, 1e-300, 1e300], [0.0, 1e-300, -1e300])),
+        (np.power, arrays([0.0, 0.0, NAN], [0.0, 3.0, 0.0])),
+        (np.maximum, arrays([NAN, INF], [1.0, INF])),
+        (np.max, arrays([[NAN, INF], [NAN, INF]])),
+        (np.std, arrays([2.0, 2.0])),
+        (np.prod, arrays([0.0, 0.0, 5.0])),
+        (np.sinc, arrays([0.0, 1e-300])),
+    )
+    for function, operands in cases:
+        xs = [variable(x) for x in operands]
+        y = function(*xs)
+        for gradient in gradients([y], xs, [np.ones(y.shape)]):
+            assert np.isfinite(gradient).all() or np.isnan(operands[0]).any()
+
+
+# -- reductions ------------------------------------------------------------------------------------------------
+
+MATRICES = {
+    "ties": [[2.0, 1.0, 2.0], [3.0, 3.0, 3.0], [0.0, 1.0, 0.0]],
+    "infinities": [[INF, 1.0, INF], [-INF, -INF, 2.0], [0.0, 1.0, 0.0]],
+    "zeros": [[1.0, 0.0, 3.0], [0.0, 2.0, 0.0], [4.0, 5.0, 6.0]],
+    "equal": [[1.0, 1.0, 1.0], [2.0, 2.0, 2.0], [3.0, 3.0, 3.0]],
+}
+REDUCTIONS: dict[str, tuple[Any, Any]] = {
+    "max": (np.max, lambda torch, x: torch.amax(x, 1)),
+    "min": (np.min, lambda torch, x: torch.amin(x, 1)),
+    "sum": (np.sum, lambda torch, x: torch.sum(x, 1)),
+    "mean": (np.mean, lambda torch, x: torch.mean(x, 1)),
+    "prod": (np.prod, lambda torch, x: torch.prod(x, 1)),
+    "var": (np.var, lambda torch, x: torch.var(x, 1, unbiased=False)),
+    "std": (np.std, lambda torch, x: torch.std(x, 1, unbiased=False)),
+    "median": (np.median, lambda torch, x: torch.median(x, 1).values),
+    "cumsum": (np.cumsum, lambda torch, x: torch.cumsum(x, 1)),
+    "cumprod": (np.cumprod, lambda torch, x: torch.cumprod(x, 1)),
+    "maximum.accumulate": (np.maximum.accumulate, lambda torch, x: torch.cummax(x, 1).values),
+    "minimum.accumulate": (np.minimum.accumulate, lambda torch, x: torch.cummin(x, 1).values),
+    "logaddexp.reduce": (np.logaddexp.reduce, lambda torch, x: torch.logsumexp(x, 1)),
+    "sort": (np.sort, lambda torch, x: torch.sort(x, dim=1, stable=True).values),
+}
+
+
+@pytest.mark.parametrize("name", REDUCTIONS)
+@pytest.mark.parametrize("matrix", ["ties", "zeros", "equal"])
+def test_reductions(torch: ModuleType, name: str, matrix: str) -> None:
+    ours, theirs = REDUCTIONS[name]
+    compare(lambda x: ours(x, axis=1), lambda x: theirs(torch, x), arrays(MATRICES[matrix]), torch)
+
+
+@pytest.mark.parametrize("name", ["max", "min", "sum", "mean", "cumsum", "sort"])
+def test_reductions_of_infinities(torch: ModuleType, name: str) -> None:
+    ours, theirs = REDUCTIONS[name]
+    compare(lambda x: ours(x, axis=1), lambda x: theirs(torch, x), arrays(MATRICES["infinities"]), torch)
+
+
+def test_nan_is_the_extremum_that_it_makes(torch: ModuleType) -> None:
+    for ours, theirs in ((np.max, torch.max), (np.min, torch.min)):
+        compare(ours, theirs, arrays([NAN, 1.0, NAN]), torch)
+
+
+def test_extrema_that_leave_out_nan() -> None:
+    for function in (np.nanmax, np.fmax.reduce):
+        assert of_ours(function, arrays([NAN, 3.0, 1.0, 3.0]))[0].tolist() == [0.0, 0.5, 0.0, 0.5]
+    assert of_ours(np.fmin.reduce, arrays([NAN, NAN]))[0].tolist() == [0.0, 0.0]
+
+
+def test_an_initial_value_that_wins_takes_the_gradient() -> None:
+    (gradient,) = of_ours(lambda x: np.max(x, axis=1, initial=2.5), arrays(MATRICES["ties"]))
+    np.testing.assert_allclose(gradient, np.array([[0, 0, 0], [1, 1, 1], [0, 0, 0]]) / 3)
+
+
+@pytest.mark.parametrize("zeros", [[], [1], [1, 2], [0, 1, 2, 3]])
+@pytest.mark.parametrize("name", ["prod", "cumprod"])
+def test_second_derivatives_of_products_with_zeros(torch: ModuleType, name: str, zeros: list[int]) -> None:
+    x = np.array([2.0, -3.0, 0.5, 4.0])
+    x[zeros] = 0.0
+    weights = np.array([1.0, -2.0, 3.0, 0.5])
+    ours, theirs = (getattr(module, name) for module in (np, torch))
+
+    t = torch.tensor(x, requires_grad=True)
+    (g,) = torch.autograd.grad((theirs(t, 0) ** 2).sum(), t, create_graph=True)
+    (expected,) = torch.autograd.grad((g * torch.tensor(weights)).sum(), t)
+    a = variable(x)
+    (g,) = gradients([(ours(a, axis=0) ** 2).sum()], [a], [None], create_graph=True)
+    (got,) = gradients([(g * weights).sum()], [a], [None])
+    np.testing.assert_allclose(got, expected.numpy(), rtol=1e-12, atol=1e-12)
+
+
+def test_sums_of_nothing() -> None:
+    empty = np.zeros((0, 3))
+    for function in (np.sum, np.prod, np.nansum, np.cumsum, np.logaddexp.reduce):
+        (gradient,) = of_ours(lambda x, f=function: f(x, axis=0), [empty])
+        assert gradient.shape == (0, 3)
+    (gradient,) = of_ours(lambda x: np.max(x, axis=1), [empty])
+    assert gradient.shape == (0, 3)
+
+
+def test_logarithms_of_sums_of_nothing_but_zero_have_no_gradient() -> None:
+    for function in (np.logaddexp.reduce, np.logaddexp2.reduce):
+        assert of_ours(function, arrays([-INF, -INF]))[0].tolist() == [0.0, 0.0]
+        assert of_ours(function, arrays([-INF, 7.0]))[0].tolist() == [0.0, 1.0]
+
+
+# -- order statistics ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("q", [0.0, 0.25, 0.3, 0.5, 1.0])
+def test_quantiles_of_ties(torch: ModuleType, q: float) -> None:
+    compare(
+        lambda x: np.quantile(x, q, axis=1),
+        lambda x: torch.quantile(x, q, dim=1),
+        arrays([[1.0, 1.0, 2.0, 2.0], [3.0, 0.0, 3.0, 3.0]]),
+        torch,
+    )
+
+
+def test_quantiles_of_nothing_but_nan(torch: ModuleType) -> None:
+    x = arrays([[NAN, NAN, NAN], [1.0, NAN, 3.0]])
+    with pytest.warns(RuntimeWarning, match="All-NaN"):
+        (gradient,) = of_ours(lambda x: np.nanmedian(x, axis=1), x)
+    assert gradient[1].tolist() == [0.5, 0.0, 0.5]
+    assert gradient[0].sum() == 1
+
+
+def test_a_partition_is_one() -> None:
+    x = np.random.default_rng(3).permutation(50).astype(float)
+    y = np.asarray(np.partition(Tensor(x), 20))
+    assert y[20] == 20
+    assert y[:20].max() < 20 < y[21:].min()
+
+
+# -- any order at once -----------------------------------------------------------------------------------------
+
+
+def test_all_derivatives_of_sinc_at_zero() -> None:
+    x = variable(0.0)
+    y, found = np.sinc(x), []
+    for _ in range(6):
+        (y,) = gradients([y], [x], [None], create_graph=True)
+        found.append(float(y))
+    expected = [0, -(np.pi**2) / 3, 0, np.pi**4 / 5, 0, -(np.pi**6) / 7]
+    np.testing.assert_allclose(found, expected, rtol=1e-14, atol=1e-14)
+
+
+def test_bessel_functions(torch: ModuleType) -> None:
+    x = np.array([-80.0, -3.0, -1e-8, 0.0, 1e-3, 0.7, 8.0, 8.1, 30.0, 600.0])
+    (slope,) = of_ours(np.i0, [x])
+    np.testing.assert_allclose(slope, torch.special.i1(torch.tensor(x)).numpy(), rtol=2e-13)
+
+
+# -- precision -------------------------------------------------------------------------------------------------
+
+
+SHAPES = (
+    [(3,), ()] if np.__version__ >= "2" else [(3,)]
+)  # among numbers, NumPy 1.26 knows no single precision
+ELEMENTWISE = [f for f in RULES if isinstance(f, np.ufunc) and f.signature is None]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize("function", ELEMENTWISE, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_formulas_keep_the_precision(function: Any, shape: tuple[int, ...], dtype: Any) -> None:
+    """Nothing in a formula is computed in double precision: neither for numbers nor for arrays."""
+    rule = RULES[function]
+    operands: list[Any] = [np.full(shape, v, dtype) for v in (1.25, 0.75)][: function.nin]
+    if function is np.ldexp:
+        operands[1] = np.full(shape, 2, np.int32)
+    if function in (np.arcsin, np.arccos, np.arctanh):
+        operands = [np.full(shape, 0.5, dtype)]
+    y = np.asarray(function(*operands))
+    call = Call(tuple(operands), y, {}, [(shape, None)] * len(operands))
+    for vjp in rule.vjps:
+        if vjp is not None:
+            assert vjp(np.ones(shape, dtype), call).dtype == dtype
+    if function.nin == 2 and function is not np.ldexp:  # and with a Python number
+        for i, numbers in enumerate(((operands[0], 2.0), (2.0, operands[1]))):
+            y = np.asarray(function(*numbers))
+            vjp = rule.vjps[i]
+            if vjp is not None:
+                assert vjp(np.ones(shape, dtype), Call(numbers, y, {}, [])).dtype == dtype
+
+
+def test_a_power_by_a_number_is_cheap() -> None:
+    """A square's gradient is two products, with nothing selected or compared."""
+    x = variable([1.0, 2.0])
+    y = (x**2) * 1.0
+    operation = y.tape.operation_list[0]
+    assert isinstance(operation, Elementwise)
+    (g,) = gradients([(x**2).sum()], [x], [None], create_graph=True)
+    assert [op.name for op in g.tape.operation_list if "where" in op.name] == []
