@@ -484,6 +484,16 @@ def test_the_gradients_of_two_leaves_are_two_arrays():
     assert y.grad.item() == 1.0
 
 
+def test_empty_arrays_broadcast_at_both_orders():
+    a, b = Tensor(np.zeros((0, 1, 3)), requires_grad=True), Tensor(np.zeros((0, 4, 3)), requires_grad=True)
+    first = gradients([a * b], [a, b], [np.ones((0, 4, 3))], create_graph=True)
+    assert [g.shape for g in first] == [a.shape, b.shape]
+    second = gradients(first, [a, b], [np.ones(g.shape) for g in first])
+    assert [g.shape for g in second] == [a.shape, b.shape]
+    (of_constant,) = gradients([a * np.zeros((0, 4, 3))], [a], [np.ones((0, 4, 3))])
+    assert of_constant.shape == a.shape
+
+
 def test_a_million_operations_need_no_recursion():
     x = leaf(1.0)
     y = x
