@@ -30,18 +30,18 @@ def post_order(
     seen = set() if seen is None else seen
     # None says that all inputs of the node below it on the stack are done.
     waiting: list[Any] = list(roots)[::-1]
+    pop, done, meet = waiting.pop, order.append, seen.add
     while waiting:
-        node = waiting.pop()
+        node = pop()
         if node is None:
-            order.append(waiting.pop())
+            done(pop())
         elif id(node) not in seen:
-            seen.add(id(node))
+            meet(id(node))
             inputs = inputs_of(node)
             if inputs:
-                waiting += (node, None)
-                waiting += inputs[::-1]
+                waiting += (node, None, *inputs[::-1])
             else:
-                order.append(node)
+                done(node)
     return order
 
 

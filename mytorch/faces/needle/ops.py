@@ -51,10 +51,11 @@ class RuleOp(TensorOp):
     def step(self, node: Tensor) -> Step:
         """Return the record of `node`, which this operator made, for the sweep."""
         rule, lifted = self.rule, needle.algebra.Lifted
+        reads = rule.reads
         inputs, goals, metas = [], [], []
         for x in node.inputs:
             data = x.realize_cached_data()
-            inputs.append(lifted(x))
+            inputs.append(lifted(x) if reads else None)
             goals.append(id(x) if x.requires_grad else None)
             metas.append((data.shape, gradient_dtype(data.dtype)))
         inputs += self.constants
