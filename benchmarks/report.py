@@ -26,6 +26,7 @@ BENCHMARKS = (
     "mnist",
     "wanted",
     "guard",
+    "needle",
     "variable",
     "vugrad",
 )
