@@ -336,14 +336,17 @@ def sweep(
             metas = operation.metas
             if metas is FROM_INPUTS:
                 metas = metas_of(operation.inputs)
-                record = Call(operation.inputs, operation.output, {}, metas)
+                record = Call(record.inputs, record.output, {}, metas)
             for i, goal in enumerate(operation.targets):
                 if goal is None or (wanted is not None and key_of(goal) not in wanted):
                     continue
-                vjp = rule.vjps[i] if rule.vjp_each is None else rule.vjp_of(i)
-                if vjp is None:
-                    continue
-                gradient = vjp(g, record)
+                if rule.vjp_each is not None:
+                    gradient = rule.vjp_each(g, record, i)
+                else:
+                    vjp = rule.vjps[i]
+                    if vjp is None:
+                        continue
+                    gradient = vjp(g, record)
                 if conjugate:
                     gradient = np.conj(gradient)
                 if metas is not None:

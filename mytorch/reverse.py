@@ -39,16 +39,20 @@ class TensorShadow(Shadow):
 
     def add(self, target: Target, gradient: Any) -> None:
         """Add `gradient` to the region of memory `target`."""
-        if isinstance(target, int) or target.form == "part":
-            self.waiting.setdefault(key_of(target), []).append((target, gradient))
+        key = key_of(target)
+        if not isinstance(target, int) and target.form != "part":
+            gradient, target = target.scatter(gradient), key
+        if key in self.waiting:
+            self.waiting[key].append((target, gradient))
         else:
-            self.waiting.setdefault(target.key, []).append((target.key, target.scatter(gradient)))
+            self.waiting[key] = [(target, gradient)]
 
     def take(self, target: Target) -> Any:
         """Return the gradient of `target` and set it to zero; None where nothing has arrived."""
-        parts = self.waiting.pop(key_of(target), None)
-        if parts is None:
+        key = key_of(target)
+        if key not in self.waiting:
             return None
+        parts = self.waiting.pop(key)
         if isinstance(target, int):
             return _assembled(parts)
         if target.form != "part":
@@ -57,11 +61,11 @@ class TensorShadow(Shadow):
         here = [part for part in parts if isinstance(part[0], int) or not target.is_apart_from(part[0])]
         if not all(not isinstance(place, int) and target.is_same_as(place) for place, _ in here):
             block = _assembled(here)
-            elsewhere.append((target.key, _apply(memory.without, (block,), region=target)))
-            here = [(target.key, _apply(memory.gather, (block,), region=target))]
+            elsewhere.append((key, _apply(memory.without, (block,), region=target)))
+            here = [(key, _apply(memory.gather, (block,), region=target))]
         if elsewhere:
-            self.waiting[target.key] = elsewhere
-        return _assembled([(target.key, gradient) for _, gradient in here]) if here else None
+            self.waiting[key] = elsewhere
+        return _assembled([(key, gradient) for _, gradient in here]) if here else None
 
     def rename(self, old: int, new: int | None) -> None:
         """Give the gradient of memory `old` to memory `new` (None: to nobody)."""

@@ -33,7 +33,7 @@ class Structure:
         self, kind: type | None, keys: tuple[Any, ...] = (), children: tuple[Structure, ...] = ()
     ) -> None:
         self.kind, self.keys, self.children = kind, keys, children
-        self.size: int = 1 if kind is None else sum(child.size for child in children)
+        self.size: int = 1 if kind is None else sum([child.size for child in children])
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Structure) and self._parts() == other._parts()
@@ -56,7 +56,7 @@ class Structure:
     def _build(self, leaves: Iterator[Any]) -> Any:
         if self.kind is None:
             return next(leaves)
-        values = [child._build(leaves) for child in self.children]
+        values = [next(leaves) if child.kind is None else child._build(leaves) for child in self.children]
         if self.kind in (list, tuple):
             return self.kind(values)
         if issubclass(self.kind, dict):
@@ -96,6 +96,7 @@ class _LeafSign:
 
 _LEAF_SIGN = _LeafSign()
 LEAF = Structure(None)
+_NODES = (list, tuple, dict, type(None))
 
 
 def _open(tree: Any) -> tuple[type | None, tuple[Any, ...], tuple[Any, ...]]:
@@ -112,12 +113,18 @@ def _open(tree: Any) -> tuple[type | None, tuple[Any, ...], tuple[Any, ...]]:
 
 def flatten(tree: Any) -> tuple[list[Any], Structure]:
     """Return the leaves of `tree`, from left to right, and its structure."""
+    if not isinstance(tree, _NODES):
+        return [tree], LEAF
     kind, keys, values = _open(tree)
     if kind is None:
         return [tree], LEAF
-    parts = [flatten(value) for value in values]
-    leaves = [leaf for part, _ in parts for leaf in part]
-    return leaves, Structure(kind, keys, tuple(structure for _, structure in parts))
+    leaves: list[Any] = []
+    children = []
+    for value in values:
+        found, structure = flatten(value)
+        leaves += found
+        children.append(structure)
+    return leaves, Structure(kind, keys, tuple(children))
 
 
 def tree_map(function: Callable[[Any], Any], tree: Any) -> Any:

@@ -22,7 +22,8 @@ def scatter(a: np.ndarray, *, region: Region) -> np.ndarray:
 @dispatched
 def assemble(*parts: np.ndarray, places: tuple[Target, ...]) -> np.ndarray:
     """Return a whole memory's values: the sum of the parts, each in its region (a key stands for the whole)."""
-    layout = next((place.layout for place in places if not isinstance(place, int)), None)
+    regions = [place for place in places if not isinstance(place, int)]
+    layout = regions[0].layout if regions else None
     block = np.zeros(parts[0].shape, np.result_type(*parts)) if layout is None else layout.new_block()
     for part, place in zip(parts, places, strict=True):
         if isinstance(place, int):
@@ -94,10 +95,17 @@ def assign_at(a: np.ndarray, b: np.ndarray, *, index: Any, kept: np.ndarray | No
     return result
 
 
+def part_of(g: Any, place: Target) -> Any:
+    """Return the part of a whole memory's gradient that belongs to `place`."""
+    if isinstance(place, int):
+        return g
+    return place.gather(g) if type(g) is np.ndarray else gather(g, region=place)
+
+
 # A region may show the real or the imaginary parts of complex memory: linear over the reals, not holomorphic.
 backward_of(
     assemble,
-    each=lambda g, i, *, places: g if isinstance(places[i], int) else gather(g, region=places[i]),
+    each=lambda g, i, *, places: part_of(g, places[i]),
     holomorphic=False,
 )
 backward_of(scatter, lambda g, *, region: gather(g, region=region), holomorphic=False)

@@ -67,9 +67,7 @@ class Linearization:
         leaves, self.structure = trees.flatten(tuple([args[i] for i in argnums]))
         with _recorded():
             tape = Autograd()
-            self.variables = [
-                _variable(leaf, tape, recording, self._where(i)) for i, leaf in enumerate(leaves)
-            ]
+            self.variables = [self._variable(leaf, i, tape, recording) for i, leaf in enumerate(leaves)]
             result = self._call(f, list(args), kwargs)
         self.plain: Any
         self._aux: Any
@@ -79,14 +77,25 @@ class Linearization:
         self.nested = recording and _is_older(self.outputs, start)
         self.pullback = Pullback(self.outputs, self.variables)
 
-    def _where(self, i: int) -> Callable[[], str]:
-        """Return the function that names variable `i`, for messages."""
+    def _where(self, i: int) -> str:
+        """Return the name of variable `i`, for messages."""
+        position, _, rest = self.structure.paths()[i][1:].partition("]")
+        return f"{self.name}: argument {self.argnums[int(position)]}{rest}"
 
-        def name() -> str:
-            position, _, rest = self.structure.paths()[i][1:].partition("]")
-            return f"{self.name}: argument {self.argnums[int(position)]}{rest}"
-
-        return name
+    def _variable(self, leaf: Any, i: int, tape: Autograd, recording: bool) -> Tensor:
+        """Return a Tensor of its own memory with the value of `leaf`: on the outer tape, if that made it, or `tape`."""
+        if isinstance(leaf, Tensor):
+            if recording and leaf.requires_grad:
+                return leaf.copy()
+            leaf = leaf._array
+        array = np.asarray(leaf)
+        if array.dtype.kind in "biu":
+            raise TypeError(
+                f"{self._where(i)} is of dtype {array.dtype}, which has no derivative; cast it to float"
+            )
+        if array.dtype.kind not in "fc":
+            raise TypeError(f"{self._where(i)} must be an array of floats, got {type(leaf).__name__}")
+        return _source(array, tape)
 
     def _call(self, f: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
         """Return what f returns for the arguments with the variables in their places."""
@@ -115,12 +124,13 @@ class Linearization:
             raise TypeError(
                 f"{self.name}: the function returned {self.plain!r}, expected an array (is a return missing?)"
             )
-        for leaf, path in zip(leaves, self.result_structure.paths(), strict=True):
+        for i, leaf in enumerate(leaves):
             if not isinstance(leaf, _ARRAYS):
+                path = self.result_structure.paths()[i]
                 raise TypeError(
                     f"{self.name}: the function's result{path} must be an array, got {type(leaf).__name__}"
                 )
-        if not any(isinstance(leaf, Tensor) for leaf in leaves):
+        if Tensor not in map(type, leaves):
             warnings.warn(
                 f"{self.name}: the function's result was not computed from its argument with NumPy functions, so "
                 "its derivative is zero (math.*, float() and .item() give plain numbers, which carry no derivative)",
@@ -282,20 +292,6 @@ _NOTHING = nullcontext()
 def _recorded() -> Any:
     """Return a context in which operations are recorded (which costs nothing where they are anyway)."""
     return _NOTHING if _is_recording() else enable_grad()
-
-
-def _variable(leaf: Any, tape: Autograd, recording: bool, name: Callable[[], str]) -> Tensor:
-    """Return a Tensor in memory of its own with the value of `leaf`: on the outer tape, if that made it, or `tape`."""
-    if isinstance(leaf, Tensor):
-        if recording and leaf.requires_grad:
-            return leaf.copy()
-        leaf = leaf._array
-    array = np.asarray(leaf)
-    if array.dtype.kind in "biu":
-        raise TypeError(f"{name()} is of dtype {array.dtype}, which has no derivative; cast it to float")
-    if array.dtype.kind not in "fc":
-        raise TypeError(f"{name()} must be an array of floats, got {type(leaf).__name__}")
-    return _source(array, tape)
 
 
 def _source(array: np.ndarray, tape: Autograd) -> Tensor:
