@@ -18,8 +18,10 @@ What this course wants otherwise than the others:
 * `backward` sets ``.grad`` of every node that it passes; it never adds to what was there.  Without an argument it
   starts from ones, also for a Tensor of many entries;
 * a Tensor requires gradients unless told otherwise, and Tensors of integers take part, with gradients in float64;
-* nothing is held read-only: a gradient is computed from the values that the arrays hold when it is asked for, and
-  who writes into `realize_cached_data()` changes what the next operator and the next gradient see.
+* nothing is held read-only: who writes into the array of `realize_cached_data()` changes what the next operator
+  and the next backward see;
+* `backward` computes numbers.  The graph of a gradient, its ``op`` and ``inputs``, is made when somebody looks at
+  it, so that those who never do need not wait for it.
 """
 
 from mytorch.faces.needle import algebra, autograd, ops

@@ -16,7 +16,7 @@ from mytorch.faces import needle
 from mytorch.faces.graph import NodeShadow, Step, walk
 from mytorch.faces.needle.autograd import NDArray, Tensor, TensorOp
 from mytorch.gradient_buffer import gradient_dtype
-from mytorch.rules import RULES, Rule, fit, neural
+from mytorch.rules import RULES, Rule, fit, memory, neural
 
 
 class RuleOp(TensorOp):
@@ -48,23 +48,20 @@ class RuleOp(TensorOp):
         shapes = " and ".join(f"{x.dtype} {x.shape}" for x in arrays)
         return type(error)(f"{type(self).__name__} of {shapes}: {error}")
 
-    def step(self, node: Tensor) -> Step:
-        """Return the record of `node`, which this operator made, for the sweep."""
-        rule, lifted = self.rule, needle.algebra.Lifted
-        reads = rule.reads
-        inputs, goals, metas = [], [], []
+    def step(self, node: Tensor, show: Callable[[Any], Any]) -> Step:
+        """Return the record of `node`, which this operator made, for the sweep; Tensors as `show` shows them."""
+        rule, inputs, goals, metas = self.rule, [], [], []
         for x in node.inputs:
-            data = x.realize_cached_data()
-            inputs.append(lifted(x) if reads else None)
+            data = x.cached_data
+            inputs.append(show(x))
             goals.append(id(x) if x.requires_grad else None)
             metas.append((data.shape, gradient_dtype(data.dtype)))
         inputs += self.constants
-        return Step(
-            rule, inputs, lifted(node) if rule.reads_output else None, id(node), goals, metas, self.static
-        )
+        return Step(rule, inputs, show(node), id(node), goals, metas, self.static)
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Any:
-        step, shadow = self.step(node), NodeShadow()
+        node.realize_cached_data()
+        step, shadow = self.step(node, needle.algebra.Lifted), NodeShadow()
         step.targets = range(len(node.inputs))  # one for each place, also where a Tensor stands in two
         shadow.add(step.target, needle.algebra.Lifted(out_grad))
         walk([step], shadow)
@@ -172,6 +169,10 @@ class DivScalar(ScalarOp, of=np.divide):
 
 class MatMul(RuleOp, of=np.matmul):
     """``a @ b``: matrix products, with the axes before the last two broadcast."""
+
+
+class Identity(RuleOp, of=memory.copy):
+    """The values themselves: a gradient that is another Tensor."""
 
 
 class Subtract(RuleOp, of=np.subtract):
