@@ -484,11 +484,7 @@ class Gradient(Tensor):
     def of(cls, array: NDArray, history: History, node: Any) -> Gradient:
         """Return the gradient of `node`, whose numbers are `array`."""
         gradient = cls.__new__(cls)
-        gradient.cached_data, gradient.requires_grad, gradient.grad = (
-            array,
-            history.out_grad.requires_grad,
-            None,
-        )
+        gradient.cached_data, gradient.requires_grad, gradient.grad = array, True, None
         gradient._node, gradient._origin = None, (history, id(node))
         return gradient
 
