@@ -123,9 +123,17 @@ def _let_go(frozen: Frozen) -> None:
 
 
 def _can_be_thawed(array: np.ndarray) -> bool:
-    """Say whether NumPy lets `array` be writable again: not where `as_strided` stands between it and its owner."""
+    """Say whether NumPy lets `array` be writable again.
+
+    It does not where `as_strided`, or an object that shows no buffer (a tensor of PyTorch), lies under it.
+    """
     base: Any = array.base
-    return base is None or isinstance(base, np.ndarray) or base_of(array) is None
+    if base is None or isinstance(base, np.ndarray):
+        return True
+    try:
+        return not memoryview(base).readonly
+    except TypeError:
+        return False
 
 
 def _depth(array: np.ndarray) -> int:
