@@ -102,7 +102,7 @@ def test_the_modules_hold_every_name_of_the_course() -> None:
         (autograd.compute_gradient_of_variables, "(output_tensor, out_grad)"),
         (autograd.sum_node_list, "(node_list)"),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__qualname__", str(value)),
 )
 def test_arguments_are_those_of_the_course(function: Callable[..., Any], expected: str) -> None:
     signature = inspect.signature(function)
