@@ -24,7 +24,7 @@ What this course wants otherwise than the others:
   it, so that those who never do need not wait for it.
 """
 
-from mytorch.faces.needle import algebra, autograd, ops
+from mytorch.faces.needle import algebra, autograd, ops, reverse
 from mytorch.faces.needle.autograd import Tensor, all_devices, cpu
 from mytorch.faces.needle.ops import (
     add,
@@ -68,6 +68,7 @@ __all__ = [
     "power_scalar",
     "relu",
     "reshape",
+    "reverse",
     "summation",
     "transpose",
 ]

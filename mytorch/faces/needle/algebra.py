@@ -66,7 +66,7 @@ class Lifted:
         return call(memory.take_at, (self,), {"index": index})
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> Lifted:
-        return _sum(self, axis, keepdims)
+        return _sum(self, axis, keepdims=keepdims)
 
     def reshape(self, *shape: Any) -> Lifted:
         return Lifted(ops.Reshape(shape[0] if len(shape) == 1 else shape)(self.node))
@@ -164,7 +164,7 @@ def _matmul(a: Any, b: Any) -> Lifted:
     return Lifted(ops.MatMul()(ops.constant(a, b), ops.constant(b, a)))
 
 
-def _sum(a: Any, axis: Any = None, keepdims: bool = False, **options: Any) -> Lifted:
+def _sum(a: Any, axis: Any = None, dtype: None = None, keepdims: bool = False) -> Lifted:
     return Lifted(ops.Summation(axis, keepdims)(a.node))
 
 
