@@ -7,14 +7,17 @@ ours is finite: 0 for `hypot` at the origin, a half for `logaddexp` of equal inf
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from mytorch.rules.constants import values
 from mytorch.rules.masks import masked, shared
-from mytorch.rules.registry import backward_of, composed, constant, present, refused
+from mytorch.rules.registry import backward_of, composed, constant, dispatched, present, refused
 from mytorch.rules.shapes import as_array
+
+LOG_2 = math.log(2)
 
 backward_of(np.add, lambda g: g, lambda g: g)
 backward_of(np.subtract, lambda g: g, lambda g: -g)
@@ -35,8 +38,12 @@ backward_of(np.fmin, lambda g, a, b: masked(g, wins(a <= b, b)), lambda g, a, b:
 
 backward_of(np.hypot, lambda g, y, a: g * (a / nonzero(y)), lambda g, y, b: g * (b / nonzero(y)))
 backward_of(np.arctan2, lambda g, a, b: g * turn(b, a), lambda g, a, b: -g * turn(a, b))
-backward_of(np.logaddexp, lambda g, a, b: g * portion(a, b), lambda g, a, b: g * portion(b, a))
-backward_of(np.logaddexp2, lambda g, a, b: g * portion2(a, b), lambda g, a, b: g * portion2(b, a))
+backward_of(np.logaddexp, lambda g, a, b: g * logistic(gap(a, b)), lambda g, a, b: g * logistic(gap(b, a)))
+backward_of(
+    np.logaddexp2,
+    lambda g, a, b: g * logistic(LOG_2 * gap(a, b)),
+    lambda g, a, b: g * logistic(LOG_2 * gap(b, a)),
+)
 backward_of(np.copysign, lambda g, y, a: g * (sign_of(a) * sign_of(y)), None)
 backward_of(np.heaviside, None, lambda g, a: masked(g, a == 0))
 backward_of(np.ldexp, lambda g, b: np.ldexp(g, b), None)
@@ -115,20 +122,19 @@ def sign_of(a: Any) -> Any:
     return (a > 0).view(np.int8) - (a < 0).view(np.int8)
 
 
-def excess(a: Any, b: Any) -> Any:
-    """Return ``b - a``, and zero where both are the same infinity."""
+@dispatched
+def logistic(a: Any) -> Any:
+    """Return ``1 / (1 + exp(-a))`` without overflow, to full relative precision also where it is tiny."""
+    return np.exp(np.minimum(a, 0)) / (1 + np.exp(-np.abs(a)))
+
+
+def gap(a: Any, b: Any) -> Any:
+    """Return ``a - b``, and zero where both are the same infinity."""
     same = (a == b) & np.isinf(a)
-    return np.where(same, 0, b - np.where(same, 0, a))
+    return np.where(same, 0, np.where(same, 0, a) - b)
 
 
-def portion(a: Any, b: Any) -> Any:
-    """Return ``exp(a) / (exp(a) + exp(b))``."""
-    return np.exp(-np.logaddexp(0, excess(a, b)))
-
-
-def portion2(a: Any, b: Any) -> Any:
-    """Return ``2 ** a / (2 ** a + 2 ** b)``."""
-    return np.exp2(-np.logaddexp2(0, excess(a, b)))
+backward_of(logistic, lambda g, y, a: g * y * logistic(-a), elementwise=True)
 
 
 # -- products of matrices and vectors ------------------------------------------------------------------------

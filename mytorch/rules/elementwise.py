@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from mytorch.rules.arithmetic import nonzero, sign_of
+from mytorch.rules.arithmetic import LOG_2, nonzero, sign_of
 from mytorch.rules.constants import values
 from mytorch.rules.masks import masked
 from mytorch.rules.registry import backward_of, composed, constant, dispatched, present
 
-LOG_2, LOG_10 = math.log(2), math.log(10)
+LOG_10 = math.log(10)
 
 backward_of(np.exp, lambda g, y: g * y)
 backward_of(np.exp2, lambda g, y: g * (y * LOG_2))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mytorch.rules import masks
+from mytorch.rules import arithmetic, masks
 from tests.op_cases import Case
 
 rng = np.random.default_rng(2)
@@ -84,6 +84,7 @@ CASES = [
         (np.array([-1.0, 0.0, 2.0]), np.array([0.5, 0.5, 0.5])),
         constant=(0,),
     ),
+    Case(arithmetic.logistic, (5 * A,)),
     Case(masks.masked, (A, B > 0)),
     Case(masks.masked, (Z, B > 0), name="complex"),
     Case(masks.masked, (ROW, B > 0), name="broadcasting"),
