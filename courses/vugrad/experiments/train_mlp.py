@@ -17,6 +17,8 @@ import numpy as np
 import vugrad as vg
 from vugrad.modules import INITIALISATIONS
 
+from mytorch.optim.optimizer import descend
+
 ACTIVATIONS = {"sigmoid": vg.sigmoid, "relu": vg.relu}
 MAX_STEP_SYNTH = 0.5
 Rows: TypeAlias = "tuple[np.ndarray, np.ndarray]"
@@ -83,16 +85,16 @@ class GradientDescent:
         self.velocities = [np.zeros_like(parm.value) for parm in self.parameters] if momentum else []
 
     def step(self) -> None:
-        """Change the parameters along their gradients, which are used up: ``zero_grad`` has to follow."""
+        """Change the parameters along their gradients."""
         changes = [parm.grad for parm in self.parameters]
-        for velocity, change in zip(self.velocities, changes, strict=False):
-            velocity *= self.momentum
-            velocity += change
-            change[...] = velocity
+        if self.momentum:
+            for velocity, gradient in zip(self.velocities, changes, strict=True):
+                velocity *= self.momentum
+                velocity += gradient
+            changes = self.velocities
         rate = self.lr * self._shortening(changes)
         for parm, change in zip(self.parameters, changes, strict=True):
-            change *= rate
-            parm.value -= change
+            descend(parm.value, rate, change)  # parm.value -= rate * change, with large arrays in pieces
 
     def _shortening(self, changes: Sequence[np.ndarray]) -> float:
         """Return the factor, at most one, that makes the step no longer than `max_step`."""
