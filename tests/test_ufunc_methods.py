@@ -291,8 +291,14 @@ def test_arguments_that_are_taken_for_constant_must_be() -> None:
     ):
         np.unwrap(x, period=period)
     np.unwrap(x, period=period.detach()).sum().backward()
-    with pytest.raises(TypeError, match=r"np\.quantile is not differentiated with respect to q"):
-        np.quantile(x, variable(0.5))
+    with pytest.raises(
+        TypeError, match=r"quantile with weights is not differentiated by q; pass q.detach\(\)"
+    ):
+        np.quantile(x, variable(0.5), weights=[1.0, 2.0], method="inverted_cdf")
+    with pytest.raises(
+        TypeError, match=r"quantile is not differentiated by its weights; pass weights.detach\(\)"
+    ):
+        np.quantile(x, 0.5, weights=variable([1.0, 2.0]), method="inverted_cdf")
 
 
 def test_a_mask_that_changes_later_does_not_matter() -> None:

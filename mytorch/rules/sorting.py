@@ -72,7 +72,11 @@ def partition(a: Any, kth: Any, axis: int | None = -1, kind: Any = "introselect"
 def quantiles(
     function: Callable[..., Any], a: Any, q: Any, axis: Any, keepdims: bool, dtype: Any, **options: Any
 ) -> Any:
-    """Return mixtures of entries, sorted along `axis`: those that `function`, one of NumPy's quantiles, gives."""
+    """Return mixtures of entries, sorted along `axis`: those that `function`, one of NumPy's quantiles, gives.
+
+    Between two entries the result is linear in `q`; at an entry its derivative by `q` is zero, as in PyTorch.
+    """
+    q, probability = values(q), q
     axes = reduced(a.ndim, axis)
     line = flattened(a, axes)
     order = np.argsort(values(line), axis=-1, kind="stable")
@@ -82,12 +86,32 @@ def quantiles(
     last = line.shape[-1] - 1
     low = np.where(np.isnan(places), last, np.floor(places)).astype(np.intp)
     share = np.where(np.isnan(places), 0, places - low)
+    high = np.minimum(low + (share > 0), last)
+    share = share.astype(dtype)
     result = entries(ordered, low)
-    if share.any():
-        result = result + (entries(ordered, np.minimum(low + 1, last)) - result) * share.astype(dtype)
+    extra = _EXTRA.get(options["method"])
+    moving = probability is not q and extra is not None
+    if moving:
+        steps = np.count_nonzero(~np.isnan(values(line)), axis=-1) + extra  # what the whole of q passes over
+        unit = 100 if function in (np.percentile, np.nanpercentile) else 1
+        moved = np.reshape(probability - q, np.shape(q) + (1,) * (line.ndim - 1))  # zero, with a derivative
+        share = share + moved * (steps / unit)
+    if moving or share.any():
+        result = result + (entries(ordered, high) - result) * share
     result = result.astype(dtype, copy=False)
     shape = [1 if i in axes else n for i, n in enumerate(a.shape)]
     return result.reshape([*np.shape(q), *shape]) if keepdims else result
+
+
+# Of the methods that are continuous in q: 1 - alpha - beta of Hyndman & Fan, "Sample quantiles", 1996.
+_EXTRA = {
+    "linear": -1.0,
+    "interpolated_inverted_cdf": 0.0,
+    "hazen": 0.0,
+    "weibull": 1.0,
+    "median_unbiased": 1 / 3,
+    "normal_unbiased": 1 / 4,
+}
 
 
 def flattened(a: Any, axes: tuple[int, ...]) -> Any:
@@ -147,14 +171,18 @@ def _register(function: Callable[..., Any]) -> None:
         a = as_array(a)
         if a.dtype.kind == "c":
             raise TypeError("a must be an array of real numbers")
-        for name, x in (("q", q), ("weights", weights)):
-            if getattr(x, "requires_grad", False):
-                raise TypeError(
-                    f"np.{function.__name__} is not differentiated with respect to {name}; pass {name}.detach()"
-                )
-        q = values(q)
+        if getattr(weights, "requires_grad", False):
+            raise TypeError(
+                f"np.{function.__name__} is not differentiated by its weights; pass weights.detach()"
+            )
         options: dict[str, Any] = {"method": interpolation or method}
-        dtype = function(np.zeros(1, a.dtype), q, **options).dtype
+        if not getattr(q, "requires_grad", False):
+            q = values(q)
+        elif weights is not None:
+            raise TypeError(
+                f"np.{function.__name__} with weights is not differentiated by q; pass q.detach()"
+            )
+        dtype = function(np.zeros(1, a.dtype), values(q), **options).dtype
         if weights is not None:
             mass = aligned(np.asarray(values(weights)), a, axis)
             options["weights"] = flattened(mass, reduced(a.ndim, axis))
@@ -170,7 +198,7 @@ def median(
     a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: bool = False
 ) -> Any:
     """Return the entry in the middle, or the mean of the two."""
-    return quantiles(np.quantile, a, 0.5, axis, keepdims, a.dtype)
+    return quantiles(np.quantile, a, 0.5, axis, keepdims, a.dtype, method="linear")
 
 
 @composed(np.nanmedian)
@@ -178,7 +206,7 @@ def nanmedian(
     a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: bool = False
 ) -> Any:
     """Return the middle of the entries that are numbers."""
-    return quantiles(np.nanquantile, a, 0.5, axis, keepdims, a.dtype)
+    return quantiles(np.nanquantile, a, 0.5, axis, keepdims, a.dtype, method="linear")
 
 
 # -- distinct values -----------------------------------------------------------------------------------------

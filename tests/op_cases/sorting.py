@@ -55,6 +55,20 @@ CASES = [
     *(Case(f, (A, Q), {"axis": 0}, name="several") for f in QUANTILES),
     *(Case(f, (A, Q), {"axis": 1, "keepdims": True}, name="several, kept") for f in QUANTILES),
     *(Case(np.quantile, (V, 0.37), {"method": method}, name=method) for method in METHODS),
+    *(Case(np.quantile, (V, np.array(0.37)), {"method": m}, name=f"by q, {m}") for m in METHODS),
+    *(
+        Case(f, (A, np.array([0.1, 0.55, 0.77])), {"axis": 1, "keepdims": True}, name="by q, several")
+        for f in QUANTILES
+    ),
+    *(Case(f, (A, np.array([30.0, 61.0])), {"axis": 0}, name="by q") for f in PERCENTILES),
+    Case(np.nanquantile, (HOLES, np.array([0.2, 0.7])), {"axis": 1}, name="NaN, by q", constant=(0,)),
+    Case(
+        np.quantile,
+        (V, np.array([0.0, 1.0])),
+        name="by q, ends",
+        numerical=False,
+        torch=lambda a, q: __import__("torch").quantile(a, q),
+    ),
     *(Case(f, (A, 30), {"axis": -1}) for f in PERCENTILES),
     *(
         Case(
