@@ -396,29 +396,32 @@ def _apply_opaque(
     operations: Sequence[Any], operation: Any, g: Any, add: Callable[[Target, Any], None]
 ) -> None:
     """Run a backward function that is not a rule of ours, and check everything that it returns."""
-    name = _describe(operations, operation)
+
+    def wrong(what: str) -> TapeError:
+        return TapeError(
+            f"{_describe(operations, operation)}{what}"
+        )  # which looks for its position: only now
+
     if operation.rule is None:
-        raise TapeError(f"{name} has no backward operation; give one to add_operation")
+        raise wrong(" has no backward operation; give one to add_operation")
     metas = metas_of(operation.inputs)
     results = operation.rule(np.array(g), *operation.inputs)
     if not isinstance(results, tuple | list):
         results = (results,)
     if len(results) != len(operation.targets):
-        raise TapeError(
-            f"{name}: expected {len(operation.targets)} gradients, one per input, got {len(results)}"
-        )
+        raise wrong(f": expected {len(operation.targets)} gradients, one per input, got {len(results)}")
     for i, (goal, gradient) in enumerate(zip(operation.targets, results, strict=True)):
         if goal is None or gradient is None:
             continue
         shape, dtype = metas[i]
         gradient = np.asarray(gradient)
         if gradient.dtype.kind not in "fciub":
-            raise TapeError(f"{name}: the gradient of input {i} has dtype {gradient.dtype}, expected {dtype}")
+            raise wrong(f": the gradient of input {i} has dtype {gradient.dtype}, expected {dtype}")
         try:
             gradient = fit(gradient, shape, dtype)
         except ValueError:
-            raise TapeError(
-                f"{name}: the gradient of input {i} has shape {gradient.shape}, expected {shape} "
+            raise wrong(
+                f": the gradient of input {i} has shape {gradient.shape}, expected {shape} "
                 "(or a shape that broadcasting makes of it)"
             ) from None
         add(goal, gradient)

@@ -194,8 +194,8 @@ def integral(y: Any, *x: Any, dim: int = -1, dx: Any = 1) -> Any:
 
 def quantile(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(a: Any, q: Any, dim: Any = None, keepdim: bool = False, interpolation: str = "linear") -> Any:
-        if a.ndim == 0 or getattr(q, "requires_grad", False):
-            return NO_SUCH_CALL  # 0-d arrays have no axis; q is a constant here
+        if a.ndim == 0:
+            return NO_SUCH_CALL  # 0-d arrays have no axis
         return function(a, q, axis=dim, keepdims=keepdim, method=interpolation)
 
     return call

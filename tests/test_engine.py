@@ -339,6 +339,18 @@ def test_memory_is_linear_in_the_number_of_operations():
     assert bytes_of(32_000) < 24 * bytes_of(2_000)  # sixteen times, and tables that grow by doubling
 
 
+def test_a_functions_name_and_position_are_looked_for_only_in_errors(monkeypatch):
+    calls = []
+    monkeypatch.setattr(autograd_engine, "_describe", lambda *_: calls.append(1) or "an operation")
+    tape, x = Autograd(), np.ones(1)
+    for _ in range(10):
+        y = x + 1
+        tape.add_operation([x], y, [None], lambda g, x: g)
+        x = y
+    tape.backward(1)
+    assert len(calls) <= 1  # for the seed's message
+
+
 def test_a_long_tape_needs_no_recursion():
     tape, x = Autograd(), np.ones(1)
     first = x
