@@ -341,7 +341,12 @@ def test_memory_is_linear_in_the_number_of_operations():
 
 def test_a_functions_name_and_position_are_looked_for_only_in_errors(monkeypatch):
     calls = []
-    monkeypatch.setattr(autograd_engine, "_describe", lambda *_: calls.append(1) or "an operation")
+
+    def counted(*_):
+        calls.append(1)
+        return "an operation"
+
+    monkeypatch.setattr(autograd_engine, "_describe", counted)
     tape, x = Autograd(), np.ones(1)
     for _ in range(10):
         y = x + 1
