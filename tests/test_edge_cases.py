@@ -302,6 +302,16 @@ def test_second_derivatives_of_products_with_zeros(torch: ModuleType, name: str,
     np.testing.assert_allclose(got, expected.numpy(), rtol=1e-12, atol=1e-12)
 
 
+def test_running_products_whose_neighbours_overflow() -> None:
+    """No product from the start overflows, but that of the last two does."""
+    x = np.array([1e-300, 1e200, 1e200])
+    slopes = np.array([[1, 0, 0], [1e200, 1e-300, 0], [INF, 1e-100, 1e-100]])
+    for k, expected in enumerate(slopes):
+        with np.errstate(over="ignore"):
+            (gradient,) = of_ours(lambda x, k=k: np.cumprod(x)[k], [x])
+        np.testing.assert_allclose(gradient, expected, rtol=1e-14)
+
+
 def test_sums_of_nothing() -> None:
     empty = np.zeros((0, 3))
     for function in (np.sum, np.prod, np.nansum, np.cumsum, np.logaddexp.reduce):
@@ -336,6 +346,16 @@ def test_quantiles_of_nothing_but_nan(torch: ModuleType) -> None:
         (gradient,) = of_ours(lambda x: np.nanmedian(x, axis=1), x)
     assert gradient[1].tolist() == [0.5, 0.0, 0.5]
     assert gradient[0].sum() == 1
+
+
+@pytest.mark.parametrize("method", ["linear", "weibull", "hazen", "median_unbiased"])
+def test_quantiles_at_the_last_number_before_nan(method: Any) -> None:
+    """Where one quantile mixes two numbers, another that is the last number must not mix in the NaN behind it."""
+    x, q = np.array([0.3, 0.1, 0.2, NAN, NAN]), [0.3, 0.99, 1.0]
+    y = np.nanquantile(variable(x), q, method=method)
+    np.testing.assert_allclose(np.asarray(y.detach()), np.nanquantile(x, q, method=method), rtol=1e-14)
+    (gradient,) = of_ours(lambda x: np.nanquantile(x, q, method=method), [x])
+    assert np.isfinite(gradient).all()
 
 
 def test_a_partition_is_one() -> None:

@@ -32,15 +32,27 @@ def sum_to_end(g: Any, shape: tuple[int, ...], axis: Any) -> Any:
 
 @dispatched
 def recurrence(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return y with ``y[k] = a[k] * y[k - 1] + b[k]`` along the last axis, and y = 0 before the first.
+    """Return y with ``y[k] = a[k] * y[k - 1] + b[k]`` along the last axis, and y = 0 before the first."""
+    y = _doubling(a, b)
+    return y if np.isfinite(y).all() else _one_by_one(a, b)
 
-    By doubling: after step s, entry k is right for what begins less than ``2 ** s`` places before k.
-    """
+
+def _doubling(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the recurrence in few steps: after step s, y[k] is right for all b within ``2 ** s`` places before k."""
     a, y, step = a.copy(), b.copy(), 1
-    while step < a.shape[-1]:
-        y[..., step:] += a[..., step:] * y[..., :-step]
-        a[..., step:] *= a[..., :-step]
-        step *= 2
+    with np.errstate(over="ignore", invalid="ignore"):
+        while step < a.shape[-1]:
+            y[..., step:] += a[..., step:] * y[..., :-step]
+            a[..., step:] *= a[..., :-step]  # products of neighbours, which may overflow although no y does
+            step *= 2
+    return y
+
+
+def _one_by_one(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the recurrence by its definition."""
+    y = b.copy()
+    for k in range(1, y.shape[-1]):
+        y[..., k] += a[..., k] * y[..., k - 1]
     return y
 
 
