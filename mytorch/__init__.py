@@ -8,6 +8,7 @@ from mytorch.autograd_engine import Autograd, Operation, TapeError
 from mytorch.gradcheck import GradientError, check_gradients, numerical_gradient
 from mytorch.gradient_buffer import GradientBuffer
 from mytorch.guard import guarded
+from mytorch.replay import ReplayError, ReplayWarning, compile
 from mytorch.tensor import Tensor, enable_grad, no_grad
 from mytorch.transforms import (
     custom_gradient,
@@ -29,9 +30,12 @@ __all__ = [
     "GradientBuffer",
     "GradientError",
     "Operation",
+    "ReplayError",
+    "ReplayWarning",
     "TapeError",
     "Tensor",
     "check_gradients",
+    "compile",
     "custom_gradient",
     "elementwise_grad",
     "enable_grad",

@@ -33,6 +33,7 @@ from weakref import ref
 
 import numpy as np
 
+from mytorch import arrays
 from mytorch.gradient_buffer import (
     GradientBuffer,
     Shadow,
@@ -217,7 +218,7 @@ class Write(Operation):
     def swap(self) -> None:
         """Exchange the values in memory and the ones held."""
         if self.old is not None:
-            held = np.array(self.array[self.index])
+            held = arrays.array(self.array[self.index])
             self.array[self.index] = self.old
             self.old = held
 
@@ -405,7 +406,7 @@ def _apply_opaque(
     if operation.rule is None:
         raise wrong(" has no backward operation; give one to add_operation")
     metas = metas_of(operation.inputs)
-    results = operation.rule(np.array(g), *operation.inputs)
+    results = operation.rule(arrays.array(g), *operation.inputs)
     if not isinstance(results, tuple | list):
         results = (results,)
     if len(results) != len(operation.targets):
@@ -414,7 +415,7 @@ def _apply_opaque(
         if goal is None or gradient is None:
             continue
         shape, dtype = metas[i]
-        gradient = np.asarray(gradient)
+        gradient = arrays.asarray(gradient)
         if gradient.dtype.kind not in "fciub":
             raise wrong(f": the gradient of input {i} has dtype {gradient.dtype}, expected {dtype}")
         try:
@@ -784,7 +785,7 @@ def _check_array(name: str, label: str, array: Any) -> None:
 
 def _seed(divergence: Any, output: np.ndarray, name: str) -> np.ndarray:
     """Return a fresh array of the output's shape and gradient dtype that holds `divergence`."""
-    seed = np.asarray(divergence)
+    seed = arrays.asarray(divergence)
     if seed.dtype.kind not in "biufc":
         raise TypeError(
             f"the divergence of {name} must be a number or an array of numbers, got {divergence!r}"
@@ -796,7 +797,7 @@ def _seed(divergence: Any, output: np.ndarray, name: str) -> np.ndarray:
             f"the divergence has shape {seed.shape}, which does not broadcast to the output of {name}, "
             f"of shape {output.shape}"
         ) from None
-    return np.array(wide, dtype=np.result_type(gradient_dtype(output.dtype)))
+    return arrays.array(wide, np.result_type(gradient_dtype(output.dtype)))
 
 
 def _same_memory(a: np.ndarray, b: np.ndarray) -> bool:

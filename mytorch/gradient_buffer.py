@@ -27,6 +27,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy import ndarray
 
+from mytorch import arrays
+
 try:
     from numpy.lib.array_utils import byte_bounds
 except ImportError:  # NumPy 1.26 has it elsewhere
@@ -127,9 +129,9 @@ class Layout:
     def new_block(self) -> np.ndarray:
         """Return a zero gradient of the owner's shape, laid out as the owner is."""
         if self.plain:
-            return np.zeros(self.shape, self.dtype)
+            return arrays.zeros(self.shape, self.dtype)
         up, down = self.scale
-        flat = np.zeros(self.nbytes * up // down // self.grad_dtype.itemsize, self.grad_dtype)
+        flat = arrays.zeros((self.nbytes * up // down // self.grad_dtype.itemsize,), self.grad_dtype)
         return Region(0, self, self.shape, self.strides, self.dtype, self.address - self.low).of(flat)
 
 
@@ -173,17 +175,17 @@ class Region:
     def of(self, flat: np.ndarray) -> np.ndarray:
         """Return this view of a flat block that shadows the owner's bytes."""
         if self.layout.plain:
-            return ndarray(self.shape, self.dtype, flat, self.offset, self.strides)
+            return arrays.strided(flat, self.shape, self.dtype, self.offset, self.strides)
         up, down = self.layout.scale
         if (up, down) == (1, 1):
-            return ndarray(self.shape, gradient_dtype(self.dtype), flat, self.offset, self.strides)
+            return arrays.strided(flat, self.shape, gradient_dtype(self.dtype), self.offset, self.strides)
         if self.dtype != self.layout.dtype:
             raise TypeError(
                 f"a view of dtype {self.dtype} on memory of dtype {self.layout.dtype} has no gradient; "
                 "make a copy of the view first"
             )
         strides = tuple(s * up // down for s in self.strides)
-        return ndarray(self.shape, self.layout.grad_dtype, flat, self.offset * up // down, strides)
+        return arrays.strided(flat, self.shape, self.layout.grad_dtype, self.offset * up // down, strides)
 
     def gather(self, block: np.ndarray) -> np.ndarray:
         """Return the gradient of the region, read from the whole memory's gradient (maybe a view of it)."""
@@ -306,7 +308,7 @@ def _flat_of(block: np.ndarray) -> np.ndarray:
 
 def _is_block(array: Any, layout: Layout) -> bool:
     """Say whether `array` was made by `layout.new_block` (or might as well have been)."""
-    if type(array) is not ndarray or array.dtype != layout.grad_dtype or array.shape != layout.shape:
+    if not isinstance(array, ndarray) or array.dtype != layout.grad_dtype or array.shape != layout.shape:
         return False
     if layout.plain:
         return array.base is None and array.flags.carray
@@ -436,7 +438,7 @@ class Shadow:
     def _block(self, region: Region) -> np.ndarray:
         """Return the memory's gradient as a block that may be written to."""
         old = self.memory.pop(region.key, None)
-        alone = sys.getrefcount(old) <= _ONE_REFERENCE
+        alone = sys.getrefcount(old) <= _ONE_REFERENCE + (type(old) is not ndarray)  # which a recording holds, too
         if (
             alone
             and _is_block(old, region.layout)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+from mytorch import arrays
 from mytorch.autograd_engine import Autograd, Elementwise, Operation, TapeError, Write, run_hooks, sweep
 from mytorch.gradient_buffer import Shadow, Target, gradient_dtype, key_of, owner_of
 from mytorch.rules import memory
@@ -110,7 +111,7 @@ def lifter(tape: Autograd) -> Callable[[Operation, bool, Any], tuple[Any, Any]]:
         inputs, targets, output = operation.inputs, operation.targets, operation.output
         shown, depends = [], earlier or output is not None
         for x, place in zip(inputs, targets, strict=True):
-            if type(x) is ndarray:
+            if isinstance(x, ndarray):
                 depends = depends or place is not None
                 if type(place) is int and not earlier:
                     x = _new(x, place, tape)
@@ -121,7 +122,7 @@ def lifter(tape: Autograd) -> Callable[[Operation, bool, Any], tuple[Any, Any]]:
             return operation, g
         if output is not None:
             output = _lifted(output, operation.target, tape, earlier, wholes)
-        if type(g) is ndarray:
+        if isinstance(g, ndarray):
             g = wrap(g)
         return Call(tuple(shown), output, operation.static or {}, operation.metas), g
 
@@ -159,7 +160,7 @@ def _lifted(
 def _constants(operation: Operation, earlier: bool, g: Any) -> tuple[Call, Any]:
     """Return an operation's arrays as constants, copied where memory will change again, and the gradient."""
     arrays = [
-        wrap(x.copy() if earlier else x) if type(x) is ndarray else x
+        wrap(x.copy() if earlier else x) if isinstance(x, ndarray) else x
         for x in (*operation.inputs, operation.output)
     ]
     return Call(tuple(arrays[:-1]), arrays[-1], operation.static or {}, operation.metas), g
@@ -225,7 +226,7 @@ def seed_of(tensor: Tensor, gradient: Any) -> Any:
         if gradient.shape != tensor.shape:
             raise ValueError(f"the gradient has shape {gradient.shape}, the Tensor {tensor.shape}")
         return gradient
-    array = np.asarray(gradient)
+    array = arrays.asarray(gradient)
     try:
         wide = np.broadcast_to(array, tensor.shape)
     except ValueError:
@@ -234,7 +235,7 @@ def seed_of(tensor: Tensor, gradient: Any) -> Any:
         ) from None
     if array.dtype.kind == "c" and dtype.kind != "c":
         raise TypeError(f"the gradient is complex ({array.dtype}) but the Tensor is real ({dtype})")
-    return np.array(wide, dtype)
+    return arrays.array(wide, dtype)
 
 
 def _deliver(leaves: dict[int, Tensor], shadow: Shadow) -> None:
@@ -243,7 +244,7 @@ def _deliver(leaves: dict[int, Tensor], shadow: Shadow) -> None:
     for leaf, key in arrived:
         gradient = shadow.memory.pop(key)
         if not isinstance(gradient, Tensor) and not _is_private(gradient):
-            gradient = np.array(gradient)
+            gradient = arrays.array(gradient)
         if gradient.dtype != leaf._array.dtype and leaf._array.dtype.kind in "fc":
             gradient = gradient.astype(leaf._array.dtype)
         if leaf._hooks:
@@ -252,7 +253,7 @@ def _deliver(leaves: dict[int, Tensor], shadow: Shadow) -> None:
         old = leaf._grad
         if old is None:
             leaf._grad = gradient
-        elif type(old) is np.ndarray and type(gradient) is np.ndarray:
+        elif type(old) is np.ndarray and type(gradient) is np.ndarray and old.flags.writeable:
             old += gradient  # nobody has seen it: it becomes a Tensor when it is asked for
         else:
             leaf._grad = (old if isinstance(old, Tensor) else wrap(old)) + gradient
@@ -420,8 +421,8 @@ def _read(shadow: Shadow, tensor: Tensor, place: Target | None, on_tensors: bool
         return wrap(zeros) if on_tensors else zeros
     gradient = block if isinstance(place, int) else place.gather(block)
     if on_tensors:
-        return gradient if isinstance(gradient, Tensor) else wrap(np.array(gradient))
-    return np.array(gradient, dtype=tensor.dtype)
+        return gradient if isinstance(gradient, Tensor) else wrap(arrays.array(gradient))
+    return arrays.array(gradient, tensor.dtype)
 
 
 def add_hook(tensor: Tensor, hook: Callable[[Tensor], Any]) -> Callable[[], None]:
@@ -439,11 +440,11 @@ def add_hook(tensor: Tensor, hook: Callable[[Tensor], Any]) -> Callable[[], None
         hooks = table.setdefault(tensor._key, [])
 
         def entry(gradient: Any) -> Any:
-            shown = gradient if isinstance(gradient, Tensor) else wrap(np.array(gradient))
+            shown = gradient if isinstance(gradient, Tensor) else wrap(arrays.array(gradient))
             replacement = hook(shown)
             if replacement is None or isinstance(gradient, Tensor):
                 return replacement
-            return np.array(replacement._array if isinstance(replacement, Tensor) else replacement)
+            return arrays.array(replacement._array if isinstance(replacement, Tensor) else replacement)
 
     hooks.append(entry)
 

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy import ndarray
 
+from mytorch import arrays
 from mytorch.autograd_engine import (
     Autograd,
     Elementwise,
@@ -55,7 +56,7 @@ from mytorch.guard import Guards
 from mytorch.rules import memory as memory_rules
 from mytorch.rules.registry import RULES, Rule
 
-asarray = np.asarray
+asarray = arrays.asarray
 _recording: ContextVar[bool] = ContextVar("mytorch_recording", default=True)
 _is_recording = _recording.get
 _RARE = frozenset(("_grad", "_hooks", "_layout", "_offset", "_region"))
@@ -127,7 +128,7 @@ class Tensor:
     ) -> None:
         if isinstance(array, Tensor):
             array = array._array
-        data = np.array(array, dtype) if copy else asarray(array, dtype)
+        data = arrays.array(array, dtype) if copy else asarray(array, dtype)
         if data.dtype == object:
             raise TypeError(
                 f"a Tensor holds numbers, got {type(array).__name__} that NumPy makes an object array of; "
@@ -197,9 +198,11 @@ class Tensor:
     @property
     def grad(self) -> Any:
         """The gradient, a Tensor, that `backward` has summed up for this leaf; None before."""
-        if self._grad is not None and not isinstance(self._grad, Tensor):
-            self._grad = wrap(self._grad)
-        return self._grad
+        gradient = self._grad
+        if gradient is not None and not isinstance(gradient, Tensor):
+            # Read-only is what a compiled program will write again.
+            gradient = self._grad = wrap(gradient if gradient.flags.writeable else gradient.copy())
+        return gradient
 
     @grad.setter
     def grad(self, value: Any) -> None:
@@ -280,7 +283,7 @@ class Tensor:
                 "it a Tensor too (np.zeros_like(tensor) is one), join Tensors with np.stack or np.concatenate "
                 "instead of np.array, or take the values with .numpy() or .detach()"
             )
-        return np.array(self._array, dtype) if copy or dtype is not None else self.numpy()
+        return np.array(self._array, dtype) if copy or dtype is not None else np.asarray(self.numpy())
 
     def __float__(self) -> float:
         if self.requires_grad:
@@ -362,7 +365,7 @@ class Tensor:
         index = _plain(index)
         if _is_basic(index):
             array = self._array[index]
-            if type(array) is ndarray:
+            if type(array) is ndarray or (isinstance(array, ndarray) and array.base is not None):
                 return _view(self, array)
             # One entry is a value, not a view: `old = x[0]; x[0] = 1` keeps `old`, as in NumPy.
             return _view(self, self._array[_open_ended(index)]).copy()
@@ -720,11 +723,11 @@ def write(
     metas = _metas(operands)
     record = Write(inputs, None, None, rule, targets[:-1], None, metas, static or {}, serial, code, lasti)
     before = savers(owner)
-    old = np.array(destination._array[index]) if before else None
+    old = arrays.array(destination._array[index]) if before else None
     others = [other for other in before if other is not tape]
     compute()
     if reads_output:
-        record.output = np.array(destination._array)
+        record.output = arrays.array(destination._array)
     record.place(owner._key, destination._array, index, old)
     owner._key, owner._tape = serial, tape
     record.target = target(_view(destination, destination._array[index]) if _is_basic(index) else destination)
@@ -746,7 +749,7 @@ def _write_unrecorded(destination: Tensor, owner: Tensor, index: Any, compute: C
                 tape.stale = {}
             tape.stale[owner._key] = (next_serial(), code, lasti)
         return
-    old = np.array(destination._array[index])
+    old = arrays.array(destination._array[index])
     compute()
     _keep_old(readers, destination._array, index, old)
 
@@ -758,6 +761,20 @@ def update(parameter: Tensor, change: Callable[..., None], *arguments: Any) -> N
         change(parameter._array, *arguments)
     else:
         _write_unrecorded(parameter, owner, ..., lambda: change(parameter._array, *arguments))
+
+
+def before_unseen_write(tensor: Tensor) -> bool:
+    """Tell the tapes that read the values of `tensor` that they are about to change; False where that is not enough."""
+    readers = savers(tensor)
+    if not readers:
+        tensor._saved = None
+        return True
+    if tensor._key is None or tensor._tape is not None:
+        return False
+    code, lasti = caller()
+    for tape in readers:
+        tape.stale = {**(tape.stale or {}), tensor._key: (next_serial(), code, lasti)}
+    return True
 
 
 def _keep_old(tapes: list[Autograd], array: ndarray, index: Any, old: ndarray | None) -> None:
@@ -793,14 +810,14 @@ def _plain(index: Any) -> Any:
         return tuple(_plain(i) for i in index)
     if isinstance(index, Tensor):
         return index._array.copy()
-    return np.array(index) if isinstance(index, list | ndarray) else index
+    return arrays.array(index) if isinstance(index, list | ndarray) else index
 
 
 def _kept_places(shape: tuple[int, ...], index: Any) -> ndarray | None:
     """Return which places of an indexed value stay when ``array[index] = value`` names some twice (None: all)."""
-    places = np.arange(np.prod(shape, dtype=int)).reshape(shape)[index]
+    places = arrays.lifted(np.arange(np.prod(shape, dtype=int)).reshape(shape))[index]
     order = np.arange(places.size).reshape(places.shape)
-    winner = np.empty(shape, int)
+    winner = arrays.zeros(shape, int)
     winner[index] = order
     kept = winner[index] == order
     return None if kept.all() else kept

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mytorch.arrays import happens_once, live, live_number, settled
 from mytorch.optim.optimizer import Optimizer, Parameter, check_range, decayed
 
 
@@ -61,20 +62,21 @@ class Adam(Optimizer):
     def descend(self, value: np.ndarray, gradient: np.ndarray, state: dict[str, Any]) -> None:
         """Change `value` along the gradient, scaled by the moments."""
         if not state:
-            state.update(
-                time=0, mean=np.zeros_like(value), square=np.zeros_like(value, dtype=value.real.dtype)
-            )
-        state["time"] += 1
+            happens_once("the optimizer's first step, which makes its moments")
+            mean, square = np.zeros_like(value), np.zeros_like(value, dtype=value.real.dtype)
+            state.update(time=np.zeros(()), mean=settled(mean), square=settled(square))
+        time = live(state["time"])
+        time += 1
         first, second = self.betas
-        mean, square = state["mean"], state["square"]
+        mean, square = live(state["mean"]), live(state["square"])
         mean *= first
         mean += (1 - first) * gradient
         square *= second
         square += (1 - second) * (gradient * gradient.conj()).real
         scale = np.sqrt(square)
-        scale *= 1 / np.sqrt(1 - second ** state["time"])
+        scale *= (1 / np.sqrt(1 - second**time)).astype(scale.dtype)
         scale += self.eps
-        value -= (self.lr / (1 - first ** state["time"])) * mean / scale
+        value -= (live_number(self, "lr") / (1 - first**time)).astype(scale.dtype) * mean / scale
 
 
 class AdamW(Adam):
@@ -92,5 +94,5 @@ class AdamW(Adam):
         super().__init__(parameters, lr, betas, eps, weight_decay=weight_decay)
 
     def change(self, value: np.ndarray, gradient: np.ndarray, state: dict[str, Any]) -> None:
-        value *= 1 - self.lr * self.weight_decay
+        value *= 1 - live_number(self, "lr") * self.weight_decay
         self.descend(value, gradient, state)

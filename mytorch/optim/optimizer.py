@@ -94,7 +94,7 @@ _CHUNK = 65536  # entries: what fits in the cache beside its gradient
 
 def descend(value: np.ndarray, rate: float, gradient: np.ndarray) -> None:
     """Do ``value -= rate * gradient`` in place; large arrays in pieces, so that memory is passed through once."""
-    if value.size <= _CHUNK or not (value.flags.c_contiguous and gradient.flags.c_contiguous):
+    if value.size <= _CHUNK or type(value) is not np.ndarray or not (value.flags.c_contiguous and gradient.flags.c_contiguous):
         value -= rate * gradient
         return
     values, gradients = value.reshape(-1), gradient.reshape(-1)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mytorch.arrays import happens_once, live, live_number, settled
 from mytorch.optim.optimizer import Optimizer, Parameter, check_range, decayed, descend
 
 
@@ -63,9 +64,11 @@ class SGD(Optimizer):
         if self.momentum:
             velocity = state.get("velocity")
             if velocity is None:
-                velocity = state["velocity"] = gradient.copy()
+                happens_once("the optimizer's first step, which makes its velocity")
+                velocity = state["velocity"] = settled(gradient.copy())
             else:
+                velocity = live(velocity)
                 velocity *= self.momentum
                 velocity += gradient if self.dampening == 0 else (1 - self.dampening) * gradient
             gradient = gradient + self.momentum * velocity if self.nesterov else velocity
-        descend(value, self.lr, gradient)
+        descend(value, live_number(self, "lr"), gradient)

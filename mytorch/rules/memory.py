@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mytorch import arrays
 from mytorch.gradient_buffer import Region, Target
 from mytorch.rules.registry import backward_of, dispatched
 
@@ -24,7 +25,7 @@ def assemble(*parts: np.ndarray, places: tuple[Target, ...]) -> np.ndarray:
     """Return a whole memory's values: the sum of the parts, each in its region (a key stands for the whole)."""
     regions = [place for place in places if not isinstance(place, int)]
     layout = regions[0].layout if regions else None
-    block = np.zeros(parts[0].shape, np.result_type(*parts)) if layout is None else layout.new_block()
+    block = arrays.zeros(parts[0].shape, np.result_type(*parts)) if layout is None else layout.new_block()
     for part, place in zip(parts, places, strict=True):
         if isinstance(place, int):
             block += part
@@ -50,7 +51,7 @@ def without(a: np.ndarray, *, region: Region) -> np.ndarray:
 @dispatched
 def copy(a: np.ndarray, *, order: str = "C") -> np.ndarray:
     """Return a copy of `a` in memory of its own."""
-    return np.array(a, order=order)  # type: ignore[call-overload]
+    return arrays.array(a, order=order)
 
 
 @dispatched
@@ -68,7 +69,7 @@ def take_at(a: np.ndarray, *, index: Any) -> np.ndarray:
 @dispatched
 def put_at(a: np.ndarray, *, index: Any, shape: tuple[int, ...]) -> np.ndarray:
     """Return zeros of `shape` to which `a` is added at `index`; places that are named twice get both."""
-    result = np.zeros(shape, a.dtype)
+    result = arrays.zeros(shape, a.dtype)
     np.add.at(result, index, a)
     return result
 
@@ -99,7 +100,7 @@ def part_of(g: Any, place: Target) -> Any:
     """Return the part of a whole memory's gradient that belongs to `place`."""
     if isinstance(place, int):
         return g
-    return place.gather(g) if type(g) is np.ndarray else gather(g, region=place)
+    return place.gather(g) if isinstance(g, np.ndarray) else gather(g, region=place)
 
 
 # A region may show the real or the imaginary parts of complex memory: linear over the reals, not holomorphic.

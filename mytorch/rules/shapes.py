@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mytorch import arrays
 from mytorch.rules.registry import composed, constant, present, view
 
 # In NumPy 1.26 these are internal functions.
@@ -53,7 +54,7 @@ def as_array(x: Any) -> Any:
         return x
     if isinstance(x, list | tuple) and _holds_array(x):
         return np.stack([as_array(entry) for entry in x])
-    return np.asarray(x)
+    return arrays.asarray(x)
 
 
 def _holds_array(x: Any) -> bool:

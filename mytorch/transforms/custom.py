@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mytorch import trees
+from mytorch import arrays, trees
 from mytorch.autograd_engine import TapeError
 from mytorch.rules.registry import Rule
 from mytorch.tensor import Tensor, _is_recording, record
@@ -103,21 +103,21 @@ class _Use:
 
     def recorded(self, rule: Rule, operands: tuple[Tensor, ...]) -> Any:
         """Return the result, recorded as one operation whose output is all its arrays in a row."""
-        copies = [np.array(x._array) for x in operands]  # the pullback may keep them
+        copies = [arrays.array(x._array) for x in operands]  # the pullback may keep them
         result, self.pullback = self._run(copies)
         leaves, self.result_structure = trees.flatten(result)
-        arrays = [np.asarray(y) for y in leaves]
-        for y in arrays:
+        outputs = [arrays.asarray(y) for y in leaves]
+        for y in outputs:
             if y.dtype.kind not in "biufc":
                 raise TypeError(
                     f"custom_gradient: {self.name} must return arrays of numbers, got dtype {y.dtype}"
                 )
-        self.forms = [(y.shape, y.dtype) for y in arrays]
-        parts = [y.ravel() for y in arrays if y.dtype.kind in "fc"]
+        self.forms = [(y.shape, y.dtype) for y in outputs]
+        parts = [y.ravel() for y in outputs if y.dtype.kind in "fc"]
         row = record(rule, np.concatenate(parts) if parts else np.empty(0), operands, {"use": self})
         floating = iter(self._split(row))
         return self.result_structure.unflatten(
-            [next(floating) if y.dtype.kind in "fc" else y for y in arrays]
+            [next(floating) if y.dtype.kind in "fc" else y for y in outputs]
         )
 
     def gradient(self, g: Any, i: int, inputs: Sequence[Any]) -> Any:
@@ -167,7 +167,7 @@ class _Use:
                     f"{names[place]} must have the shape {x.shape}, got {np.shape(found[place])}"
                 )
             if not isinstance(found[place], Tensor | None):
-                found[place] = np.asarray(found[place])
+                found[place] = arrays.asarray(found[place])
         return found
 
     def _run(self, operands: Sequence[Any]) -> tuple[Any, Callable[[Any], Any]]:

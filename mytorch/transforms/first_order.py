@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mytorch import trees
+from mytorch import arrays, trees
 from mytorch.tensor import Tensor
 from mytorch.transforms.linearize import Linearization, matched, named, variable_numbers
 
@@ -215,4 +215,4 @@ def stop_gradient(tree: Any) -> Any:
     >>> grad(lambda x: x * stop_gradient(x))(3.0)
     array(3.)
     """
-    return trees.tree_map(lambda leaf: np.array(leaf._array) if isinstance(leaf, Tensor) else leaf, tree)
+    return trees.tree_map(lambda leaf: arrays.array(leaf._array) if isinstance(leaf, Tensor) else leaf, tree)

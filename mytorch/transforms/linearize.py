@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from mytorch import trees
+from mytorch import arrays, trees
 from mytorch.autograd_engine import Autograd, TapeError, next_serial
 from mytorch.gradient_buffer import gradient_dtype
 from mytorch.reverse import Pullback, families
@@ -88,7 +88,7 @@ class Linearization:
             if recording and leaf.requires_grad:
                 return leaf.copy()
             leaf = leaf._array
-        array = np.asarray(leaf)
+        array = arrays.asarray(leaf)
         if array.dtype.kind in "biu":
             raise TypeError(
                 f"{self._where(i)} is of dtype {array.dtype}, which has no derivative; cast it to float"
@@ -136,7 +136,7 @@ class Linearization:
                 "its derivative is zero (math.*, float() and .item() give plain numbers, which carry no derivative)",
                 stacklevel=_users_level(),
             )
-        return [leaf if isinstance(leaf, Tensor) else wrap(np.asarray(leaf)) for leaf in leaves]
+        return [leaf if isinstance(leaf, Tensor) else wrap(arrays.asarray(leaf)) for leaf in leaves]
 
     @property
     def result(self) -> Any:
@@ -264,7 +264,7 @@ def matched(what: str, tree: Any, structure: trees.Structure, like: Sequence[Ten
 
 def _fitting(leaf: Any, like: Tensor, structure: trees.Structure, what: str, i: int) -> Any:
     """Return leaf `i` of a tangent or cotangent in the dtype of its value."""
-    array = leaf if isinstance(leaf, Tensor) else np.asarray(leaf)
+    array = leaf if isinstance(leaf, Tensor) else arrays.asarray(leaf)
     dtype, wanted = array.dtype, like._array.dtype
     if dtype is wanted and array.shape == like._array.shape:
         return array

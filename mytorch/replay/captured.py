@@ -1,0 +1,181 @@
+"""What a function takes from outside of its arguments: by its closure, its globals, and the attributes of objects.
+
+A recording is true for as long as these are what they were.  Arrays and Tensors are read and written where they
+lie, so their values may change at will; that a name still means the same array, the same number, the same object is
+checked before every replay (a `Cell` is such a name).
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from mytorch.tensor import Tensor
+
+PLAIN = (int, float, complex, bool, str, bytes, type(None))
+GENERATORS = (np.random.Generator, np.random.RandomState)
+# Parts of this package whose objects and functions hold what is the user's.
+_HOLDERS = ("mytorch.nn", "mytorch.optim", "mytorch.transforms", "mytorch.faces", "mytorch.replay")
+_LIMIT = 10_000  # objects that are looked at
+_LEAVES = (Tensor, np.ndarray, np.generic, *GENERATORS, *PLAIN)
+
+
+class Cell:
+    """A place that holds a value under a name: an entry of a dict or list, an attribute, a variable of a closure."""
+
+    __slots__ = ("container", "key", "kind", "path", "size", "value")
+
+    def __init__(self, kind: str, container: Any, key: Any, value: Any, path: str) -> None:
+        self.kind, self.container, self.key, self.value, self.path = kind, container, key, value, path
+        self.size = len(value) if isinstance(value, list | dict | set) else None
+
+    def read(self) -> Any:
+        """Return what is there now (the cell itself where nothing is)."""
+        try:
+            if self.kind == "closure":
+                return self.container.cell_contents
+            if self.kind == "attribute":
+                return getattr(self.container, self.key)
+            return self.container[self.key]
+        except (ValueError, AttributeError, KeyError, IndexError):
+            return self
+
+    def write(self, value: Any) -> None:
+        """Put another value there."""
+        if self.kind == "closure":
+            self.container.cell_contents = value
+        elif self.kind == "attribute":
+            setattr(self.container, self.key, value)
+        else:
+            self.container[self.key] = value
+
+    @property
+    def holds(self) -> bool:
+        """Whether the value is the one that was recorded: the same object, or an equal number or string."""
+        now = self.read()
+        if self.size is not None and now is self.value:
+            return len(now) == self.size
+        return now is self.value or (
+            type(now) is type(self.value) and isinstance(now, PLAIN) and (now == self.value or now != now)
+        )
+
+    def __repr__(self) -> str:
+        return f"<{self.path}>"
+
+
+def captured(function: Callable[..., Any], arguments: dict[str, Any]) -> list[Cell]:
+    """Return the cells that `function`, and the functions and objects that it names, may read.
+
+    `arguments` are the objects among its arguments, by name, whose attributes it may read.
+    """
+    return list(_Search().all_of(function, arguments))
+
+
+class _Search:
+    """A walk, without recursion, from a function to everything that it can reach by names."""
+
+    def __init__(self) -> None:
+        self.seen: set[int] = set()
+        self.names: set[str] = set()  # that code outside of this package and of NumPy mentions
+        self.waiting: list[tuple[Any, str]] = []
+
+    def all_of(self, function: Callable[..., Any], arguments: dict[str, Any]) -> Iterator[Cell]:
+        self.waiting = [(function, ""), *((value, name) for name, value in arguments.items())]
+        cells: list[Cell] = []
+        while self.waiting and len(self.seen) < _LIMIT:
+            thing, path = self.waiting.pop(0)
+            if id(thing) in self.seen:
+                continue
+            self.seen.add(id(thing))
+            for cell in self._cells_of(thing, path):
+                cells.append(cell)
+                if not isinstance(cell.value, _LEAVES):
+                    self.waiting.append((cell.value, cell.path))
+        return (cell for cell in cells if cell.kind != "attribute" or self._matters(cell))
+
+    def _matters(self, cell: Cell) -> bool:
+        """Say whether somebody's code can mean this attribute."""
+        return cell.key in self.names or isinstance(cell.value, Tensor) or not isinstance(cell.value, PLAIN)
+
+    def _cells_of(self, thing: Any, path: str) -> Iterator[Cell]:
+        if isinstance(thing, types.MethodType):
+            yield Cell("attribute", thing, "__self__", thing.__self__, path and f"{path}.__self__" or "self")
+            yield Cell("attribute", thing, "__func__", thing.__func__, path)
+        elif isinstance(thing, types.FunctionType):
+            yield from self._cells_of_function(thing)
+        elif isinstance(thing, dict):
+            for key, value in list(thing.items()):
+                yield Cell("item", thing, key, value, f"{path}[{key!r}]")
+        elif isinstance(thing, list | tuple):
+            for i, value in enumerate(thing):
+                yield Cell("item", thing, i, value, f"{path}[{i}]")
+        elif isinstance(thing, type | types.ModuleType | types.BuiltinFunctionType | np.ufunc):
+            return
+        elif hasattr(thing, "__dict__") and (
+            not _is_foreign(type(thing).__module__) or type(thing).__module__.startswith(_HOLDERS)
+        ):
+            self._note_methods(type(thing))
+            for name, value in list(vars(thing).items()):
+                yield Cell("attribute", thing, name, value, f"{path}.{name}" if path else name)
+
+    def _cells_of_function(self, function: types.FunctionType) -> Iterator[Cell]:
+        code = function.__code__
+        if _is_foreign(function.__module__):
+            if function.__closure__ is not None and (function.__module__ or "").startswith(_HOLDERS):
+                for name, cell in zip(code.co_freevars, function.__closure__, strict=True):
+                    if not _is_empty(cell):
+                        yield Cell("closure", cell, name, cell.cell_contents, name)
+            return
+        self._note_names(code)
+        for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+            if not _is_empty(cell):
+                yield Cell("closure", cell, name, cell.cell_contents, name)
+        for name in _global_names(code):
+            if name in function.__globals__:
+                value = function.__globals__[name]
+                if not isinstance(value, types.ModuleType | type) or name == "np":
+                    yield Cell("item", function.__globals__, name, value, name)
+        for default in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
+            if not isinstance(default, _LEAVES):
+                self.waiting.append((default, ""))
+
+    def _note_names(self, code: types.CodeType) -> None:
+        self.names.update(code.co_names)
+        for constant in code.co_consts:
+            if isinstance(constant, types.CodeType):
+                self._note_names(constant)
+
+    def _note_methods(self, kind: type) -> None:
+        """Note what the methods of a user's class mention."""
+        for base in kind.__mro__:
+            if id(base) in self.seen or _is_foreign(base.__module__):
+                continue
+            self.seen.add(id(base))
+            for member in vars(base).values():
+                inner = getattr(member, "__func__", getattr(member, "fget", member))
+                if isinstance(inner, types.FunctionType):
+                    self.waiting.append((inner, ""))
+
+
+def _global_names(code: types.CodeType) -> set[str]:
+    names = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names |= _global_names(constant)
+    return names
+
+
+def _is_foreign(module: str | None) -> bool:
+    """Say whether a module is this package's or NumPy's, whose own state is not the user's affair."""
+    return (module or "").split(".")[0] in ("mytorch", "numpy", "builtins")
+
+
+def _is_empty(cell: types.CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return True
+    return False

@@ -1,0 +1,302 @@
+"""`compile`: a function that is recorded the first time, and replayed ever after."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import types
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
+
+import numpy as np
+from numpy import ndarray
+
+from mytorch import arrays, trees
+from mytorch.autograd_engine import inside_files
+from mytorch.gradient_buffer import owner_of
+from mytorch.replay.captured import GENERATORS, PLAIN
+from mytorch.replay.lowering import Changed
+from mytorch.replay.program import Diverged, Program, Unreplayable
+from mytorch.replay.recorder import ReplayError
+from mytorch.replay.recording import Recording, record
+from mytorch.tensor import Tensor, _is_recording
+
+F = TypeVar("F", bound=Callable[..., Any])
+SIGNATURES, PATHS = 32, 8
+
+
+class ReplayWarning(UserWarning):
+    """A compiled function runs without replay; the message says why, and what would help."""
+
+
+class Entry:
+    """What is known of one signature: its recordings, the one that fitted last first."""
+
+    __slots__ = ("excuse", "holds", "lock", "misses", "paths")
+
+    def __init__(self, holds: list[Any]) -> None:
+        self.paths: list[Path] = []
+        self.lock = threading.Lock()
+        self.holds = holds  # objects whose identities are in the signature
+        self.misses = 0
+        self.excuse: str | None = None
+
+
+class Path:
+    """A recording, and, once it is asked for again, its program."""
+
+    __slots__ = ("_program", "fits", "recording")
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+        self._program: Program | None = None
+        self.fits = fits(recording)
+
+    @property
+    def program(self) -> Program:
+        """The program, planned when it is first asked for."""
+        if self._program is None:
+            self._program = Program(self.recording)
+        return self._program
+
+
+def fits(recording: Recording) -> Callable[[], bool]:
+    """Return the function that says whether all that a recording takes from outside is what it was."""
+    bound: dict[str, Any] = {"equal": _equal}
+    terms = []
+
+    def name(thing: Any) -> str:
+        bound[f"c{len(bound)}"] = thing
+        return f"c{len(bound) - 1}"
+
+    for cell in recording.cells:
+        container = vars(cell.container) if cell.kind == "attribute" else cell.container
+        if cell.kind == "closure":
+            now = f"{name(container)}.cell_contents"
+        elif isinstance(container, list):
+            now = f"{name(container)}[{cell.key}]"
+        else:
+            key = repr(cell.key) if type(cell.key) in (str, int) else name(cell.key)
+            now = f"{name(container)}.get({key})"
+        value = name(cell.value)
+        if isinstance(cell.value, PLAIN) and cell.value is not None and type(cell.value) is not bool:
+            terms.append(f"({now} is {value} or equal({now}, {value}))")
+        else:
+            terms.append(f"{now} is {value}")
+        if cell.size is not None:
+            terms.append(f"len({value}) == {cell.size}")
+    text = f"lambda: {' and '.join(terms) or 'True'}"
+    check: Callable[[], bool] = eval(f"lambda {', '.join(bound)}: {text}")(*bound.values())
+    return check
+
+
+def _equal(a: Any, b: Any) -> bool:
+    return type(a) is type(b) and bool(a == b or (a != a and b != b))
+
+
+class Compiled:
+    """A function that is recorded at its first call for every signature, and replayed at later ones.
+
+    Attributes
+    ----------
+    function : the function as it was written
+    program : the `Program` that ran last
+    """
+
+    def __init__(self, function: Callable[..., Any], backend: str = "numpy") -> None:
+        functools.update_wrapper(self, function)
+        self.function, self.backend = function, backend
+        self.entries: OrderedDict[Any, Entry] = OrderedDict()
+        self._last: Path | None = None
+        self._lock = threading.Lock()
+        self._warned: set[str] = set()
+
+    def __repr__(self) -> str:
+        return f"<compiled {getattr(self.function, '__qualname__', self.function)!s}>"
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else types.MethodType(self, instance)
+
+    @property
+    def program(self) -> Program:
+        """The program that ran, or was recorded, last."""
+        if self._last is None:
+            raise ReplayError(f"{self!r} has no program: call it first")
+        return self._last.program
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if arrays.recording() is not None:
+            return self.function(*args, **kwargs)  # part of a larger recording
+        leaves, structure = trees.flatten((args, kwargs))
+        key, holds = signature(leaves, structure)
+        if key is None:
+            return self.function(*args, **kwargs)
+        entry = self.entries.get(key)
+        if entry is None:
+            with self._lock:
+                entry = self.entries.setdefault(key, Entry(holds))
+                while len(self.entries) > SIGNATURES:
+                    self.entries.popitem(last=False)
+        with entry.lock:
+            return self._run(entry, leaves, structure, args, kwargs)
+
+    def _run(self, entry: Entry, leaves: list[Any], structure: trees.Structure, args: Any, kwargs: Any) -> Any:
+        """Replay one of the recordings of a signature, or make another."""
+        seen: list[tuple[int, Any]] = []
+        tried: list[Path] = []
+        for path in list(entry.paths):
+            if path.fits() and not _contradicts(path.recording, seen) and _grads_fit(path.recording, leaves):
+                program = path.program
+                if program.conflicts(leaves):
+                    return self.function(*args, **kwargs)
+                tried.append(path)
+                try:
+                    result = program(leaves)
+                except Diverged as guard:
+                    seen = [(i, g.expected) for i, g in enumerate(program.guards[: guard.guard])]
+                    seen.append((guard.guard, guard.value))
+                    continue
+                except (Changed, Unreplayable):
+                    program.restore()
+                    continue
+                if path is not entry.paths[0]:
+                    entry.paths.remove(path)
+                    entry.paths.insert(0, path)
+                self._last = path
+                return result
+        if entry.excuse is not None:
+            return self.function(*args, **kwargs)
+        return self._record(entry, leaves, structure, tried)
+
+    def _record(self, entry: Entry, leaves: list[Any], structure: trees.Structure, tried: list[Path]) -> Any:
+        """Run the function, and keep the recording."""
+        result, recording = record(self.function, leaves, structure)
+        if recording.once is not None:
+            return result
+        entry.paths = [path for path in entry.paths if path.fits()]
+        if recording.changed:
+            entry.excuse = (
+                f"it changes {recording.changed[0].path} at every call, which a replay would not do; return "
+                "the value, or make it an array"
+            )
+        elif len(entry.paths) >= PATHS:
+            where = tried[0].program.guards[-1].line if tried and tried[0].program.guards else "a branch"
+            entry.excuse = (
+                f"it decided differently {PATHS} times, last at {where}; a number that float(), int() or .item() "
+                "takes out of an array decides everything after it: return the array instead"
+            )
+        else:
+            path = Path(recording)
+            entry.paths.insert(0, path)
+            self._last = path
+        if entry.excuse is not None:
+            self._warn(entry.excuse)
+        return result
+
+    def _warn(self, excuse: str) -> None:
+        if excuse not in self._warned:
+            self._warned.add(excuse)
+            warnings.warn(f"{self!r} runs without replay: {excuse}", ReplayWarning, stacklevel=5)
+
+    @property
+    def source(self) -> str:
+        """The program that ran last, as straight-line NumPy."""
+        return self.program.source
+
+
+def signature(leaves: list[Any], structure: trees.Structure) -> tuple[Any, list[Any]]:
+    """Return what calls that are alike have in common, and the objects that it names by identity.
+
+    None stands for calls that something outside differentiates: they run as they are written.
+    """
+    parts: list[Any] = [structure, _is_recording()]
+    holds: list[Any] = []
+    for leaf in leaves:
+        kind = type(leaf)
+        if kind is ndarray:
+            order = leaf.flags.c_contiguous or leaf.strides
+            parts.append((leaf.shape, leaf.dtype, order) if leaf.dtype.kind in "biufc" else _named(leaf, holds))
+        elif isinstance(leaf, Tensor):
+            if leaf.requires_grad and not leaf.is_leaf:
+                return None, holds
+            array = leaf._array
+            parts.append(("Tensor", leaf.requires_grad, array.shape, array.dtype, array.strides, leaf._grad is None))
+        elif isinstance(leaf, np.generic):
+            parts.append(leaf.dtype)
+        elif isinstance(leaf, PLAIN):
+            parts.append((kind, leaf if leaf == leaf else repr(leaf)))
+        else:
+            parts.append(_named(leaf, holds))
+    return tuple(parts), holds
+
+
+def _named(leaf: Any, holds: list[Any]) -> tuple[str, int]:
+    holds.append(leaf)
+    return "object", id(leaf)
+
+
+def _contradicts(recording: Recording, seen: list[tuple[int, Any]]) -> bool:
+    """Say whether a recording decided otherwise than what this call has decided already."""
+    from mytorch.replay.program import same
+
+    guards = [i for i in recording.instructions if i.kind == "guard"]
+    return any(i < len(guards) and not same(guards[i].expected, value) for i, value in seen)
+
+
+def _grads_fit(recording: Recording, leaves: list[Any]) -> bool:
+    """Say whether the gradients that the call reads are there, or not there, as they were."""
+    for tensor, value in recording.before:
+        gradient = tensor._grad
+        if (gradient is None) != (value is None):
+            return False
+    return True
+
+
+@overload
+def compile(function: F) -> F: ...
+@overload
+def compile(*, backend: str = "numpy") -> Callable[[F], F]: ...
+def compile(function: Any = None, *, backend: str = "numpy") -> Any:
+    """Return a function that does what `function` does, recorded once and replayed ever after.
+
+    The first call for a signature (structure, shapes and dtypes of the arguments) runs the function as it is
+    written and records every NumPy call: forward, reverse pass and updates alike.  Later calls run the list again,
+    on memory of its own.  What Python decides from a value while recording becomes a guard: when a later call
+    decides otherwise, that path is recorded, too.
+
+    Parameters
+    ----------
+    function : of arrays and Tensors, or of nested lists, tuples and dicts of them; numbers and other objects among
+        its arguments are part of the signature
+    backend : "numpy"
+
+    Returns
+    -------
+    function of the same arguments.  Its results are new arrays; Tensors in them are constants.
+
+    Raises
+    ------
+    ReplayError
+        The function takes values out of arrays where a recording cannot follow; the message names the line.
+
+    Examples
+    --------
+    >>> import numpy as np, mytorch
+    >>> slope = mytorch.compile(mytorch.grad(lambda x: np.sum(x**3)))
+    >>> slope(np.array([1.0, 2.0]))
+    array([ 3., 12.])
+    >>> slope(np.array([10.0, 20.0]))
+    array([ 300., 1200.])
+    """
+    if function is None:
+        return functools.partial(compile, backend=backend)
+    if not callable(function):
+        raise TypeError(f"mytorch.compile needs a function, got {type(function).__name__}")
+    if backend != "numpy":
+        raise ValueError(f"mytorch.compile: backend must be 'numpy', got {backend!r}")
+    return Compiled(function, backend)
+
+
+__all__ = ["Compiled", "ReplayError", "ReplayWarning", "compile", "inside_files", "owner_of", "GENERATORS"]

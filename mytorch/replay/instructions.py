@@ -1,0 +1,201 @@
+"""What a recording consists of: memories, values (views of a memory), and instructions that read and write them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import CodeType
+from typing import Any
+
+import numpy as np
+
+from mytorch.autograd_engine import where
+from mytorch.gradient_buffer import byte_bounds
+
+# Where a memory comes from.
+ARGUMENT = "argument"  # given anew at every call
+OUTSIDE = "outside"  # lives outside of the function: a parameter, a constant
+INSIDE = "inside"  # made by the function with values that do not depend on anything
+TEMPORARY = "temporary"  # made by an instruction
+
+
+class Buffer:
+    """A memory: its owner while recording, and where it comes from."""
+
+    __slots__ = ("initial", "kind", "low", "name", "nbytes", "number", "owner", "tensor", "writes")
+
+    def __init__(self, owner: np.ndarray, kind: str, number: int) -> None:
+        self.owner, self.kind, self.number = owner, kind, number
+        low, high = byte_bounds(owner) if owner.size else (0, 0)
+        self.low, self.nbytes = low, high - low
+        self.name: str | None = None
+        self.writes = 0  # instructions that wrote to it after its birth
+        self.initial: np.ndarray | None = None  # of memory made inside: its values before the first write
+        self.tensor: Any = None  # the Tensor outside that owns it
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} memory {self.number} of {self.nbytes} bytes>"
+
+
+class Value:
+    """A view of a memory."""
+
+    __slots__ = ("array", "buffer", "dtype", "offset", "shape", "strides")
+
+    def __init__(self, buffer: Buffer, array: np.ndarray) -> None:
+        self.buffer, self.array = buffer, array
+        self.shape, self.strides, self.dtype = array.shape, array.strides, array.dtype
+        self.offset = (array.__array_interface__["data"][0] - buffer.low) if array.size else 0
+
+    @property
+    def size(self) -> int:
+        size = 1
+        for n in self.shape:
+            size *= n
+        return size
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What two views of the same entries have in common."""
+        return self.buffer.number, self.offset, self.shape, self.strides, self.dtype
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the view shows every byte of the memory."""
+        return self.size * self.dtype.itemsize == self.buffer.nbytes and self.is_packed
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether no two entries overlap and no bytes lie between them."""
+        expected = self.dtype.itemsize
+        for stride, n in sorted((abs(s), n) for s, n in zip(self.strides, self.shape, strict=True) if n != 1):
+            if stride != expected:
+                return False
+            expected *= n
+        return True
+
+    @property
+    def is_contiguous(self) -> bool:
+        """Whether the entries follow each other in C order."""
+        expected = self.dtype.itemsize
+        for n, stride in zip(reversed(self.shape), reversed(self.strides), strict=True):
+            if n != 1:
+                if stride != expected:
+                    return False
+                expected *= n
+        return True
+
+    def __repr__(self) -> str:
+        return f"<value {self.shape} {self.dtype} of {self.buffer!r}>"
+
+
+class Instruction:
+    """One call: ``function(*args, **kwargs)``, which reads `reads` and leaves its results in `outs`.
+
+    Attributes
+    ----------
+    kind : "ufunc" (results may be given as ``out``), "call" (results are new), "write" (changes its first argument),
+        "random" (a draw), "fetch" (asks for a number that lives outside), "guard" (compares with what was recorded)
+    function, args, kwargs : the call, with Values for arrays
+    outs : the Values that it writes, in the order of the results
+    fresh : whether `outs` is memory that it makes
+    expected : of a guard, what was decided
+    code, lasti : the user's line that it belongs to; `phase` is forward, backward or update
+    errors : NumPy's error state, where it is not that of the beginning
+    """
+
+    __slots__ = (
+        "args",
+        "code",
+        "errors",
+        "expected",
+        "fresh",
+        "function",
+        "kind",
+        "kwargs",
+        "lasti",
+        "outs",
+        "phase",
+        "reads",
+    )
+
+    def __init__(
+        self,
+        kind: str,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        outs: tuple[Value, ...],
+        fresh: bool,
+    ) -> None:
+        self.kind, self.function, self.args, self.kwargs = kind, function, args, kwargs
+        self.outs, self.fresh = outs, fresh
+        self.reads: list[Value] = list(values_in((args, kwargs)))
+        self.expected: Any = None
+        self.code: CodeType | None = None
+        self.lasti, self.phase = 0, "forward"
+        self.errors: dict[str, Any] | None = None
+
+    @property
+    def line(self) -> str:
+        """The user's line, as 'file:line'."""
+        return where(self.code, self.lasti)
+
+    @property
+    def name(self) -> str:
+        """The name of the function."""
+        return name_of(self.function)
+
+    def reads_again(self) -> None:
+        """Find anew what the call reads, after its arguments were changed."""
+        self.reads = list(values_in((self.args, self.kwargs)))
+
+    def twin(self, **changes: Any) -> Instruction:
+        """Return the same instruction with some attributes changed."""
+        other = Instruction.__new__(Instruction)
+        for slot in Instruction.__slots__:
+            setattr(other, slot, changes.get(slot, getattr(self, slot)))
+        if "args" in changes or "kwargs" in changes:
+            other.reads_again()
+        return other
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.name} recorded at {self.line}>"
+
+
+def name_of(function: Any) -> str:
+    """Return the name of a function as a user would write it: 'np.add', 'np.add.reduce', 'np.linalg.solve'."""
+    if isinstance(function, np.ufunc):
+        return f"np.{function.__name__}"
+    owner = getattr(function, "__self__", None)
+    if isinstance(owner, np.ufunc):
+        return f"np.{owner.__name__}.{function.__name__}"
+    name = getattr(function, "__name__", repr(function))
+    module = getattr(function, "__module__", None) or ""
+    if module == "numpy" or module.startswith("numpy."):
+        public = {"numpy": "np", "numpy.linalg": "np.linalg", "numpy.fft": "np.fft"}.get(module)
+        return f"{public or 'np'}.{name}"
+    return str(name)
+
+
+def values_in(tree: Any) -> Iterator[Value]:
+    """Iterate over the Values in nested tuples, lists, dicts and slices."""
+    if isinstance(tree, Value):
+        yield tree
+    elif isinstance(tree, tuple | list):
+        for entry in tree:
+            yield from values_in(entry)
+    elif isinstance(tree, dict):
+        for entry in tree.values():
+            yield from values_in(entry)
+
+
+def mapped(tree: Any, kind: Any, change: Callable[[Any], Any]) -> Any:
+    """Return nested tuples, lists and dicts with `change` applied to the leaves of the type `kind`."""
+    if issubclass(type(tree), kind):
+        return change(tree)
+    if isinstance(tree, tuple | list):
+        entries = [mapped(entry, kind, change) for entry in tree]
+        return type(tree)(*entries) if hasattr(tree, "_fields") else type(tree)(entries)
+    if type(tree) is dict:
+        return {key: mapped(entry, kind, change) for key, entry in tree.items()}
+    return tree

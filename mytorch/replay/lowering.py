@@ -1,0 +1,263 @@
+"""How an instruction is run again without making arrays: the calls that write its results where they belong.
+
+Often there are several ways, and which is fastest depends on the shapes and on the machine: a product of a matrix
+with one row is an outer product, a sum over rows is a product with ones.  `forms` returns the ways; the planner
+measures them on the program's own memory and keeps the best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from mytorch.replay.instructions import Instruction, Value, mapped
+
+Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+Form = list[Call]
+
+_FLOATS = "fdFD"
+
+
+class Changed(Exception):
+    """A call returned another shape than it did when it was recorded."""
+
+
+def store(out: ndarray, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Write the result of a call that can only make a new array to where it belongs."""
+    result = function(*args, **kwargs)
+    if result.shape != out.shape:
+        raise Changed(f"{function!r} returned the shape {result.shape}, and {out.shape} when it was recorded")
+    np.copyto(out, result, "unsafe")
+
+
+def store_all(
+    outs: tuple[ndarray, ...], function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    """Write the results of a call that makes several new arrays to where they belong."""
+    results = function(*args, **kwargs)
+    if len(results) != len(outs):
+        raise Changed(f"{function!r} returned {len(results)} arrays, and {len(outs)} when it was recorded")
+    for out, result in zip(outs, results, strict=True):
+        if result.shape != out.shape:
+            raise Changed(f"{function!r} returned the shape {result.shape}, and {out.shape} when recorded")
+        np.copyto(out, result, "unsafe")
+
+
+def fetch(out: ndarray, owner: Any, name: str) -> None:
+    """Write a number that lives outside to where the program reads it."""
+    out[()] = getattr(owner, name)
+
+
+def forms(instruction: Instruction) -> list[Form]:
+    """Return the ways to run an instruction; the first is always right, and the others are to rounding."""
+    function, outs = instruction.function, instruction.outs
+    if instruction.kind == "write":
+        return [[(function, instruction.args, instruction.kwargs)]]
+    if instruction.kind == "fetch":
+        return [[(fetch, (outs[0], *instruction.args), {})]]
+    if isinstance(function, np.ufunc):
+        return _ufunc(instruction)
+    if instruction.kind == "ufunc":
+        return _ufunc_method(instruction)
+    special = _SPECIAL.get(function)
+    found = special(instruction) if special is not None and instruction.kind == "call" else None
+    return found if found else [_generic(instruction)]
+
+
+def _generic(instruction: Instruction) -> Form:
+    call = instruction.function, instruction.args, instruction.kwargs
+    if not instruction.outs:
+        return [call]
+    if len(instruction.outs) == 1:
+        return [(store, (instruction.outs[0], *call), {})]
+    return [(store_all, (instruction.outs, *call), {})]
+
+
+def part(value: Value, view: Callable[[ndarray], ndarray]) -> Value:
+    """Return the Value of a view of the array of `value`."""
+    return Value(value.buffer, view(value.array))
+
+
+# -- ufuncs ---------------------------------------------------------------------------------------------------
+
+
+def _ufunc(instruction: Instruction) -> list[Form]:
+    function, outs = instruction.function, instruction.outs
+    args = _as_arrays(function, instruction.args, instruction)
+    if instruction.kwargs or (len(outs) > 1):
+        return [[(function, args, {**instruction.kwargs, "out": outs})]]
+    found: list[Form] = [[(function, (*args, *outs), {})]]
+    if function is np.matmul and not instruction.kwargs:
+        a, b = args
+        if isinstance(a, Value) and isinstance(b, Value) and len(a.shape) == len(b.shape) == 2:
+            found += _products(a, b, outs[0]) or []
+    if function in (np.maximum, np.minimum) and outs[0].size > 1 and len(outs[0].shape) >= 1:
+        for i, operand in enumerate(args):
+            other = args[1 - i]
+            if type(operand) is ndarray and operand.size == 1 and isinstance(other, Value):
+                row = np.full(outs[0].shape[-1:], operand.reshape(-1)[0], operand.dtype)
+                found.append([(function, (other, row, outs[0]), {})])
+    return found
+
+
+def _as_arrays(function: np.ufunc, args: tuple[Any, ...], instruction: Instruction) -> tuple[Any, ...]:
+    """Return operands with numbers as arrays of the dtype that they are computed in, which NumPy calls faster."""
+    if not any(isinstance(x, int | float | complex | np.generic) for x in args) or instruction.kwargs:
+        return args
+    types = [
+        x.dtype if isinstance(x, Value | np.generic | ndarray) else type(x) if type(x) is not bool else np.dtype(bool)
+        for x in args
+    ]
+    try:
+        dtypes = function.resolve_dtypes((*types, *[None] * function.nout))
+    except TypeError:
+        return args
+    changed = []
+    for x, dtype in zip(args, dtypes, strict=False):
+        if isinstance(x, Value | ndarray):
+            changed.append(x)
+            continue
+        with np.errstate(all="ignore"):
+            try:
+                changed.append(np.array(x, dtype))
+            except OverflowError:
+                return args
+    return tuple(changed)
+
+
+def _ufunc_method(instruction: Instruction) -> list[Form]:
+    function, outs, kwargs = instruction.function, instruction.outs, instruction.kwargs
+    name, ufunc = function.__name__, function.__self__  # type: ignore[attr-defined]
+    if name != "reduce" or len(instruction.args) != 1 or kwargs.keys() - {"axis", "keepdims", "dtype"}:
+        return [[(function, instruction.args, {**kwargs, "out": outs[0]})]]
+    a, out = instruction.args[0], outs[0]
+    axis, keepdims = kwargs.get("axis", 0), bool(kwargs.get("keepdims", False))
+    dtype = kwargs.get("dtype")
+    found: list[Form] = [[(function, (a, axis, dtype, out, keepdims), {})]]
+    if ufunc is np.add and dtype is None and a.dtype.char in _FLOATS and a.dtype == out.dtype:
+        found += _sums(a, axis, out)
+    return found
+
+
+def _sums(a: Value, axis: Any, out: Value) -> list[Form]:
+    """Return the sums of a matrix over an axis as products with ones."""
+    if len(a.shape) != 2 or not a.is_contiguous or not out.is_contiguous or not 0 < a.size <= 1 << 20:
+        return []
+    rows, columns = a.shape
+    if axis in (0, (0,), -2):
+        ones = np.ones(rows, a.dtype)
+        return [[(ndarray.dot, (ones, a, part(out, lambda o: o.reshape(columns))), {})]]
+    if axis in (1, (1,), -1):
+        ones = np.ones(columns, a.dtype)
+        return [[(ndarray.dot, (a, ones, part(out, lambda o: o.reshape(rows))), {})]]
+    return []
+
+
+# -- products -------------------------------------------------------------------------------------------------
+
+
+def _products(a: Value, b: Value, out: Value) -> list[Form]:
+    """Return the ways to multiply two matrices."""
+    fits = out.is_contiguous and a.dtype == b.dtype == out.dtype and a.dtype.char in _FLOATS and out.size
+    if not fits:
+        return []
+    (m, k), n = a.shape, b.shape[1]
+    found: list[Form] = [[(ndarray.dot, (a, b, out), {})]]
+    if k == 1:
+        found.append([(np.multiply, (a, b, out), {})])
+    if m == 1 and n > 1 and k > 1:
+        row, result = part(a, lambda x: x[0]), part(out, lambda x: x[0])
+        found.append([(ndarray.dot, (row, b, result), {})])
+        found.append([(ndarray.dot, (part(b, lambda x: x.T), row, result), {})])
+    if n == 1 and m > 1 and k > 1:
+        found.append([(ndarray.dot, (a, part(b, lambda x: x[:, 0]), part(out, lambda x: x[:, 0])), {})])
+    return found
+
+
+def _dot(instruction: Instruction) -> list[Form] | None:
+    args = instruction.args
+    if len(args) != 2 or instruction.kwargs or not all(isinstance(x, Value) for x in args):
+        return None
+    a, b = args
+    out = instruction.outs[0]
+    if len(a.shape) == len(b.shape) == 2:
+        return _products(a, b, out) or None
+    if a.shape and b.shape and a.dtype == b.dtype == out.dtype and a.dtype.char in _FLOATS and out.is_contiguous:
+        return [[(ndarray.dot, (a, b, out), {})]]
+    return None
+
+
+def _vdot(instruction: Instruction) -> list[Form] | None:
+    a, b = instruction.args
+    out = instruction.outs[0]
+    fits = isinstance(a, Value) and isinstance(b, Value) and a.dtype == b.dtype == out.dtype
+    if not fits or a.dtype.char not in "fd" or not (a.is_contiguous and b.is_contiguous and a.size):
+        return None
+    flat = part(a, lambda x: x.reshape(-1)), part(b, lambda x: x.reshape(-1))
+    return [[(ndarray.dot, (*flat, out), {})]]
+
+
+def _outer(instruction: Instruction) -> list[Form] | None:
+    a, b = instruction.args[:2]
+    out = instruction.outs[0]
+    if not (isinstance(a, Value) and isinstance(b, Value) and a.is_contiguous and b.is_contiguous):
+        return None
+    if a.dtype != out.dtype or b.dtype != out.dtype or instruction.kwargs:
+        return None
+    column, row = part(a, lambda x: x.reshape(-1, 1)), part(b, lambda x: x.reshape(1, -1))
+    return [[(np.multiply, (column, row, out), {})]]
+
+
+# -- functions that take `out`, and copies -----------------------------------------------------------------------
+
+
+def _with_out(instruction: Instruction) -> list[Form] | None:
+    out = instruction.outs[0]
+    return [[(instruction.function, instruction.args, {**instruction.kwargs, "out": out})]]
+
+
+def _copy(instruction: Instruction) -> list[Form] | None:
+    source, out = instruction.args[0], instruction.outs[0]
+    if not isinstance(source, Value) or source.shape != out.shape:
+        return None
+    return [[(np.copyto, (out, source, "unsafe"), {})]]
+
+
+def _like(instruction: Instruction) -> list[Form] | None:
+    return None
+
+
+def _where(instruction: Instruction) -> list[Form] | None:
+    if len(instruction.args) != 3 or instruction.kwargs:
+        return None
+    condition, a, b = instruction.args
+    out = instruction.outs[0]
+    if not isinstance(condition, Value) or condition.dtype != bool:
+        return None
+    if any(isinstance(x, Value) and x.dtype != out.dtype for x in (a, b)):
+        return None
+    return [[(np.copyto, (out, b), {}), (np.copyto, (out, a, "same_kind", condition), {})]]
+
+
+_SPECIAL: dict[Any, Callable[[Instruction], list[Form] | None]] = {
+    ndarray.dot: _dot,
+    np.dot: _dot,
+    np.vdot: _vdot,
+    np.outer: _outer,
+    np.where: _where,
+    ndarray.copy: _copy,
+    ndarray.astype: _copy,
+    np.concatenate: _with_out,
+    np.stack: _with_out,
+    np.einsum: _with_out,
+    np.clip: _with_out,
+    ndarray.clip: _with_out,
+}
+
+
+def constants_of(form: Form, name: Callable[[Any], Any]) -> Form:
+    """Return a form with `name` applied to its Values."""
+    return [(f, mapped(args, Value, name), mapped(kwargs, Value, name)) for f, args, kwargs in form]

@@ -1,0 +1,247 @@
+"""What is taken out of a recording before it is planned: copies, repetitions, constants, and what nobody asks for.
+
+Every pass takes a list of instructions and returns one that leaves the same values in all memory that anybody can
+see.  What may not move or vanish: guards, random draws, and writes to memory outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from mytorch.replay.instructions import (
+    ARGUMENT,
+    INSIDE,
+    OUTSIDE,
+    TEMPORARY,
+    Buffer,
+    Instruction,
+    Value,
+    mapped,
+)
+
+# Functions of an array's shape and dtype alone.
+LIKE = {np.zeros_like, np.ones_like}
+COPIES = {ndarray.copy}
+
+
+class Listing:
+    """Instructions, and the values that are asked for at the end."""
+
+    def __init__(self, instructions: list[Instruction], roots: list[Value]) -> None:
+        self.instructions, self.roots = instructions, roots
+
+    def replaced(self, instructions: list[Instruction], new: dict[int, tuple[Buffer, int]]) -> Listing:
+        """Return the listing in which memories (by number) are parts, at an offset, of others."""
+        if not new:
+            return Listing(instructions, self.roots)
+
+        def moved(value: Value) -> Value:
+            place = new.get(value.buffer.number)
+            if place is None:
+                return value
+            other = Value.__new__(Value)
+            for name in Value.__slots__:
+                setattr(other, name, getattr(value, name))
+            other.buffer, other.offset = place[0], value.offset + place[1]
+            return moved(other)
+
+        changed = [
+            i.twin(
+                args=mapped(i.args, Value, moved),
+                kwargs=mapped(i.kwargs, Value, moved),
+                outs=tuple([moved(out) for out in i.outs]),
+            )
+            for i in instructions
+        ]
+        return Listing(changed, [moved(root) for root in self.roots])
+
+
+Pass = Callable[[Listing], Listing]
+
+
+def simplified(listing: Listing, passes: Iterable[Pass] | None = None) -> Listing:
+    """Return the listing after all passes, again and again until nothing changes."""
+    while True:
+        before = len(listing.instructions)
+        for change in PASSES if passes is None else passes:
+            listing = change(listing)
+        if len(listing.instructions) == before:
+            return listing
+
+
+def last_writes(instructions: list[Instruction]) -> dict[int, int]:
+    """Return, per memory, the position of the last instruction that wrote to it after its birth."""
+    return {
+        out.buffer.number: position
+        for position, instruction in enumerate(instructions)
+        if not instruction.fresh
+        for out in instruction.outs
+    }
+
+
+def without_constants(listing: Listing) -> Listing:
+    """Compute now what depends on nothing: its memory is made inside, with values known beforehand."""
+    written = last_writes(listing.instructions)
+    kept = []
+    for instruction in listing.instructions:
+        pure = instruction.kind in ("ufunc", "call") and instruction.fresh and instruction.errors is None
+        if pure and (
+            instruction.function in LIKE
+            or all(v.buffer.kind == INSIDE and v.buffer.number not in written for v in instruction.reads)
+        ):
+            for out in instruction.outs:
+                out.buffer.kind, out.buffer.initial = INSIDE, np.array(out.buffer.owner)
+                if instruction.function in LIKE:
+                    out.buffer.initial.fill(instruction.function is np.ones_like)
+                else:
+                    _compute(instruction)
+                    out.buffer.initial[...] = out.buffer.owner
+            continue
+        kept.append(instruction)
+    return Listing(kept, listing.roots)
+
+
+def _compute(instruction: Instruction) -> None:
+    """Compute an instruction's results from the initial values of what it reads."""
+
+    def initial(value: Value) -> ndarray:
+        base = np.array(value.buffer.initial)
+        return np.lib.stride_tricks.as_strided(
+            base.reshape(-1).view(np.uint8)[value.offset :].view(value.dtype), value.shape, value.strides
+        ) if value.size and base.flags.c_contiguous else value.array
+
+    result = instruction.function(
+        *mapped(instruction.args, Value, initial), **mapped(instruction.kwargs, Value, initial)
+    )
+    for out, array in zip(instruction.outs, result if isinstance(result, tuple | list) else [result], strict=True):
+        out.array[...] = array
+
+
+def without_copies(listing: Listing) -> Listing:
+    """Let a copy be the memory that it was copied from, where neither is written afterwards."""
+    written = last_writes(listing.instructions)
+    new: dict[int, tuple[Buffer, int]] = {}
+    kept = []
+    for position, instruction in enumerate(listing.instructions):
+        if instruction.function in COPIES and instruction.fresh:
+            source, out = instruction.args[0], instruction.outs[0]
+            if (
+                source.strides == out.strides
+                and source.buffer.number not in new
+                and out.buffer.number not in written
+                and written.get(source.buffer.number, -1) < position
+                and source.buffer.kind in (TEMPORARY, INSIDE)
+                and out.size
+            ):
+                new[out.buffer.number] = source.buffer, source.offset - out.offset
+                continue
+        kept.append(instruction)
+    return listing.replaced(kept, new)
+
+
+def without_repetitions(listing: Listing) -> Listing:
+    """Compute a value once that is computed twice from the same (common subexpressions)."""
+    written = last_writes(listing.instructions)
+    versions: dict[int, int] = {}
+    known: dict[Any, Instruction] = {}
+    new: dict[int, tuple[Buffer, int]] = {}
+    kept = []
+    for position, instruction in enumerate(listing.instructions):
+        if instruction.kind in ("ufunc", "call") and instruction.fresh and instruction.errors is None:
+            key = _key(instruction, versions)
+            first = known.get(key) if key is not None else None
+            if first is not None and all(
+                a.strides == b.strides
+                and a.dtype == b.dtype
+                and a.buffer.number not in new
+                and b.buffer.number not in written
+                for a, b in zip(first.outs, instruction.outs, strict=True)
+            ):
+                for a, b in zip(first.outs, instruction.outs, strict=True):
+                    new[b.buffer.number] = a.buffer, a.offset - b.offset
+                continue
+            if key is not None and not any(out.buffer.number in written for out in instruction.outs):
+                known[key] = instruction
+        if not instruction.fresh:
+            for out in instruction.outs:
+                versions[out.buffer.number] = position + 1
+        kept.append(instruction)
+    return listing.replaced(kept, new)
+
+
+def _key(instruction: Instruction, versions: dict[int, int]) -> Any:
+    """Return what two instructions with the same results have in common (None: nothing is known of that)."""
+
+    def named(value: Value) -> Any:
+        return _Named((*value.key, versions.get(value.buffer.number, 0)))
+
+    key = (instruction.function, _frozen(mapped(instruction.args, Value, named)), _frozen(
+        mapped(instruction.kwargs, Value, named)
+    ))
+    try:
+        hash(key)
+    except TypeError:
+        return None
+    return key
+
+
+class _Named(tuple):  # type: ignore[type-arg]
+    """The name of a value: a tuple that is no tuple of arguments."""
+
+    __slots__ = ()
+
+
+def _frozen(tree: Any) -> Any:
+    if type(tree) is _Named:
+        return tree
+    if isinstance(tree, tuple | list):
+        return (type(tree).__name__, *[_frozen(entry) for entry in tree])
+    if isinstance(tree, dict):
+        return tuple(sorted((key, _frozen(entry)) for key, entry in tree.items()))
+    if isinstance(tree, slice):
+        return ("slice", tree.start, tree.stop, tree.step)
+    return (type(tree).__name__, repr(tree) if isinstance(tree, float | complex) else tree)
+
+
+def without_dead(listing: Listing) -> Listing:
+    """Leave out what nobody reads."""
+    live = {root.buffer.number for root in listing.roots}
+    kept = []
+    for instruction in reversed(listing.instructions):
+        needed = instruction.kind in ("guard", "random") or any(
+            out.buffer.number in live or out.buffer.kind in (OUTSIDE, ARGUMENT) for out in instruction.outs
+        )
+        if not needed:
+            continue
+        if instruction.fresh:
+            live.difference_update(out.buffer.number for out in instruction.outs)
+        live.update(value.buffer.number for value in instruction.reads)
+        if not instruction.fresh:
+            live.update(out.buffer.number for out in instruction.outs)
+        kept.append(instruction)
+    return Listing(kept[::-1], listing.roots)
+
+
+def guards_early(listing: Listing) -> Listing:
+    """Ask each guard as soon as its value is known, so that nothing outside has been written when it fails."""
+    kept: list[Instruction] = []
+    for instruction in listing.instructions:
+        if instruction.kind != "guard":
+            kept.append(instruction)
+            continue
+        reads = {value.buffer.number for value in instruction.reads}
+        position = len(kept)
+        while position > 0:
+            before = kept[position - 1]
+            if before.kind in ("guard", "random") or any(out.buffer.number in reads for out in before.outs):
+                break
+            position -= 1
+        kept.insert(position, instruction)
+    return Listing(kept, listing.roots)
+
+
+PASSES: tuple[Pass, ...] = (without_constants, without_copies, without_repetitions, without_dead)

@@ -1,0 +1,464 @@
+"""A program: a recording that is planned once and run again, on memory of its own, as straight-line Python.
+
+One line per instruction, every array bound beforehand, every result written where it belongs.  Memory outside of
+the function is written as eager code would write it; if a replay decides otherwise than the recording did, or fails,
+that memory is put back as it was before the call.
+"""
+
+from __future__ import annotations
+
+import linecache
+import time
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from mytorch import trees
+from mytorch.autograd_engine import inside_files
+from mytorch.gradient_buffer import owner_of
+from mytorch.replay import lowering
+from mytorch.replay.instructions import ARGUMENT, INSIDE, OUTSIDE, Buffer, Instruction, Value, mapped
+from mytorch.replay.passes import Listing, guards_early, last_writes, simplified
+from mytorch.replay.planning import Plan, planned
+from mytorch.replay.recording import Recording
+from mytorch.tensor import Tensor, before_unseen_write, wrap
+
+_number = count(1).__next__
+SMALL = 1 << 14  # bytes of an argument that is copied, so that all views of it are made beforehand
+LONG = 2_000  # instructions from which a program is a loop: to compile its text would take long
+
+
+class Diverged(Exception):
+    """A guard saw another value than the recording did."""
+
+    def __init__(self, guard: int, value: Any) -> None:
+        super().__init__(f"guard {guard} saw {value!r}")
+        self.guard, self.value = guard, value
+
+
+class Unreplayable(Exception):
+    """This call cannot be replayed: the function has to run as it is written."""
+
+
+def check(guard: int, expected: Any, value: Any) -> None:
+    """Raise Diverged unless a value that Python decides by is what it was."""
+    if not same(expected, value):
+        raise Diverged(guard, value)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Say whether two values that Python decides by are one."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, ndarray):
+        return a.shape == b.shape and bool(np.array_equal(a, b, equal_nan=a.dtype.kind in "fc"))
+    return bool(a == b or (a != a and b != b))
+
+
+class Program:
+    """A planned recording.
+
+    Attributes
+    ----------
+    recording : what was recorded
+    listing : the instructions that are left, in order
+    plan : where their memory lies
+    decisions : what every guard expects, in order
+    """
+
+    def __init__(self, recording: Recording) -> None:
+        start = time.perf_counter()
+        self.recording = recording
+        roots = [leaf.what for leaf in recording.leaves if leaf.kind != "constant"]
+        roots += [value for _, value in recording.after if value is not None]
+        roots += [leaf.what for _, leaf in recording.assigned if leaf.kind not in ("constant", "argument")]
+        self.recorded = Listing(recording.instructions, roots)
+        self.listing = guards_early(simplified(self.recorded))
+        self.instructions = self.listing.instructions
+        self.final = {id(a): b for a, b in zip(roots, self.listing.roots, strict=True)}
+        self.written = last_writes(self.instructions)
+        self.guards = [i for i in self.instructions if i.kind == "guard"]
+        self.by_reference = self._by_reference()
+        self.plan: Plan = planned(self.listing, self.by_reference)
+        self.saved = self._saved()
+        self.outside_ids = {id(buffer.owner) for buffer in self.outside_written()}
+        self.forms = [self._form(i) for i in self.instructions]
+        self.source_of_run, self.run = self._emit()
+        self.seconds = time.perf_counter() - start
+
+    def __call__(self, leaves: list[Any]) -> Any:
+        """Run the program on the leaves of a call's arguments."""
+        try:
+            return self.run(*[leaves[i] for i in self.recording.arguments])
+        except Diverged:
+            self.restore()
+            raise
+
+    def restore(self) -> None:
+        """Put memory outside back as it was before the call."""
+        for owner, copy in self.saved:
+            np.copyto(owner, copy)
+
+    def conflicts(self, leaves: list[Any]) -> bool:
+        """Say whether an argument is memory that the program also writes, or takes from outside, by another name."""
+        for i, buffer in self.recording.arguments.items():
+            leaf = leaves[i]
+            if isinstance(leaf, Tensor):
+                if id(owner_of(leaf._array)) in self.recording.outside:
+                    return True
+            elif type(leaf) is ndarray and id(owner_of(leaf)) in self.outside_ids:
+                return True
+            if buffer.number in self.written and any(
+                j != i and np.may_share_memory(_raw(leaf), _raw(leaves[j])) for j in self.recording.arguments
+            ):
+                return True
+        return False
+
+    # -- what the program is made of ----------------------------------------------------------------------------
+
+    def _by_reference(self) -> set[int]:
+        """Return the arguments that are used where the caller has them: large ones that are only read."""
+        return {
+            buffer.number
+            for buffer in self.recording.arguments.values()
+            if buffer.nbytes > SMALL and buffer.number not in self.written and buffer.owner.flags.c_contiguous
+        }
+
+    def outside_written(self) -> list[Buffer]:
+        """Return the memories outside that the program writes to."""
+        found: dict[int, Buffer] = {}
+        for instruction in self.instructions:
+            for out in instruction.outs:
+                if out.buffer.kind == OUTSIDE and not instruction.fresh:
+                    found[out.buffer.number] = out.buffer
+        return list(found.values())
+
+    def _saved(self) -> list[tuple[ndarray, ndarray]]:
+        """Return memories outside, and copies, that are put back when a later guard or instruction fails."""
+        changed = False
+        for instruction in self.instructions:
+            if changed and (instruction.kind in ("guard", "random") or _may_fail(instruction)):
+                return [(buffer.owner, np.array(buffer.owner)) for buffer in self.outside_written()]
+            changed = changed or any(out.buffer.kind == OUTSIDE for out in instruction.outs)
+        return []
+
+    def _form(self, instruction: Instruction) -> lowering.Form:
+        """Return the fastest way to run an instruction on its memory."""
+        if instruction.kind == "guard":
+            return []
+        ways = lowering.forms(instruction)
+        if len(ways) == 1 or any(out.buffer.kind == OUTSIDE for out in instruction.outs):
+            return ways[0]
+        real = [lowering.constants_of(way, self.real) for way in ways]
+        with np.errstate(all="ignore"):
+            times = _times(real)
+        best = min(range(len(ways)), key=times.__getitem__)
+        return ways[best] if times[best] < 0.95 * times[0] else ways[0]
+
+    def real(self, value: Value) -> ndarray:
+        """Return the array of a value."""
+        return self.plan.array(value)
+
+    # -- the text -------------------------------------------------------------------------------------------------
+
+    def _emit(self) -> tuple[str, Callable[..., Any]]:
+        """Return the text of the program, and the function that it defines."""
+        writer = _Writer(self)
+        text = writer.text()
+        filename = f"<mytorch program {_number()}>"
+        linecache.cache[filename] = len(text), None, text.splitlines(True), filename
+        inside_files.add(filename)
+        scope: dict[str, Any] = {}
+        exec(compile(text, filename, "exec"), scope)
+        return text, scope["bind"](*writer.bound.values())
+
+
+def _may_fail(instruction: Instruction) -> bool:
+    """Say whether an instruction can raise an error of its own (a ufunc does so only when asked to)."""
+    return instruction.kind in ("call", "fetch") and instruction.function not in lowering._SPECIAL
+
+
+def _times(ways: list[lowering.Form]) -> list[float]:
+    """Return the least time that each way took, in turns."""
+    best = [float("inf")] * len(ways)
+    clock = time.perf_counter
+    for turn in range(7):
+        for i, way in enumerate(ways):
+            repeats = 1 if turn == 0 or best[i] > 1e-3 else 10
+            start = clock()
+            for _ in range(repeats):
+                for function, args, kwargs in way:
+                    function(*args, **kwargs)
+            best[i] = min(best[i], (clock() - start) / repeats)
+        if sum(best) > 0.05:
+            break
+    return best
+
+
+class _Writer:
+    """Writes the text of a program, and collects the objects that it names."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.bound: dict[str, Any] = {}
+        self.names: dict[Any, str] = {}
+        self.prologue: list[str] = []
+        self.parameters = [f"x{i}" for i in range(len(program.recording.arguments))]
+        tensors = {number: key for key, number in program.recording.tensors.items()}
+        for position, number in enumerate(program.recording.arguments):
+            if number in tensors:
+                self.names["tensor", tensors[number]] = self.parameters[position] = f"t{position}"
+                self.prologue.append(f"x{position} = t{position}._array")
+        self.lines: list[str] = []
+        self.origins: list[Instruction | None] = []
+
+    def bind(self, thing: Any, prefix: str) -> str:
+        """Return the name of an object."""
+        key = id(thing)
+        if key not in self.names:
+            name = self.names[key] = f"{prefix}{len(self.bound)}"
+            self.bound[name] = thing
+        return self.names[key]
+
+    def tensor(self, tensor: Tensor) -> str:
+        """Return the name of a Tensor, which may be an argument."""
+        return self.names.get(("tensor", id(tensor))) or self.bind(tensor, "t")
+
+    def value(self, value: Value) -> str:
+        """Return the name of a value's array."""
+        if value.key in self.names:
+            return self.names[value.key]
+        if value.buffer.number in self.program.by_reference:
+            return self._reference(value)
+        array = self.program.real(value)
+        name = self.names[value.key] = f"a{len(self.bound)}"
+        self.bound[name] = array
+        return name
+
+    def _reference(self, value: Value) -> str:
+        """Return the name of a view of an argument that the caller holds."""
+        position = list(self.program.recording.arguments.values()).index(value.buffer)
+        parameter = f"x{position}"
+        if value.shape == value.buffer.owner.shape and value.offset == 0 and value.is_contiguous:
+            return parameter
+        name = self.names[value.key] = f"v{len(self.names)}"
+        make = self.bind(ndarray, "f")
+        dtype = self.bind(value.dtype, "d")
+        self.prologue.append(
+            f"{name} = {make}({value.shape}, {dtype}, {parameter}, {value.offset}, {value.strides})"
+        )
+        return name
+
+    def text(self) -> str:
+        """Return the text."""
+        program = self.program
+        body = [self._told(), self._copied_in(), self._initial(), self._saved(), self._steps()]
+        end = self._epilogue()
+        head = [*self.prologue, *[line for lines in body for line in lines], *end]
+        lines = ["def bind(" + ", ".join(self.bound) + "):", f"    def run({', '.join(self.parameters)}):"]
+        lines += ["        " + line for line in head or ["pass"]]
+        lines.append("    return run")
+        del program
+        return "\n".join(lines) + "\n"
+
+    def _told(self) -> list[str]:
+        """Tell tapes that read what will be written."""
+        lines = []
+        for buffer in self.program.outside_written():
+            if buffer.tensor is not None:
+                tensor, tell, failed = (
+                    self.bind(buffer.tensor, "t"),
+                    self.bind(before_unseen_write, "f"),
+                    self.bind(Unreplayable, "f"),
+                )
+                lines.append(f"if {tensor}._saved is not None and not {tell}({tensor}): raise {failed}")
+        return lines
+
+    def _copied_in(self) -> list[str]:
+        lines = []
+        copyto = self.bind(np.copyto, "f")
+        for i, buffer in enumerate(self.program.recording.arguments.values()):
+            if buffer.number in self.program.by_reference:
+                lines.append(f"if not x{i}.flags.c_contiguous: x{i} = {self.bind(np.ascontiguousarray, 'f')}(x{i})")
+                self.prologue.append(lines.pop())
+            elif buffer.number in self.program.plan.offsets:
+                lines.append(f"{copyto}({self.value(Value(buffer, buffer.owner))}, x{i})")
+        for tensor, value in self.program.recording.before:
+            if value is not None and value.buffer.number in self.program.plan.offsets:
+                gradient = self.bind(grad_array, "f")
+                lines.append(f"{copyto}({self.value(value)}, {gradient}({self.tensor(tensor)}))")
+        return lines
+
+    def _initial(self) -> list[str]:
+        """Give memory that the function makes its first values."""
+        lines, seen = [], set()
+        for instruction in self.program.instructions:
+            for value in (*instruction.reads, *instruction.outs):
+                buffer = value.buffer
+                if buffer.kind == INSIDE and buffer.number in self.program.plan.offsets and buffer.number not in seen:
+                    seen.add(buffer.number)
+                    whole = self.value(Value(buffer, buffer.owner))
+                    if buffer.initial is not None and not buffer.initial.any():
+                        lines.append(f"{whole}.fill(0)")
+                    else:
+                        lines.append(f"{self.bind(np.copyto, 'f')}({whole}, {self.bind(buffer.initial, 'c')})")
+        return lines
+
+    def _saved(self) -> list[str]:
+        copyto = self.bind(np.copyto, "f")
+        return [f"{copyto}({self.bind(copy, 'c')}, {self.bind(owner, 'c')})" for owner, copy in self.program.saved]
+
+    def _steps(self) -> list[str]:
+        lines: list[str] = []
+        number = 0
+        steps = list(zip(self.program.instructions, self.program.forms, strict=True))
+        if len(steps) > LONG:
+            return self._loop(steps)
+        for instruction, form in steps:
+            if instruction.kind == "guard":
+                new = [self._guard(instruction, number)]
+                number += 1
+            else:
+                new = [self._call(*call) for call in form]
+            if instruction.errors is not None:
+                errstate, errors = self.bind(np.errstate, "f"), self.bind(instruction.errors, "c")
+                new = [f"with {errstate}(**{errors}):", *["    " + line for line in new]]
+            lines += new
+        return lines
+
+    def _loop(self, steps: list[Any]) -> list[str]:
+        """Return a loop over all calls."""
+        calls: list[Any] = []
+        number = 0
+        for instruction, form in steps:
+            if instruction.kind == "guard":
+                args = mapped(instruction.args, Value, self.program.real)
+                kwargs = mapped(instruction.kwargs, Value, self.program.real)
+                form = [(guarded, (number, instruction.expected, instruction.function, args, kwargs), {})]
+                number += 1
+            real = lowering.constants_of(form, self.program.real)
+            if instruction.errors is not None:
+                real = [(under, (instruction.errors, f, a, k), {}) for f, a, k in real]
+            calls += [(f, a) if not k else (with_keywords, (f, a, k)) for f, a, k in real]
+        table = self.bind(calls, "c")
+        return [f"for f, a in {table}:", "    f(*a)"]
+
+    def _guard(self, instruction: Instruction, number: int) -> str:
+        if instruction.function is bool:
+            name = self.value(instruction.args[0])
+            wrong = f"not {name}" if instruction.expected else name
+            return f"if {wrong}: raise {self.bind(Diverged, 'f')}({number}, {not instruction.expected})"
+        call = self._call(instruction.function, instruction.args, instruction.kwargs)
+        return f"{self.bind(check, 'f')}({number}, {self.bind(instruction.expected, 'c')}, {call})"
+
+    def _call(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        if function is ndarray.dot:
+            first = self._argument(args[0])
+            return f"{first}.dot({', '.join(map(self._argument, args[1:]))})"
+        words = [*map(self._argument, args), *[f"{k}={self._argument(v)}" for k, v in kwargs.items()]]
+        return f"{self.bind(function, 'f')}({', '.join(words)})"
+
+    def _argument(self, x: Any) -> str:
+        if isinstance(x, Value):
+            return self.value(x)
+        if x is None or type(x) in (bool, int, str):
+            return repr(x)
+        if type(x) in (tuple, list):
+            entries = "".join(f"{self._argument(entry)}, " for entry in x)
+            return f"({entries})" if type(x) is tuple else f"[{entries}]"
+        if type(x) is dict:
+            return "{" + ", ".join(f"{k!r}: {self._argument(v)}" for k, v in x.items()) + "}"
+        return self.bind(x, "c")
+
+    # -- what is left at the end --------------------------------------------------------------------------------------
+
+    def _epilogue(self) -> list[str]:
+        recording, lines = self.program.recording, []
+        copyto = self.bind(np.copyto, "f")
+        for i, buffer in enumerate(recording.arguments.values()):
+            if buffer.number in self.program.written:
+                lines.append(f"{copyto}(x{i}, {self.value(Value(buffer, buffer.owner))})")
+        for tensor, value in recording.after:
+            target = self.tensor(tensor)
+            if value is None:
+                lines.append(f"{target}._grad = None")
+            else:
+                value = self.program.final[id(value)]
+                view = self.program.real(value).view() if value.buffer.number not in self.program.by_reference else None
+                if view is None:
+                    lines.append(f"{target}._grad = {self.value(value)}.copy()")
+                    continue
+                view.flags.writeable = False
+                lines.append(f"{target}._grad = {self.bind(view, 'g')}")
+        for cell, leaf in recording.assigned:
+            lines.append(f"{self.bind(cell.write, 'f')}({self._result(leaf.kind, leaf.what)})")
+        leaves = [self._result(leaf.kind, leaf.what) for leaf in recording.leaves]
+        lines.append(f"return {self._tree(recording.structure, iter(leaves))}")
+        return lines
+
+    def _result(self, kind: str, what: Any) -> str:
+        if kind == "constant":
+            return self._argument(what)
+        if kind == "argument":
+            return self.parameters[list(self.program.recording.arguments).index(what)]
+        name = self.value(self.program.final[id(what)])
+        if kind == "number":
+            return f"{name}[()]"
+        copy = f"{name}.copy()"
+        return copy if kind == "array" else f"{self.bind(wrap, 'f')}({copy})"
+
+    def _tree(self, structure: trees.Structure, leaves: Any) -> str:
+        if structure.kind is None:
+            return str(next(leaves))
+        children = [self._tree(child, leaves) for child in structure.children]
+        if structure.kind is tuple:
+            return "(" + "".join(f"{child}, " for child in children) + ")"
+        if structure.kind is list:
+            return "[" + ", ".join(children) + "]"
+        if structure.kind is dict:
+            pairs = zip(structure.keys, children, strict=True)
+            return "{" + ", ".join(f"{self._argument(key)}: {child}" for key, child in pairs) + "}"
+        if structure.kind is type(None):
+            return "None"
+        return self._nested(structure, children)
+
+    def _nested(self, structure: trees.Structure, children: list[str]) -> str:
+        if issubclass(structure.kind or object, dict):
+            pairs = zip(structure.keys, children, strict=True)
+            return f"{self.bind(structure.kind, 'k')}([{', '.join(f'({self._argument(k)}, {c})' for k, c in pairs)}])"
+        return f"{self.bind(structure.kind, 'k')}({', '.join(children)})"
+
+
+def _raw(leaf: Any) -> Any:
+    return leaf._array if isinstance(leaf, Tensor) else leaf
+
+
+def grad_array(tensor: Tensor) -> ndarray:
+    """Return the gradient of a Tensor, as an array."""
+    gradient = tensor._grad
+    array: ndarray = gradient._array if isinstance(gradient, Tensor) else gradient
+    return array
+
+
+def guarded(number: int, expected: Any, function: Any, args: Any, kwargs: Any) -> None:
+    """Ask a guard."""
+    check(number, expected, function(*args, **kwargs))
+
+
+def under(errors: dict[str, Any], function: Any, args: Any, kwargs: Any) -> None:
+    """Call a function under an error state."""
+    with np.errstate(**errors):
+        function(*args, **kwargs)
+
+
+def with_keywords(function: Any, args: Any, kwargs: Any) -> None:
+    """Call a function with keyword arguments."""
+    function(*args, **kwargs)
+
+
+__all__ = ["ARGUMENT", "Diverged", "Program"]

@@ -1,0 +1,481 @@
+"""The recorder: computes what is asked of `Traced` arrays, and notes it as a list of instructions.
+
+Memory is what is followed, as everywhere in this package: a result that lies in memory that is known is a view and
+no instruction; everything else is a call that made new memory or wrote to old.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from mytorch import arrays
+from mytorch.autograd_engine import TapeError, caller, sweep, where
+from mytorch.gradient_buffer import base_of, owner_of
+from mytorch.guard import Guards
+from mytorch.replay.instructions import (
+    ARGUMENT,
+    INSIDE,
+    OUTSIDE,
+    TEMPORARY,
+    Buffer,
+    Instruction,
+    Value,
+    mapped,
+    name_of,
+)
+from mytorch.replay.traced import Traced
+
+
+class ReplayError(TapeError):
+    """A function cannot be recorded, or not be replayed; the message says what it did, where, and what to do."""
+
+
+# Functions that write to an argument and return nothing, with the argument's position.
+WRITERS: dict[Any, int] = {
+    np.copyto: 0,
+    np.put: 0,
+    np.place: 0,
+    np.putmask: 0,
+    np.fill_diagonal: 0,
+    np.put_along_axis: 0,
+}
+# Functions that tell of shapes, dtypes and memory only, which every replay has in common.
+METADATA = {
+    np.shape, np.ndim, np.size, np.result_type, np.common_type, np.min_scalar_type, np.can_cast, np.iscomplexobj,
+    np.isrealobj, np.may_share_memory, np.shares_memory, np.array2string, np.array_repr, np.array_str,
+}  # fmt: skip
+# Functions of one array that are methods, so that both are recorded alike.
+AS_METHODS: dict[Any, str] = {
+    np.sum: "sum", np.prod: "prod", np.max: "max", np.min: "min", np.amax: "max", np.amin: "min", np.any: "any",
+    np.all: "all", np.mean: "mean", np.copy: "copy",
+}  # fmt: skip
+
+
+class Recorder:
+    """The recording of one call."""
+
+    def __init__(self) -> None:
+        self.instructions: list[Instruction] = []
+        self.buffers: dict[int, Buffer] = {}  # by the identity of the owner
+        self.shown: dict[int, Traced] = {}  # by the identity of the real array
+        self.values: dict[int, Value] = {}
+        self.outside: set[int] = set()  # identities of owners that are known to live outside of the function
+        self.numbers: dict[tuple[int, str], tuple[Any, Traced]] = {}
+        self.fetched: list[tuple[Any, str]] = []
+        self.once: str | None = None
+        self.arrays: set[int] = set()  # identities of results that are arrays even where they have no axes
+        self.closed = False
+        self.guards = Guards()
+        self.errors = np.geterr()
+        self.names: dict[int, str] = {}
+
+    def close(self) -> None:
+        """End the recording: what is left of Traced arrays computes as real ones do."""
+        self.closed = True
+        self.guards.release()
+
+    # -- memory -----------------------------------------------------------------------------------------------
+
+    def show(self, array: Any) -> Any:
+        """Return what stands for a real array."""
+        if self.closed or type(array) is not ndarray:
+            return array
+        known = self.shown.get(id(array))
+        if known is None:
+            known = self.shown[id(array)] = Traced(array, self)
+        return known
+
+    def buffer(self, array: ndarray, kind: str = OUTSIDE) -> Buffer:
+        """Return the memory of an array; memory that was not met before is of the kind `kind`."""
+        owner = owner_of(array)
+        known = self.buffers.get(id(owner))
+        if known is None:
+            known = self.buffers[id(owner)] = Buffer(owner, kind, len(self.buffers))
+        return known
+
+    def value(self, array: ndarray) -> Value:
+        """Return the Value of a real array."""
+        known = self.values.get(id(array))
+        if known is None:
+            known = self.values[id(array)] = Value(self.buffer(array), array)
+        return known
+
+    def argument(self, array: ndarray) -> Traced:
+        """Return what stands for an argument."""
+        self.buffer(array, ARGUMENT)
+        return self.show(array)
+
+    def live(self, array: ndarray) -> Traced:
+        """Return what stands for an array that lives outside."""
+        self.outside.add(id(owner_of(array)))
+        self.buffer(array)
+        return self.show(array)
+
+    def made_inside(self, array: ndarray) -> Traced:
+        """Return what stands for an array that the function has made, with the values that it has now."""
+        owner = owner_of(array)
+        if id(owner) not in self.buffers and id(owner) not in self.outside:
+            self.buffer(array, INSIDE).initial = np.array(owner)
+        return self.show(array)
+
+    def new_zeros(self, shape: tuple[int, ...], dtype: Any) -> Traced:
+        return self.made_inside(np.zeros(shape, dtype))
+
+    def as_array(self, traced: Traced) -> Traced:
+        """Note that the function made an array of a value that may have been a mere number."""
+        self.arrays.add(id(traced.array))
+        return traced
+
+    def live_number(self, owner: Any, name: str) -> Any:
+        """Return a number that an object holds as an array that every replay fills anew."""
+        number = getattr(owner, name)
+        if isinstance(number, Traced):
+            return number
+        known = self.numbers.get((id(owner), name))
+        if known is None:
+            array = np.array(number, float)
+            self.buffer(array, TEMPORARY)
+            self.note("fetch", getattr, (owner, name), {}, (array,), True)
+            known = self.numbers[id(owner), name] = owner, self.show(array)
+            self.fetched.append((owner, name))
+        return Weak(known[1], number)
+
+    # -- what is computed -----------------------------------------------------------------------------------------
+
+    def real(self, tree: Any) -> Any:
+        """Return nested arguments with real arrays."""
+        return mapped(tree, Traced, lambda x: x.array)
+
+    def symbolic(self, tree: Any) -> Any:
+        """Return nested arguments with Values for arrays; plain arrays are held read-only from now on."""
+
+        def value(x: Any) -> Any:
+            return self.value(x.array)
+
+        return mapped(mapped(tree, Traced, value), ndarray, self.plain)
+
+    def plain(self, array: ndarray) -> Value:
+        """Return the Value of a plain array that is read."""
+        if id(array) not in self.guards.seen:
+            self.guards.protect(array)
+        return self.value(array)
+
+    def note(
+        self,
+        kind: str,
+        function: Callable[..., Any],
+        args: Any,
+        kwargs: dict[str, Any],
+        outs: tuple[ndarray, ...],
+        fresh: bool,
+    ) -> Instruction:
+        """Append an instruction."""
+        values = tuple([self.value(out) for out in outs])
+        instruction = Instruction(kind, function, self.symbolic(args), self.symbolic(kwargs), values, fresh)
+        instruction.code, instruction.lasti, instruction.phase = origin()
+        errors = np.geterr()
+        if errors != self.errors:
+            instruction.errors = errors
+        if not fresh:
+            for value in values:
+                value.buffer.writes += 1
+        self.instructions.append(instruction)
+        return instruction
+
+    def ufunc(self, ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Compute a ufunc, or one of its methods."""
+        call = ufunc if method == "__call__" else getattr(ufunc, method)
+        outs = kwargs.pop("out", None) or ()
+        if self.closed:
+            return call(*self.real(inputs), **self.real(kwargs), **({"out": self.real(outs)} if outs else {}))
+        weak = [x for x in inputs if type(x) is Weak]
+        if weak:
+            if not outs and method == "__call__" and all(type(x) in (Weak, int, float) for x in inputs):
+                plain = [x.array if type(x) is Weak else x for x in inputs]
+                result = self.results("ufunc", call, tuple([_strong(x) for x in inputs]), kwargs, call(*plain))
+                return Weak(result, result.array.item())
+            inputs = tuple([x.weak_for(inputs) if type(x) is Weak else x for x in inputs])
+        kwargs = {k: v for k, v in kwargs.items() if v is not None or k not in ("dtype", "where")}
+        if method == "at":
+            self.write(call, inputs, kwargs)
+            return None
+        if any(out is not None for out in outs):
+            if not all(out is not None for out in outs):
+                results = call(*inputs, **kwargs)
+                return tuple([o if o is None else _stored(o, r) for o, r in zip(outs, results, strict=True)])
+            places = [self.destination(out) for out in outs]
+            with thawed(places):
+                call(*self.real(inputs), out=tuple(places), **self.real(kwargs))
+            self.note("ufunc", call, inputs, kwargs, tuple(places), False)
+            return outs[0] if len(outs) == 1 else tuple(outs)
+        result = call(*self.real(inputs), **self.real(kwargs))
+        return self.results("ufunc", call, inputs, kwargs, result)
+
+    def function(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Compute a NumPy function, or one of this package's own."""
+        if self.closed:
+            return function(*self.real(args), **self.real(kwargs))
+        if not (function.__module__ or "").startswith("numpy"):
+            return function.__wrapped__(*args, **kwargs)  # type: ignore[attr-defined]
+        if function in METADATA:
+            return function(*self.real(args), **self.real(kwargs))
+        if function in AS_METHODS and args and isinstance(args[0], Traced) and "where" not in kwargs:
+            name = AS_METHODS[function]
+            given = {k: v for k, v in kwargs.items() if v is not np._NoValue}
+            return getattr(args[0], name)(*args[1:], **given)
+        if function in WRITERS:
+            self.write(function, args, kwargs)
+            return None
+        if kwargs.get("out") is not None:
+            out = kwargs.pop("out")
+            return _stored(out[0] if isinstance(out, tuple) else out, function(*args, **kwargs))
+        kwargs = {k: v for k, v in kwargs.items() if k != "out"}
+        return self.results("call", function, args, kwargs, function(*self.real(args), **self.real(kwargs)))
+
+    def method(self, name: str, array: Traced, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Compute a method of an array."""
+        function = getattr(ndarray, name)
+        if self.closed:
+            return function(array.array, *self.real(args), **self.real(kwargs))
+        if name == "mean" and array.array.dtype.char in "fdFD" and not args[1:] and kwargs.keys() <= {"axis", "keepdims"}:
+            total: Any = array.sum(*args, **kwargs)
+            return total / (array.array.size // max(total.array.size, 1))
+        if name == "astype" and kwargs.get("copy") is False and np.dtype((args or [kwargs["dtype"]])[0]) == array.dtype:
+            return array
+        if kwargs.get("out") is not None:
+            out = kwargs.pop("out")
+            return _stored(out, self.method(name, array, args, kwargs))
+        result = function(array.array, *self.real(args), **self.real(kwargs))
+        return self.results("call", function, (array, *args), kwargs, result)
+
+    def results(
+        self, kind: str, function: Callable[..., Any], args: Any, kwargs: dict[str, Any], result: Any
+    ) -> Any:
+        """Note a call that returned `result`, unless all of that is views, and return what stands for it."""
+        leaves = list(result) if isinstance(result, tuple | list) else [result]
+        if not all(isinstance(leaf, ndarray | np.generic) for leaf in leaves):
+            return self.decided(function, args, kwargs, result)
+        made = [leaf if isinstance(leaf, ndarray) else np.array(leaf) for leaf in leaves]
+        made = [leaf if type(leaf) is ndarray else leaf.view(ndarray) for leaf in made]
+        for leaf in made:
+            if leaf.dtype.kind not in "biufc":
+                self.refuse(f"{name_of(function)} with a result of dtype {leaf.dtype}", "give it numbers")
+        if not leaves or not all(id(owner_of(leaf)) in self.buffers or self.is_view(leaf, args) for leaf in made):
+            fresh = [leaf.copy() if id(owner_of(leaf)) in self.buffers else leaf for leaf in made]
+            for leaf in fresh:
+                self.buffer(leaf, TEMPORARY)
+            self.note(kind, function, args, kwargs, tuple(fresh), True)
+            made = fresh
+        shown = [self.show(leaf) for leaf in made]
+        if isinstance(result, tuple | list):
+            return type(result)(*shown) if hasattr(result, "_fields") else type(result)(shown)
+        return shown[0]
+
+    def is_view(self, result: ndarray, args: Any) -> bool:
+        """Say whether a result lies in the memory of a plain array among the arguments."""
+        found: list[ndarray] = []
+        mapped(args, ndarray, found.append)
+        mapped(args, Traced, lambda x: found.append(x.array))
+        owner = owner_of(result)
+        return any(owner_of(x) is owner for x in found)
+
+    def decided(self, function: Any, args: Any, kwargs: dict[str, Any], result: Any) -> Any:
+        """Note a result that is no array but, say, a Python number: a guard, since the function goes on with it."""
+        self.note("guard", function, args, kwargs, (), False).expected = result
+        return result
+
+    def decide(self, traced: Traced, how: str, convert: Callable[[ndarray], Any]) -> Any:
+        """Return what Python makes of a value, and note that it was decided so."""
+        result = convert(traced.array)
+        if not self.closed:
+            guard = self.note("guard", convert, (traced,), {}, (), False)
+            guard.expected = result
+        return result
+
+    # -- indices and writing -----------------------------------------------------------------------------------------
+
+    def getitem(self, traced: Traced, index: Any) -> Any:
+        """Return ``array[index]``."""
+        real = self.real(index)
+        result = traced.array[real]
+        if self.closed:
+            return result
+        if type(result) is ndarray and id(owner_of(result)) in self.buffers or (
+            type(result) is ndarray and owner_of(result) is owner_of(traced.array)
+        ):
+            self.value(traced.array)
+            if _holds_traced(index):  # the place is decided by a value
+                for part in index if isinstance(index, tuple) else (index,):
+                    if isinstance(part, Traced):
+                        int(part)
+            return self.show(result)
+        if not _holds_traced(index) and type(result) is not ndarray:  # a single entry is a value of its own
+            parts = index if isinstance(index, tuple) else (index,)
+            entry = traced.array[(*parts, Ellipsis)]
+            return self.method("copy", self.show(entry), (), {})
+        return self.results("call", _getitem, (traced, index), {}, result)
+
+    def setitem(self, traced: Traced, index: Any, value: Any) -> None:
+        """Do ``array[index] = value``."""
+        if self.closed:
+            traced.array[self.real(index)] = self.real(value)
+            return
+        if isinstance(value, list | tuple):
+            value = np.asarray(value)
+        if not _holds_traced(index):
+            place = traced.array[(*(index if isinstance(index, tuple) else (index,)), Ellipsis)] if _is_basic(
+                index
+            ) else None
+            if place is not None:
+                source = value.array if isinstance(value, Traced) else np.asarray(value)
+                extra = source.ndim - place.ndim
+                if extra > 0 and source.shape[:extra] == (1,) * extra:
+                    value = value.reshape(source.shape[extra:]) if isinstance(value, Traced) else source.reshape(
+                        source.shape[extra:]
+                    )
+                self.value(traced.array)
+                self.write(np.copyto, (self.show(place), value), {"casting": "unsafe"})
+                return
+        self.write(_setitem, (traced, index, value), {})
+
+    def write(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Compute and note a function that writes to its first argument."""
+        if self.closed:
+            function(*self.real(args), **self.real(kwargs))
+            return
+        place = self.destination(args[0])
+        with thawed([place]):
+            function(place, *self.real(args[1:]), **self.real(kwargs))
+        self.note("write", function, (self.show(place), *args[1:]), kwargs, (place,), False)
+
+    def write_method(self, name: str, array: Traced, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Compute and note a method that changes its array."""
+        self.write(getattr(ndarray, name), (array, *args), kwargs)
+
+    def destination(self, out: Any) -> ndarray:
+        """Return the real array that will be written; if it is plain, its memory becomes known."""
+        if isinstance(out, Traced):
+            return out.array
+        if type(out) is not ndarray:
+            self.refuse(f"writing to a {type(out).__name__}", "write to an array")
+        known = self.buffers.get(id(owner_of(out)))
+        if id(owner_of(out)) not in self.outside and (known is None or known.kind == OUTSIDE):
+            # Nobody outside has it, as far as is known: the function made it, and will make it again.
+            if known is None:
+                self.made_inside(out)
+            else:
+                known.kind, known.initial = INSIDE, np.array(known.owner)
+        return out
+
+    def leave(self, traced: Traced, dtype: Any) -> ndarray:
+        """Answer a function that wants a real array of a Traced one: an error, while recording."""
+        if self.closed:
+            return traced.array if dtype is None else traced.array.astype(dtype)
+        return self.refuse(
+            "np.array, np.asarray or an assignment into a plain array, which takes the values out of the recording",
+            "np.copy(x) or x.astype(...) in the place of np.array(x), np.zeros_like(x) or a Tensor in the place of a "
+            "plain array that is written to, np.stack in the place of np.array([x, y])",
+        )
+
+    def refuse(self, what: str, instead: str) -> Any:
+        """Raise the error that something cannot be followed."""
+        raise ReplayError(
+            f"mytorch.compile cannot follow {what}, at {where(*caller())}; write {instead}, "
+            "or do it outside of the compiled function"
+        )
+
+
+class Weak(Traced):
+    """A number that lives outside: like a Python number, it takes the dtype of the array that it meets."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, traced: Traced, number: float) -> None:
+        super().__init__(traced.array, traced.recorder)
+        self.number = number
+
+    def weak_for(self, inputs: tuple[Any, ...]) -> Traced:
+        """Return the number in the dtype of the arrays among the operands."""
+        kinds = [x.dtype for x in inputs if isinstance(x, ndarray | np.generic) and type(x) is not Weak]
+        dtype = np.result_type(*kinds, self.number) if kinds else self.array.dtype
+        shown = self.recorder.show(self.array)
+        return shown if dtype == self.array.dtype else shown.astype(dtype)
+
+
+def _strong(x: Any) -> Any:
+    return x.recorder.show(x.array) if type(x) is Weak else x
+
+
+def _getitem(array: ndarray, index: Any) -> Any:
+    return array[index]
+
+
+def _setitem(array: ndarray, index: Any, value: Any) -> None:
+    array[index] = value
+
+
+def _stored(out: Any, result: Any) -> Any:
+    """Write a result to what was given as `out`, and return that."""
+    np.copyto(out, result, casting="same_kind")
+    return out
+
+
+def _holds_traced(index: Any) -> bool:
+    return any(isinstance(part, Traced) for part in (index if isinstance(index, tuple) else (index,)))
+
+
+def _is_basic(index: Any) -> bool:
+    """Say whether an index gives a view."""
+    return all(
+        part is None
+        or part is Ellipsis
+        or isinstance(part, slice)
+        or (isinstance(part, int | np.integer) and type(part) is not bool)
+        for part in (index if isinstance(index, tuple) else (index,))
+    )
+
+
+@contextmanager
+def thawed(places: list[ndarray]) -> Iterator[None]:
+    """Within the context, arrays that the recording itself holds read-only can be written."""
+    chains: list[ndarray] = []
+    for place in places:
+        link: ndarray | None = place
+        while link is not None:
+            if not link.flags.writeable:
+                chains.insert(0, link)
+            link = base_of(link)
+    for link in chains:
+        link.flags.writeable = True
+    try:
+        yield
+    finally:
+        for link in chains:
+            link.flags.writeable = False
+
+
+_SWEEP = sweep.__code__
+
+
+def origin() -> tuple[Any, int, str]:
+    """Return the user's line that an instruction belongs to, and the phase.
+
+    In a backward pass that is the line that recorded the operation whose rule is being computed.
+    """
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        if frame.f_code is _SWEEP:
+            operation = frame.f_locals.get("operation")
+            if operation is not None and operation.code is not None:
+                return operation.code, operation.lasti, "backward"
+        if frame.f_code.co_name == "step" and frame.f_globals.get("__name__", "").startswith("mytorch.optim"):
+            return (*caller(), "update")
+        frame = frame.f_back
+    return (*caller(), "forward")

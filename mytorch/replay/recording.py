@@ -1,0 +1,394 @@
+"""One recorded call: run a function on what stands for its arguments, and keep what is needed to run it again."""
+
+from __future__ import annotations
+
+import threading
+import types
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from mytorch import arrays, trees
+from mytorch.gradient_buffer import owner_of
+from mytorch.guard import Guards
+from mytorch.replay.captured import GENERATORS, PLAIN, Cell, captured
+from mytorch.replay.instructions import ARGUMENT, OUTSIDE, Buffer, Instruction, Value, name_of
+from mytorch.replay.recorder import Recorder, ReplayError, Weak
+from mytorch.replay.traced import Traced
+from mytorch.tensor import Tensor, wrap
+
+
+class Leaf:
+    """A part of the result: how a replay makes it.
+
+    `kind` is "array" or "number" (of the Value `what`), "tensor", or "constant" (`what` itself).
+    """
+
+    __slots__ = ("kind", "what")
+
+    def __init__(self, kind: str, what: Any) -> None:
+        self.kind, self.what = kind, what
+
+
+class Recording:
+    """What a call of a function did.
+
+    Attributes
+    ----------
+    instructions : list of Instruction
+    arguments : per array argument (its leaf's number), its Buffer
+    before : per Tensor whose `grad` was read before it was set, what it was (a Value, or None)
+    after : per Tensor whose `grad` was set, what it is now (a Value, or None)
+    structure, leaves : the result
+    cells : what must be as it was
+    changed : what the call changed
+    outside : identities of the owners of the memory outside of the function that it read or wrote
+    once : why the call cannot be replayed (None: it can)
+    """
+
+    def __init__(self) -> None:
+        self.instructions: list[Instruction] = []
+        self.arguments: dict[int, Buffer] = {}
+        self.before: list[tuple[Tensor, Value | None]] = []
+        self.after: list[tuple[Tensor, Value | None]] = []
+        self.structure: trees.Structure
+        self.leaves: list[Leaf] = []
+        self.cells: list[Cell] = []
+        self.changed: list[Cell] = []
+        self.once: str | None = None
+        self.tensors: dict[int, int] = {}  # by the identity of a Tensor among the arguments, its number
+        self.assigned: list[tuple[Cell, Leaf]] = []  # places outside that the call gave computed values
+        self.outside: set[int] = set()  # identities of the owners of memory outside that is read or written
+
+
+def record(function: Callable[..., Any], leaves: list[Any], structure: trees.Structure) -> tuple[Any, Recording]:
+    """Call a function, and return its result and the recording.
+
+    `leaves` and `structure` are those of its ``(args, kwargs)``.
+    """
+    recording, recorder = Recording(), _TensorRecorder()
+    objects = {f"argument {i}": leaf for i, leaf in enumerate(leaves) if not isinstance(leaf, _VALUES)}
+    cells = captured(function, objects)
+    recorder.know(cells)
+    given = [_given(leaf, i, recorder, recording) for i, leaf in enumerate(leaves)]
+    args, kwargs = structure.unflatten(given)
+    with _hooks(), recorder.running(cells):
+        result = function(*args, **kwargs)
+        found, recording.structure = trees.flatten(result)
+        recording.leaves = [_leaf(x, recorder) for x in found]
+        after, before = recorder.gradients()
+        recording.assigned, recording.changed = _changes(cells, recorder, given)
+    recording.after, recording.before = after, before
+    recording.instructions, recording.once = recorder.instructions, recorder.once
+    fetched = {(id(owner), name) for owner, name in recorder.fetched}
+    recording.cells = [
+        cell for cell in cells if cell.holds and (id(cell.container), cell.key) not in fetched and _can_change(cell)
+    ]
+    recording.outside = {id(b.owner) for b in recorder.buffers.values() if b.kind == OUTSIDE}
+    for i, buffer in recording.arguments.items():
+        if buffer.writes and type(leaves[i]) is ndarray:
+            np.copyto(leaves[i], buffer.owner)
+    shown = [_shown(x)[()] if leaf.kind == "number" else _shown(x) for x, leaf in zip(found, recording.leaves, strict=True)]
+    return recording.structure.unflatten(shown), recording
+
+
+_VALUES = (Tensor, ndarray, np.generic, *PLAIN)
+
+
+def _can_change(cell: Cell) -> bool:
+    return not isinstance(cell.container, tuple | types.MethodType)
+
+
+def _changes(
+    cells: Sequence[Cell], recorder: Recorder, given: list[Any]
+) -> tuple[list[tuple[Cell, Leaf]], list[Cell]]:
+    """Return the places outside that the call gave computed values, and those that it changed otherwise."""
+    assigned, changed = [], []
+    for cell in cells:
+        if cell.holds or isinstance(cell.value, GENERATORS) or _is_draw(cell.value):
+            continue
+        now = cell.read()
+        position = next((i for i, x in enumerate(given) if x is now), None)
+        if position is not None and not isinstance(now, PLAIN):
+            assigned.append((cell, Leaf("argument", position)))
+        elif isinstance(now, Tensor | Traced):
+            assigned.append((cell, _leaf(now, recorder)))
+        else:
+            changed.append(cell)
+    return assigned, changed
+
+
+def _given(leaf: Any, i: int, recorder: Recorder, recording: Recording) -> Any:
+    """Return what the function is given for a leaf of its arguments."""
+    if isinstance(leaf, Tensor):
+        array = _SLOT.__get__(leaf)
+        recording.tensors[id(leaf)] = i
+        recording.arguments[i] = recorder.buffer(array, ARGUMENT)
+        recorder.outside.add(id(owner_of(array)))
+        return leaf
+    if type(leaf) is ndarray and leaf.dtype.kind in "biufc":
+        # A copy: memory of its own, so that nothing else can be meant by it.
+        own = leaf.copy("K")
+        recording.arguments[i] = recorder.buffer(own, ARGUMENT)
+        return recorder.show(own)
+    if isinstance(leaf, np.generic) and leaf.dtype.kind in "biufc":
+        own = np.array(leaf)
+        recording.arguments[i] = recorder.buffer(own, ARGUMENT)
+        return recorder.show(own)
+    if isinstance(leaf, GENERATORS):
+        return Generator(leaf, recorder)
+    return leaf
+
+
+def _leaf(x: Any, recorder: Recorder) -> Leaf:
+    """Return how a part of the result is made."""
+    if isinstance(x, Tensor):
+        array = x._array
+        if isinstance(array, Traced):
+            return Leaf("tensor", recorder.value(array.array))
+        return Leaf("tensor", recorder.value(array))
+    if isinstance(x, Traced):
+        made = [i for i in recorder.instructions if any(v.array is x.array for v in i.outs)]
+        scalar = bool(made) and made[-1].kind in ("ufunc", "random") and id(x.array) not in recorder.arrays
+        number = x.array.ndim == 0 and scalar
+        return Leaf("number" if number else "array", recorder.value(x.array))
+    if type(x) is ndarray:
+        return Leaf("array", recorder.value(x))
+    return Leaf("constant", x)
+
+
+def _shown(x: Any) -> Any:
+    """Return a part of the result of the recorded call itself."""
+    if isinstance(x, Tensor):
+        return wrap(np.array(x._array if type(x._array) is ndarray else x._array.array))
+    if isinstance(x, Traced):
+        return x.array.copy()
+    return x.copy() if type(x) is ndarray else x
+
+
+# -- Tensors, whose arrays are shown to a recording as Traced ones --------------------------------------------------
+
+_SLOT: Any = Tensor.__dict__["_array"]
+_GRAD: Any = Tensor.__dict__["_grad"]
+_lock = threading.Lock()
+_running = 0
+
+
+def _array_of(tensor: Tensor) -> Any:
+    array = _SLOT.__get__(tensor)
+    now = arrays.recording()
+    return array if now is None or type(array) is not ndarray else now.array_of(tensor, array)
+
+
+def _set_array(tensor: Tensor, array: Any) -> None:
+    _SLOT.__set__(tensor, array)
+    now = arrays.recording()
+    if now is not None:
+        now.array_set(tensor, array)
+
+
+def _grad_of(tensor: Tensor) -> Any:
+    now = arrays.recording()
+    return _GRAD.__get__(tensor) if now is None else now.grad_of(tensor)
+
+
+def _set_grad(tensor: Tensor, gradient: Any) -> None:
+    _GRAD.__set__(tensor, gradient)
+    now = arrays.recording()
+    if now is not None:
+        now.grad_set(tensor)
+
+
+@contextmanager
+def _hooks() -> Iterator[None]:
+    """Within the context, reading a Tensor's array or gradient goes through the recording of the thread, if it has one.
+
+    Outside of it Tensors are as fast as ever: nothing asks whether something is recorded.
+    """
+    global _running
+    with _lock:
+        _running += 1
+        if _running == 1:
+            Tensor._array = property(_array_of, _set_array)  # type: ignore[assignment,misc]
+            Tensor._grad = property(_grad_of, _set_grad)  # type: ignore[assignment,misc]
+    try:
+        yield
+    finally:
+        with _lock:
+            _running -= 1
+            if _running == 0:
+                Tensor._array, Tensor._grad = _SLOT, _GRAD
+
+
+class _TensorRecorder(Recorder):
+    """A recorder that knows of Tensors, and of what lies outside of the function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[Tensor] = []
+        self.tensors: dict[int, Tensor] = {}  # from outside, by identity
+        self.read: dict[int, tuple[Tensor, Value | None]] = {}
+        self.set: dict[int, Tensor] = {}
+        self.held = Guards()
+
+    def know(self, cells: Sequence[Cell]) -> None:
+        """Take note of the arrays that live outside; plain ones are held read-only, so that no write goes unseen."""
+        for cell in cells:
+            value = cell.value
+            if isinstance(value, Tensor):
+                self.tensors[id(value)] = value
+                self.names.setdefault(id(value), cell.path)
+                self.outside.add(id(owner_of(_SLOT.__get__(value))))
+            elif type(value) is ndarray and value.dtype.kind in "biufc":
+                self.outside.add(id(owner_of(value)))
+                self.held.protect(value)
+                self.buffer(value).name = self.buffer(value).name or cell.path
+
+    @contextmanager
+    def running(self, cells: Sequence[Cell]) -> Iterator[None]:
+        """Within the context, this recorder records what the thread does."""
+        token = arrays._recording.set(self)
+        patched = _patch(cells, self)
+        try:
+            yield
+        except ValueError as error:
+            if "read-only" in str(error):
+                raise ReplayError(
+                    f"{error}: mytorch.compile holds arrays that the function takes from outside read-only, because a "
+                    "replay would not repeat a write to a plain array; make it a Tensor, or pass it as an argument"
+                ) from error
+            raise
+        finally:
+            for cell, value in patched:
+                cell.write(value)
+            arrays._recording.reset(token)
+            self.held.release()
+            self.close()
+            for tensor in self.made:
+                self.unhook(tensor)
+            for tensor in self.set.values():
+                gradient = _GRAD.__get__(tensor)
+                if isinstance(gradient, Traced):
+                    _GRAD.__set__(tensor, gradient.array.copy())
+
+    def array_of(self, tensor: Tensor, array: ndarray) -> Any:
+        """Return what stands for the array of a Tensor."""
+        owner = owner_of(array)
+        if id(owner) not in self.buffers:
+            self.outside.add(id(owner))
+            buffer = self.buffer(array)
+            buffer.tensor = tensor if tensor._base is None else tensor._base
+            buffer.name = self.names.get(id(tensor))
+        return self.show(array)
+
+    def array_set(self, tensor: Tensor, array: Any) -> None:
+        """Note that a Tensor was made."""
+        self.made.append(tensor)
+        if type(array) is ndarray:
+            self.made_inside(array)
+
+    def grad_of(self, tensor: Tensor) -> Any:
+        """Return a Tensor's gradient; what it was before the call is an input."""
+        gradient = _GRAD.__get__(tensor)
+        known = id(tensor) in self.set or id(tensor) in self.read
+        if type(gradient) is ndarray:
+            shown = self.show(gradient) if known else self.live(gradient)
+            if not known:
+                buffer = self.buffer(gradient)
+                buffer.kind = ARGUMENT
+                self.read[id(tensor)] = tensor, self.value(gradient)
+            return shown
+        if not known and not any(tensor is made for made in self.made):
+            value = None
+            if isinstance(gradient, Tensor):
+                array = _SLOT.__get__(gradient)
+                self.buffer(array).kind = ARGUMENT
+                self.outside.add(id(owner_of(array)))
+                value = self.value(array)
+            self.read[id(tensor)] = tensor, value
+        return gradient
+
+    def grad_set(self, tensor: Tensor) -> None:
+        self.set[id(tensor)] = tensor
+
+    def gradients(self) -> tuple[list[tuple[Tensor, Value | None]], list[tuple[Tensor, Value | None]]]:
+        """Return what the gradients are now, and what those that were read had been."""
+        made = {id(tensor) for tensor in self.made}
+        after = []
+        for tensor in self.set.values():
+            if id(tensor) not in made:
+                gradient = _GRAD.__get__(tensor)
+                array = gradient._array if isinstance(gradient, Tensor) else gradient
+                real = array.array if isinstance(array, Traced) else array
+                after.append((tensor, None if real is None else self.value(real)))
+        return after, [pair for key, pair in self.read.items() if key not in made]
+
+    def unhook(self, tensor: Tensor) -> None:
+        """Give a Tensor its real array."""
+        array = _SLOT.__get__(tensor)
+        if isinstance(array, Traced):
+            _SLOT.__set__(tensor, array.array)
+
+
+# -- random numbers ---------------------------------------------------------------------------------------------
+
+
+class Generator:
+    """A random generator whose draws are recorded: a replay draws anew."""
+
+    def __init__(self, generator: Any, recorder: Recorder) -> None:
+        self._generator, self._recorder = generator, recorder
+
+    def __getattr__(self, name: str) -> Any:
+        member = getattr(self._generator, name)
+        return _drawing(member, self._recorder) if callable(member) else member
+
+
+def _drawing(method: Callable[..., Any], recorder: Recorder) -> Callable[..., Any]:
+    """Return a method of a generator that notes what it draws."""
+
+    def draw(*args: Any, **kwargs: Any) -> Any:
+        if arrays.recording() is not recorder or recorder.closed:
+            return method(*args, **kwargs)
+        if getattr(method, "__name__", "") == "shuffle":
+            recorder.write(method, args, kwargs)
+            return None
+        result = method(*recorder.real(args), **recorder.real(kwargs))
+        if isinstance(result, ndarray | np.generic):
+            return recorder.results("random", method, args, kwargs, result)
+        if type(result) in (float, int):
+            return Weak(recorder.results("random", method, args, kwargs, np.array(result)), result)
+        if result is not None:
+            recorder.refuse(f"{name_of(method)}, which gives a {type(result).__name__}", "draw arrays of numbers")
+        recorder.note("random", method, args, kwargs, (), False)
+        return None
+
+    return draw
+
+
+def _patch(cells: Sequence[Cell], recorder: Recorder) -> list[tuple[Cell, Any]]:
+    """Put recorded generators in the places of those that the function can reach; return what was there."""
+    places = [cell for cell in cells if isinstance(cell.value, GENERATORS) or _is_draw(cell.value)]
+    for name in dir(np.random):
+        member = getattr(np.random, name)
+        if _is_draw(member):
+            places.append(Cell("attribute", np.random, name, member, f"np.random.{name}"))
+    patched = []
+    for cell in places:
+        if isinstance(cell.container, tuple):
+            continue
+        is_method = _is_draw(cell.value)
+        cell.write(_drawing(cell.value, recorder) if is_method else Generator(cell.value, recorder))
+        patched.append((cell, cell.value))
+    return patched
+
+
+def _is_draw(value: Any) -> bool:
+    """Say whether a value is a method of a random generator."""
+    return isinstance(value, types.BuiltinMethodType) and isinstance(value.__self__, GENERATORS)
+
+
+__all__ = ["Leaf", "Recording", "record"]
