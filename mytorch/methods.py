@@ -65,24 +65,25 @@ def _function(name: str) -> Callable[..., Any]:
 
 def _reduction(name: str) -> Callable[..., Any]:
     """Return the method of a reduction, whose plain calls are computed and recorded directly."""
-    function, compute = getattr(np, name), getattr(np.ndarray, name)
+    function = getattr(np, name)
     rule = RULES[function]
 
     def method(self: Tensor, axis: Any = None, *args: Any, **kwargs: Any) -> Any:
         if args or (kwargs and kwargs.keys() != {"keepdims"}):
             return array_function(self, function, (), (self, axis, *args), kwargs)
-        return record(rule, compute(self._array, axis, **kwargs), (self,), {"axis": axis, **kwargs})
+        y = getattr(self._array, name)(axis, **kwargs)
+        return record(rule, y, (self,), {"axis": axis, **kwargs})
 
     return _named(method, name, f"Return ``numpy.{name}(self, ...)``.")
 
 
 def _view_of(name: str) -> Callable[..., Any]:
     """Return the method that gives a view, or, where NumPy has to copy, a copy that is on the tape."""
-    function, compute = getattr(np, name), getattr(np.ndarray, name)
+    function = getattr(np, name)
 
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Any:
         data = self._array
-        array = compute(data, *args, **kwargs)
+        array = getattr(data, name)(*args, **kwargs)
         if array is data or (array.base is not None and (array.base is data or array.base is data.base)):
             return self.view_as(array)
         if name == "reshape" and len(args) != 1:

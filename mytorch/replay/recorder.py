@@ -70,6 +70,7 @@ class Recorder:
         self.numbers: dict[tuple[int, str], tuple[Any, Traced]] = {}
         self.fetched: list[tuple[Any, str]] = []
         self.once: str | None = None
+        self.numbers_made: set[int] = set()  # identities of results that NumPy gives as mere numbers
         self.arrays: set[int] = set()  # identities of results that are arrays even where they have no axes
         self.closed = False
         self.guards = Guards()
@@ -273,6 +274,9 @@ class Recorder:
                 self.buffer(leaf, TEMPORARY)
             self.note(kind, function, args, kwargs, tuple(fresh), True)
             made = fresh
+        self.numbers_made.update(
+            id(array) for array, leaf in zip(made, leaves, strict=True) if isinstance(leaf, np.generic)
+        )
         shown = [self.show(leaf) for leaf in made]
         if isinstance(result, tuple | list):
             return type(result)(*shown) if hasattr(result, "_fields") else type(result)(shown)
@@ -317,9 +321,9 @@ class Recorder:
                         int(part)
             return self.show(result)
         if not _holds_traced(index) and type(result) is not ndarray:  # a single entry is a value of its own
-            parts = index if isinstance(index, tuple) else (index,)
-            entry = traced.array[(*parts, Ellipsis)]
-            return self.method("copy", self.show(entry), (), {})
+            entry = self.method("copy", self.show(traced.array[_open_ended(index)]), (), {})
+            self.numbers_made.add(id(entry.array))
+            return entry
         return self.results("call", _getitem, (traced, index), {}, result)
 
     def setitem(self, traced: Traced, index: Any, value: Any) -> None:
@@ -330,9 +334,7 @@ class Recorder:
         if isinstance(value, list | tuple):
             value = np.asarray(value)
         if not _holds_traced(index):
-            place = traced.array[(*(index if isinstance(index, tuple) else (index,)), Ellipsis)] if _is_basic(
-                index
-            ) else None
+            place = traced.array[_open_ended(index)] if _is_basic(index) else None
             if place is not None:
                 source = value.array if isinstance(value, Traced) else np.asarray(value)
                 extra = source.ndim - place.ndim
@@ -425,6 +427,12 @@ def _stored(out: Any, result: Any) -> Any:
     """Write a result to what was given as `out`, and return that."""
     np.copyto(out, result, casting="same_kind")
     return out
+
+
+def _open_ended(index: Any) -> tuple[Any, ...]:
+    """Return a basic index that gives a view also where it names a single entry."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return parts if any(part is Ellipsis for part in parts) else (*parts, Ellipsis)
 
 
 def _holds_traced(index: Any) -> bool:

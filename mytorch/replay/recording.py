@@ -151,9 +151,7 @@ def _leaf(x: Any, recorder: Recorder) -> Leaf:
             return Leaf("tensor", recorder.value(array.array))
         return Leaf("tensor", recorder.value(array))
     if isinstance(x, Traced):
-        made = [i for i in recorder.instructions if any(v.array is x.array for v in i.outs)]
-        scalar = bool(made) and made[-1].kind in ("ufunc", "random") and id(x.array) not in recorder.arrays
-        number = x.array.ndim == 0 and scalar
+        number = id(x.array) in recorder.numbers_made and id(x.array) not in recorder.arrays
         return Leaf("number" if number else "array", recorder.value(x.array))
     if type(x) is ndarray:
         return Leaf("array", recorder.value(x))
