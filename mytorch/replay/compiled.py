@@ -16,6 +16,7 @@ from numpy import ndarray
 from mytorch import arrays, trees
 from mytorch.autograd_engine import inside_files
 from mytorch.gradient_buffer import owner_of
+from mytorch.replay.backends import chosen
 from mytorch.replay.captured import GENERATORS, PLAIN
 from mytorch.replay.lowering import Changed
 from mytorch.replay.program import Diverged, Program, Unreplayable
@@ -47,10 +48,10 @@ class Entry:
 class Path:
     """A recording, and, once it is asked for again, its program."""
 
-    __slots__ = ("_program", "fits", "recording")
+    __slots__ = ("_program", "backend", "fits", "recording")
 
-    def __init__(self, recording: Recording) -> None:
-        self.recording = recording
+    def __init__(self, recording: Recording, backend: str) -> None:
+        self.recording, self.backend = recording, backend
         self._program: Program | None = None
         self.fits = fits(recording)
 
@@ -58,7 +59,7 @@ class Path:
     def program(self) -> Program:
         """The program, planned when it is first asked for."""
         if self._program is None:
-            self._program = Program(self.recording)
+            self._program = Program(self.recording, self.backend)
         return self._program
 
 
@@ -188,7 +189,7 @@ class Compiled:
                 "takes out of an array decides everything after it: return the array instead"
             )
         else:
-            path = Path(recording)
+            path = Path(recording, self.backend)
             entry.paths.insert(0, path)
             self._last = path
         if entry.excuse is not None:
@@ -270,7 +271,9 @@ def compile(function: Any = None, *, backend: str = "numpy") -> Any:
     ----------
     function : of arrays and Tensors, or of nested lists, tuples and dicts of them; numbers and other objects among
         its arguments are part of the signature
-    backend : "numpy"
+    backend : "numpy"; "numba", which joins elementwise operations and small products into compiled loops; "blas", which
+        updates weights by one call of SciPy's BLAS; or "blas+numba".  Loops that Numba compiled neither warn nor raise
+        when numbers overflow or are divided by zero
 
     Returns
     -------
@@ -280,6 +283,8 @@ def compile(function: Any = None, *, backend: str = "numpy") -> Any:
     ------
     ReplayError
         The function takes values out of arrays where a recording cannot follow; the message names the line.
+    ImportError
+        What the back end needs is not installed; the message says what to install.
 
     Examples
     --------
@@ -294,8 +299,7 @@ def compile(function: Any = None, *, backend: str = "numpy") -> Any:
         return functools.partial(compile, backend=backend)
     if not callable(function):
         raise TypeError(f"mytorch.compile needs a function, got {type(function).__name__}")
-    if backend != "numpy":
-        raise ValueError(f"mytorch.compile: backend must be 'numpy', got {backend!r}")
+    chosen(backend)
     return Compiled(function, backend)
 
 

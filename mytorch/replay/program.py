@@ -20,6 +20,7 @@ from mytorch import trees
 from mytorch.autograd_engine import inside_files
 from mytorch.gradient_buffer import owner_of
 from mytorch.replay import lowering
+from mytorch.replay.backends import chosen
 from mytorch.replay.instructions import ARGUMENT, INSIDE, OUTSIDE, Buffer, Instruction, Value, mapped
 from mytorch.replay.passes import Listing, guards_early, last_writes, simplified
 from mytorch.replay.planning import Plan, planned
@@ -71,14 +72,17 @@ class Program:
     decisions : what every guard expects, in order
     """
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: Recording, backend: str = "numpy") -> None:
         start = time.perf_counter()
         self.recording = recording
+        self.backends = chosen(backend)
         roots = [leaf.what for leaf in recording.leaves if leaf.kind != "constant"]
         roots += [value for _, value in recording.after if value is not None]
         roots += [leaf.what for _, leaf in recording.assigned if leaf.kind not in ("constant", "argument")]
         self.recorded = Listing(recording.instructions, roots)
         self.listing = guards_early(simplified(self.recorded))
+        for each in self.backends:
+            self.listing = each.arranged(self.listing)
         self.instructions = self.listing.instructions
         self.final = {id(a): b for a, b in zip(roots, self.listing.roots, strict=True)}
         self.written = last_writes(self.instructions)
@@ -87,7 +91,7 @@ class Program:
         self.plan: Plan = planned(self.listing, self.by_reference)
         self.saved = self._saved()
         self.outside_ids = {id(buffer.owner) for buffer in self.outside_written()}
-        self.forms = [self._form(i) for i in self.instructions]
+        self.forms = self._forms()
         self.source_of_run, self.run = self._emit()
         self.seconds = time.perf_counter() - start
 
@@ -147,6 +151,16 @@ class Program:
             changed = changed or any(out.buffer.kind == OUTSIDE for out in instruction.outs)
         return []
 
+    def _forms(self) -> list[lowering.Form]:
+        """Return the calls of every instruction: what a back end puts in its place, or the fastest of NumPy's."""
+        found: list[lowering.Form | None] = [None] * len(self.instructions)
+        for each in self.backends:
+            found = each.replaced(self, found)
+        return [
+            self._form(instruction) if form is None else form
+            for instruction, form in zip(self.instructions, found, strict=True)
+        ]
+
     def _form(self, instruction: Instruction) -> lowering.Form:
         """Return the fastest way to run an instruction on its memory."""
         if instruction.kind == "guard":
@@ -156,9 +170,9 @@ class Program:
             return ways[0]
         real = [lowering.constants_of(way, self.real) for way in ways]
         with np.errstate(all="ignore"):
-            times = _times(real)
-        best = min(range(len(ways)), key=times.__getitem__)
-        return ways[best] if times[best] < 0.95 * times[0] else ways[0]
+            took = times(real)
+        best = min(range(len(ways)), key=took.__getitem__)
+        return ways[best] if took[best] < 0.95 * took[0] else ways[0]
 
     def real(self, value: Value) -> ndarray:
         """Return the array of a value."""
@@ -183,7 +197,7 @@ def _may_fail(instruction: Instruction) -> bool:
     return instruction.kind in ("call", "fetch") and instruction.function not in lowering._SPECIAL
 
 
-def _times(ways: list[lowering.Form]) -> list[float]:
+def times(ways: list[lowering.Form]) -> list[float]:
     """Return the least time that each way took, in turns."""
     best = [float("inf")] * len(ways)
     clock = time.perf_counter
