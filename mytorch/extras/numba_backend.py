@@ -16,17 +16,18 @@ import numba
 import numpy as np
 from numba import float32, float64, types, uint8
 from numba.extending import intrinsic
-from numpy import ndarray
 
 from mytorch.extras import vector_math
 from mytorch.extras.loops import Readers, Step, nests, step_of
 from mytorch.extras.numba_text import Text
+from mytorch.extras.order import early, is_outer, late
 from mytorch.replay import lowering
 from mytorch.replay.backends import Backend
-from mytorch.replay.instructions import OUTSIDE, TEMPORARY, Instruction, Value
+from mytorch.replay.instructions import Value
 from mytorch.replay.lowering import Form
 from mytorch.replay.passes import Listing
 from mytorch.replay.program import Program, times
+from mytorch.replay.scratch import Scratch
 
 LONGEST = 64  # instructions in a piece: what Numba needs to compile grows faster than the text
 PATIENCE = 20.0  # seconds of compiling after which the rest of a program is left to NumPy
@@ -139,33 +140,6 @@ class Piece:
         return self.function, (self.table, *self.arguments), {}
 
 
-class Scratch:
-    """Memory in the place of what lies outside, for as long as calls are measured."""
-
-    def __init__(self, program: Program) -> None:
-        self.program = program
-        self.copies = {b.number: (b, np.array(b.owner, order="K")) for b in program.outside_written()}
-
-    def array(self, value: Value) -> ndarray:
-        """Return the array of a value, or the same part of a copy."""
-        if value.buffer.number not in self.copies:
-            return self.program.real(value)
-        copy = self.copies[value.buffer.number][1]
-        flat = ndarray((copy.nbytes,), np.uint8, copy.reshape(-1, order="A").data)
-        return ndarray(value.shape, value.dtype, flat, value.offset, value.strides)
-
-    def table(self, places: list[int]) -> ndarray:
-        """Return addresses, with those outside moved into the copies."""
-        moved = []
-        for place in places:
-            for buffer, copy in self.copies.values():
-                if buffer.low <= place < buffer.low + buffer.nbytes:
-                    place += copy.__array_interface__["data"][0] - buffer.low
-                    break
-            moved.append(place)
-        return np.array(moved, np.int64)
-
-
 class Numba(Backend):
     """Runs of elementwise instructions, reductions and small products as compiled functions."""
 
@@ -178,7 +152,7 @@ class Numba(Backend):
 
     def arranged(self, listing: Listing) -> Listing:
         """Fetch numbers first, and compute outer products where they are used: fewer and longer runs."""
-        return Listing(late(early(listing.instructions)), listing.roots)
+        return Listing(late(early(listing.instructions), is_outer), listing.roots)
 
     def replaced(self, program: Program, forms: list[Form | None]) -> list[Form | None]:
         """Put pieces in the place of runs of instructions."""
@@ -221,49 +195,7 @@ def faster(piece: Piece, program: Program) -> bool:
     for position in piece.positions:
         form = lowering.forms(program.instructions[position])[0]
         calls += lowering.constants_of(form, scratch.array)
-    own = [(piece.function, (scratch.table(piece.places), *[program.real(v) for v in piece.arguments]), {})]
+    own = [(piece.function, (np.array([scratch.moved(place) for place in piece.places], np.int64), *[program.real(v) for v in piece.arguments]), {})]
     with np.errstate(all="ignore"):
         numpy, ours = times([calls, own])
     return ours < numpy
-
-
-# -- order -----------------------------------------------------------------------------------------------------------------
-
-
-def early(instructions: list[Instruction]) -> list[Instruction]:
-    """Fetch numbers that live outside before everything else: a fetch reads nothing that the program writes."""
-    fetched = [i for i in instructions if i.kind == "fetch"]
-    return [*fetched, *[i for i in instructions if i.kind != "fetch"]]
-
-
-def late(instructions: list[Instruction]) -> list[Instruction]:
-    """Compute an outer product just before its only use, so that it can be joined with it and need no memory."""
-    waiting: dict[int, Instruction] = {}  # by the memory that it makes
-    users: dict[int, int] = {}
-    for instruction in instructions:
-        for number in {value.buffer.number for value in instruction.reads}:
-            users[number] = users.get(number, 0) + 1
-    kept: list[Instruction] = []
-    for instruction in instructions:
-        touched = {v.buffer.number for v in (*instruction.reads, *instruction.outs)}
-        written = {v.buffer.number for v in instruction.outs}
-        for number, product in list(waiting.items()):
-            if number in touched or any(v.buffer.number in written for v in product.reads):
-                kept.append(waiting.pop(number))
-        if is_outer(instruction) and users.get(instruction.outs[0].buffer.number) == 1:
-            waiting[instruction.outs[0].buffer.number] = instruction
-        else:
-            kept.append(instruction)
-    return [*kept, *waiting.values()]
-
-
-def is_outer(instruction: Instruction) -> bool:
-    """Say whether an instruction makes a large array of small ones."""
-    if not (instruction.fresh and len(instruction.outs) == 1 and instruction.outs[0].buffer.kind == TEMPORARY):
-        return False
-    if instruction.kind not in ("ufunc", "call") or not all(v.buffer.kind != OUTSIDE for v in instruction.reads):
-        return False
-    multiplies = instruction.function in (np.multiply, np.outer) or (
-        instruction.function in (ndarray.dot, np.dot, np.matmul) and instruction.reads[0].shape[-1:] == (1,)
-    )
-    return multiplies and not instruction.kwargs and instruction.outs[0].size > sum(v.size for v in instruction.reads)

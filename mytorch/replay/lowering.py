@@ -77,8 +77,17 @@ def _generic(instruction: Instruction) -> Form:
 
 
 def part(value: Value, view: Callable[[ndarray], ndarray]) -> Value:
-    """Return the Value of a view of the array of `value`."""
-    return Value(value.buffer, view(value.array))
+    """Return the Value of a view of the array of `value`, which may have been moved to another memory since."""
+    found = Value(value.buffer, view(value.array))
+    if found.array.size:
+        found.offset = value.offset + address(found.array) - address(value.array)
+    return found
+
+
+def address(array: ndarray) -> int:
+    """Return the address of an array's first entry."""
+    place: int = array.__array_interface__["data"][0]
+    return place
 
 
 # -- ufuncs ---------------------------------------------------------------------------------------------------
