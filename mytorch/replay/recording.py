@@ -16,6 +16,7 @@ from mytorch.gradient_buffer import owner_of
 from mytorch.guard import Guards
 from mytorch.replay.captured import GENERATORS, PLAIN, Cell, captured
 from mytorch.replay.instructions import ARGUMENT, OUTSIDE, Buffer, Instruction, Value, name_of
+from mytorch.replay.errors import note
 from mytorch.replay.recorder import Recorder, ReplayError, Weak
 from mytorch.replay.traced import Traced
 from mytorch.tensor import Tensor, wrap
@@ -59,6 +60,7 @@ class Recording:
         self.cells: list[Cell] = []
         self.changed: list[Cell] = []
         self.once: str | None = None
+        self.same: list[tuple[int, Any]] = []  # arguments that are also taken from outside
         self.tensors: dict[int, int] = {}  # by the identity of a Tensor among the arguments, its number
         self.assigned: list[tuple[Cell, Leaf]] = []  # places outside that the call gave computed values
         self.outside: set[int] = set()  # identities of the owners of memory outside that is read or written
@@ -76,7 +78,14 @@ def record(function: Callable[..., Any], leaves: list[Any], structure: trees.Str
     given = [_given(leaf, i, recorder, recording) for i, leaf in enumerate(leaves)]
     args, kwargs = structure.unflatten(given)
     with _hooks(), recorder.running(cells):
-        result = function(*args, **kwargs)
+        try:
+            result = function(*args, **kwargs)
+        except Exception as error:
+            changed = {o.buffer.name for i in recorder.instructions for o in i.outs if o.buffer.kind == OUTSIDE}
+            if changed:
+                names = ", ".join(sorted(name or "memory outside" for name in changed))
+                note(error, f"(changed before the error, and not put back: {names})")
+            raise
         found, recording.structure = trees.flatten(result)
         recording.leaves = [_leaf(x, recorder) for x in found]
         after, before = recorder.gradients()
@@ -123,6 +132,9 @@ def _changes(
 
 def _given(leaf: Any, i: int, recorder: Recorder, recording: Recording) -> Any:
     """Return what the function is given for a leaf of its arguments."""
+    if isinstance(leaf, Tensor | ndarray) and id(owner_of(_real(leaf))) in recorder.outside:
+        recording.same.append((i, leaf))  # the function knows it by another name, too
+        return leaf if isinstance(leaf, Tensor) else recorder.show(leaf)
     if isinstance(leaf, Tensor):
         array = _SLOT.__get__(leaf)
         recording.tensors[id(leaf)] = i
@@ -141,6 +153,16 @@ def _given(leaf: Any, i: int, recorder: Recorder, recording: Recording) -> Any:
     if isinstance(leaf, GENERATORS):
         return Generator(leaf, recorder)
     return leaf
+
+
+def _real(leaf: Any) -> Any:
+    return _SLOT.__get__(leaf) if isinstance(leaf, Tensor) else leaf
+
+
+def overlap(leaves: Sequence[Any]) -> bool:
+    """Say whether two arrays among the leaves share memory."""
+    found = [_real(leaf) for leaf in leaves if isinstance(leaf, Tensor | ndarray)]
+    return any(np.may_share_memory(a, b) for i, a in enumerate(found) for b in found[:i])
 
 
 def _leaf(x: Any, recorder: Recorder) -> Leaf:
@@ -227,6 +249,7 @@ class _TensorRecorder(Recorder):
     def __init__(self) -> None:
         super().__init__()
         self.made: list[Tensor] = []
+        self.same: list[tuple[int, Any]] = []  # arguments that are also taken from outside
         self.tensors: dict[int, Tensor] = {}  # from outside, by identity
         self.read: dict[int, tuple[Tensor, Value | None]] = {}
         self.set: dict[int, Tensor] = {}
@@ -253,6 +276,8 @@ class _TensorRecorder(Recorder):
         try:
             yield
         except ValueError as error:
+            if isinstance(error.__cause__, ReplayError):  # NumPy's word for an error of ours
+                raise error.__cause__ from None
             if "read-only" in str(error):
                 raise ReplayError(
                     f"{error}: mytorch.compile holds arrays that the function takes from outside read-only, because a "
@@ -386,7 +411,7 @@ def _patch(cells: Sequence[Cell], recorder: Recorder) -> list[tuple[Cell, Any]]:
 
 def _is_draw(value: Any) -> bool:
     """Say whether a value is a method of a random generator."""
-    return isinstance(value, types.BuiltinMethodType) and isinstance(value.__self__, GENERATORS)
+    return isinstance(value, types.MethodType | types.BuiltinMethodType) and isinstance(value.__self__, GENERATORS)
 
 
 __all__ = ["Leaf", "Recording", "record"]
