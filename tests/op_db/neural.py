@@ -1,0 +1,348 @@
+"""Counterparts of what neural networks are made of, written in NumPy as one would, and of `mytorch.functional`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy
+
+from mytorch import functional as F
+from tests.op_db import NotInNumPy
+
+np: Any = numpy  # called with Tensors, and with what PyTorch gives
+
+windows_of = np.lib.stride_tricks.sliding_window_view
+
+
+def reduced(y: Any, reduction: str) -> Any:
+    return {"none": lambda y: y, "mean": np.mean, "sum": np.sum}[reduction](y)
+
+
+def softmax(a: Any, dim: int, dtype: Any = None) -> Any:
+    return np.exp(log_softmax(a, dim))
+
+
+def log_softmax(a: Any, dim: int, dtype: Any = None) -> Any:
+    if np.iscomplexobj(a):
+        raise NotInNumPy("complex numbers have no largest")
+    if a.ndim == 0:
+        return a - a
+    if dim % a.ndim == a.ndim - 1:
+        return F.log_softmax(a)
+    shifted = a - np.max(a, axis=dim, keepdims=True)
+    return shifted - np.log(np.sum(np.exp(shifted), axis=dim, keepdims=True))
+
+
+# -- activations --------------------------------------------------------------------------------------------------
+
+
+def softplus(a: Any, beta: float = 1, threshold: float = 20) -> Any:
+    far = np.greater(beta * a, threshold)
+    return np.where(far, a, np.log1p(np.exp(np.where(far, 0.0, beta * a))) / beta)
+
+
+def elu(a: Any, alpha: float = 1.0) -> Any:
+    positive = np.greater(a, 0)
+    return np.where(positive, a, alpha * np.expm1(np.where(positive, 0.0, a)))
+
+
+def celu(a: Any, alpha: float = 1.0) -> Any:
+    positive = np.greater(a, 0)
+    return np.where(positive, a, alpha * np.expm1(np.where(positive, 0.0, a) / alpha))
+
+
+def selu(a: Any, inplace: bool = False) -> Any:
+    return 1.0507009873554804934193349852946 * elu(a, 1.6732632423543772848170429916717)
+
+
+def gelu(a: Any, approximate: str = "none") -> Any:
+    if approximate == "none":
+        raise NotInNumPy("NumPy has no error function")
+    return 0.5 * a * (1 + np.tanh(np.sqrt(2 / np.pi) * (a + 0.044715 * a**3)))
+
+
+def leaky_relu(a: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
+    return np.where(np.greater(a, 0), a, negative_slope * a)
+
+
+def hardtanh(a: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
+    inside = np.greater(a, min_val) & np.less(a, max_val)
+    return np.where(inside, a, np.where(np.greater(a, min_val), max_val, min_val))
+
+
+def threshold(a: Any, limit: float, value: float) -> Any:
+    return np.where(np.greater(a, limit), a, value)
+
+
+def glu(a: Any, dim: int = -1) -> Any:
+    first, second = np.split(a, 2, dim)
+    return first * F.sigmoid(second)
+
+
+def hardsigmoid(a: Any) -> Any:
+    return hardtanh(a + 3, 0, 6) / 6
+
+
+def hardshrink(a: Any, lambd: float = 0.5) -> Any:
+    return np.where(np.abs(a) > lambd, a, 0.0)
+
+
+def softshrink(a: Any, lambd: float = 0.5) -> Any:
+    return np.where(np.abs(a) > lambd, a - lambd * np.sign(a), 0.0)
+
+
+def log_sigmoid(a: Any) -> Any:
+    return -np.logaddexp(0, -a)
+
+
+# -- losses and distances -------------------------------------------------------------------------------------------
+
+
+def mse_loss(a: Any, b: Any, reduction: str = "mean") -> Any:
+    return F.mean_squared_error(a, b) if reduction == "mean" else reduced((a - b) ** 2, reduction)
+
+
+def l1_loss(a: Any, b: Any, reduction: str = "mean") -> Any:
+    return reduced(np.abs(a - b), reduction)
+
+
+def smooth_l1_loss(a: Any, b: Any, reduction: str = "mean", beta: float = 1.0) -> Any:
+    d = np.abs(a - b)
+    return reduced(np.where(d < beta, 0.5 * d * d / (beta or 1), d - 0.5 * beta), reduction)
+
+
+def huber_loss(a: Any, b: Any, reduction: str = "mean", delta: float = 1.0) -> Any:
+    d = np.abs(a - b)
+    return reduced(np.where(d < delta, 0.5 * d * d, delta * (d - 0.5 * delta)), reduction)
+
+
+def soft_margin_loss(a: Any, b: Any, reduction: str = "mean") -> Any:
+    return reduced(np.log1p(np.exp(-b * a)), reduction)
+
+
+def poisson_nll_loss(
+    a: Any,
+    b: Any,
+    log_input: bool = True,
+    full: bool = False,
+    eps: float = 1e-8,
+    reduction: str = "mean",
+    **rest: Any,
+) -> Any:
+    if full:
+        raise NotInNumPy("Stirling's term is chosen by the target")
+    return reduced(np.exp(a) - b * a if log_input else a - b * np.log(a + eps), reduction)
+
+
+def cosine_similarity(a: Any, b: Any, dim: int = 1, eps: float = 1e-8) -> Any:
+    if a.ndim == 0:
+        raise NotInNumPy("NumPy's 0-d arrays have no axis")
+    pair = np.broadcast_arrays(a, b)
+    unit = [x / np.maximum(np.linalg.norm(x, axis=dim, keepdims=True), eps) for x in pair]
+    return np.sum(unit[0] * unit[1], axis=dim)
+
+
+def pairwise_distance(a: Any, b: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Any:
+    return np.linalg.norm(a - b + eps, p, -1, keepdim)
+
+
+def normalize(a: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Any:
+    if a.ndim == 0:
+        raise NotInNumPy("NumPy's 0-d arrays have no axis")
+    return a / np.maximum(np.linalg.norm(a, p, dim, True), eps)
+
+
+# -- layers -------------------------------------------------------------------------------------------------------
+
+
+def linear(a: Any, weight: Any, bias: Any = None) -> Any:
+    if a.ndim == 2 and weight.ndim == 2 and bias is not None and not np.iscomplexobj(a):
+        return F.linear(a, weight, bias)
+    y = a @ (weight.T if weight.ndim > 1 else weight)
+    return y if bias is None else y + bias
+
+
+def bilinear(a: Any, b: Any, weight: Any, bias: Any = None) -> Any:
+    y = np.einsum("...i,oij,...j->...o", a, weight, b)
+    return y if bias is None else y + bias
+
+
+def layer_norm(a: Any, shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+    axes = tuple(range(-len(shape), 0))
+    centered = a - np.mean(a, axis=axes, keepdims=True)
+    y = centered / np.sqrt(np.mean(centered**2, axis=axes, keepdims=True) + eps)
+    y = y if weight is None else y * weight
+    return y if bias is None else y + bias
+
+
+def rms_norm(a: Any, shape: Any, weight: Any = None, eps: float | None = None) -> Any:
+    axes = tuple(range(-len(shape), 0))
+    eps = np.finfo(a.dtype).eps if eps is None else eps
+    y = a / np.sqrt(np.mean(a**2, axis=axes, keepdims=True) + eps)
+    return y if weight is None else y * weight
+
+
+def group_norm(a: Any, groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+    if a.size == 0:
+        raise NotInNumPy("an empty batch has no groups")
+    rows = np.reshape(a, (a.shape[0], groups, -1))
+    centered = rows - np.mean(rows, axis=-1, keepdims=True)
+    y = np.reshape(centered / np.sqrt(np.mean(centered**2, axis=-1, keepdims=True) + eps), a.shape)
+    shape = (1, a.shape[1]) + (1,) * (a.ndim - 2)
+    y = y if weight is None else y * np.reshape(weight, shape)
+    return y if bias is None else y + np.reshape(bias, shape)
+
+
+def pad(a: Any, widths: Any, mode: str = "constant", value: float | None = 0.0) -> Any:
+    if min(widths, default=0) < 0:
+        raise NotInNumPy("widths of less than nothing")
+    pairs = list(zip(widths[::2], widths[1::2], strict=True))[::-1]
+    pairs = [(0, 0)] * (a.ndim - len(pairs)) + pairs
+    if mode == "constant":
+        return np.pad(a, pairs, constant_values=0 if value is None else value)
+    return np.pad(a, pairs, {"replicate": "edge", "circular": "wrap"}.get(mode, mode))
+
+
+def pixel_shuffle(a: Any, upscale_factor: int) -> Any:
+    r, (*outer, c, h, w) = upscale_factor, a.shape
+    parts = np.reshape(a, (*outer, c // r**2, r, r, h, w))
+    n = len(outer)
+    order = (*range(n), n, n + 3, n + 1, n + 4, n + 2)
+    return np.reshape(np.transpose(parts, order), (*outer, c // r**2, h * r, w * r))
+
+
+def pixel_unshuffle(a: Any, downscale_factor: int) -> Any:
+    r, (*outer, c, h, w) = downscale_factor, a.shape
+    parts = np.reshape(a, (*outer, c, h // r, r, w // r, r))
+    n = len(outer)
+    order = (*range(n), n, n + 2, n + 4, n + 1, n + 3)
+    return np.reshape(np.transpose(parts, order), (*outer, c * r**2, h // r, w // r))
+
+
+def channel_shuffle(a: Any, groups: int) -> Any:
+    parts = np.reshape(a, (a.shape[0], groups, a.shape[1] // groups, *a.shape[2:]))
+    return np.reshape(np.swapaxes(parts, 1, 2), a.shape)
+
+
+def convolution(dimensions: int) -> Callable[..., Any]:
+    """Return the convolution over the last axes: windows of the image, contracted with the kernel."""
+
+    def many(value: Any) -> tuple[int, ...]:
+        values = (value,) * dimensions if isinstance(value, int) else tuple(value)
+        return values * (dimensions // len(values))
+
+    def call(
+        a: Any,
+        weight: Any,
+        bias: Any = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+    ) -> Any:
+        batched = a if a.ndim == dimensions + 2 else a[None]
+        kernel, strides, dilations = weight.shape[2:], many(stride), many(dilation)
+        spans = [d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True)]
+        if padding == "same":
+            margins = [((span - 1) // 2, span // 2) for span in spans]
+        else:
+            margins = [(p, p) for p in (many(0) if padding == "valid" else many(padding))]
+        padded = np.pad(batched, [(0, 0), (0, 0), *margins])
+        axes = tuple(range(2, 2 + dimensions))
+        seen = windows_of(padded, tuple(spans), axis=axes)
+        seen = seen[
+            (
+                slice(None),
+                slice(None),
+                *(slice(None, None, s) for s in strides),
+                *(slice(None, None, d) for d in dilations),
+            )
+        ]
+        n, channels, out = seen.shape[0], seen.shape[1], weight.shape[0]
+        seen = np.reshape(seen, (n, groups, channels // groups, *seen.shape[2:]))
+        grouped = np.reshape(weight, (groups, out // groups, *weight.shape[1:]))
+        image, window = "xyz"[:dimensions], "uvw"[:dimensions]
+        y = np.einsum(f"ngc{image}{window},goc{window}->ngo{image}", seen, grouped)
+        y = np.reshape(y, (n, out, *y.shape[3:]))
+        if bias is not None:
+            y = y + np.reshape(bias, (-1,) + (1,) * dimensions)
+        return y if a.ndim == dimensions + 2 else y[0]
+
+    return call
+
+
+def embedding(weight: Any, index: Any, padding_idx: Any = None, max_norm: Any = None, **rest: Any) -> Any:
+    if padding_idx is not None or max_norm is not None or any(rest.values()):
+        raise NotInNumPy("options of training")
+    return weight[index]
+
+
+def attention(
+    q: Any,
+    k: Any,
+    v: Any,
+    attn_mask: Any = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    **rest: Any,
+) -> Any:
+    if dropout_p or rest.get("enable_gqa"):
+        raise NotInNumPy("dropout, or heads that are shared")
+    scores = q @ np.swapaxes(k, -1, -2) * rest.get("scale", 1 / np.sqrt(q.shape[-1]))
+    if is_causal:
+        attn_mask = np.tril(np.ones(scores.shape[-2:], bool))
+    if attn_mask is not None:
+        scores = np.where(attn_mask, scores, -np.inf) if attn_mask.dtype == bool else scores + attn_mask
+    return F.softmax(scores) @ v
+
+
+TABLE = {
+    "constant_pad_nd": lambda a, pad_, value=0: pad(a, pad_, "constant", value),
+    "log_softmax": log_softmax,
+    "nn.functional.bilinear": bilinear,
+    "nn.functional.celu": celu,
+    "nn.functional.channel_shuffle": channel_shuffle,
+    "nn.functional.conv1d": convolution(1),
+    "nn.functional.conv2d": convolution(2),
+    "nn.functional.conv3d": convolution(3),
+    "nn.functional.cosine_similarity": cosine_similarity,
+    "nn.functional.elu": elu,
+    "nn.functional.embedding": embedding,
+    "nn.functional.gelu": gelu,
+    "nn.functional.glu": glu,
+    "nn.functional.group_norm": group_norm,
+    "nn.functional.hardshrink": hardshrink,
+    "nn.functional.hardsigmoid": hardsigmoid,
+    "nn.functional.hardswish": lambda a: a * hardsigmoid(a),
+    "nn.functional.hardtanh": hardtanh,
+    "nn.functional.huber_loss": huber_loss,
+    "nn.functional.l1_loss": l1_loss,
+    "nn.functional.layer_norm": layer_norm,
+    "nn.functional.leaky_relu": leaky_relu,
+    "nn.functional.linear": linear,
+    "nn.functional.logsigmoid": log_sigmoid,
+    "nn.functional.mish": lambda a: a * np.tanh(np.logaddexp(0, a)),
+    "nn.functional.mse_loss": mse_loss,
+    "nn.functional.normalize": normalize,
+    "nn.functional.pad": pad,
+    "nn.functional.pairwise_distance": pairwise_distance,
+    "nn.functional.pixel_shuffle": pixel_shuffle,
+    "nn.functional.pixel_unshuffle": pixel_unshuffle,
+    "nn.functional.poisson_nll_loss": poisson_nll_loss,
+    "nn.functional.relu": lambda a, inplace=False: F.relu(a),
+    "nn.functional.relu6": lambda a: hardtanh(a, 0, 6),
+    "nn.functional.rms_norm": rms_norm,
+    "nn.functional.scaled_dot_product_attention": attention,
+    "nn.functional.selu": selu,
+    "nn.functional.silu": lambda a: a / (1 + np.exp(-a)),
+    "nn.functional.smooth_l1_loss": smooth_l1_loss,
+    "nn.functional.soft_margin_loss": soft_margin_loss,
+    "nn.functional.softmin": lambda a, dim, dtype=None: softmax(-a, dim),
+    "nn.functional.softplus": softplus,
+    "nn.functional.softshrink": softshrink,
+    "nn.functional.softsign": lambda a: a / (1 + np.abs(a)),
+    "nn.functional.tanhshrink": lambda a: a - np.tanh(a),
+    "nn.functional.threshold": threshold,
+    "softmax": softmax,
+}
