@@ -2,11 +2,13 @@
 
 `torch.testing._internal.common_methods_invocations.op_db` holds, for every operation of PyTorch, the sample inputs
 that PyTorch tests itself with.  The modules here hold tables from the operation's name to how the same is written
-in NumPy; `run` calls both on every sample and compares.
+in NumPy; `run` calls both on every sample and compares.  Operations that NumPy has nothing for are in
+`tests.op_db_without`, by reason.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 import warnings
@@ -18,8 +20,10 @@ from typing import Any
 import numpy as np
 
 from mytorch import Tensor, trees, vjp
+from tests.op_db_without import WITHOUT
 
 DTYPES = ("float64", "complex128")
+INTEGERS = ("int64",)  # for what takes no others
 # Where PyTorch defines second derivatives otherwise at points that the samples contain.
 FIRST_ORDER_ONLY = {"linalg.norm/subgradients_at_zero": "at zero PyTorch's second derivative is NaN, ours 0"}
 DROPPED = ("device", "requires_grad", "layout", "memory_format", "pin_memory")
@@ -71,6 +75,7 @@ def summary(operations: int, figures: Counter[str]) -> str:
     )
 
 
+@functools.cache
 def table() -> dict[str, Callable[..., Any]]:
     """Return the counterparts of all modules here, by the operation's name (and variant, after a slash)."""
     found: dict[str, Callable[..., Any]] = {}
@@ -81,29 +86,41 @@ def table() -> dict[str, Callable[..., Any]]:
     return found
 
 
-def operations() -> list[tuple[str, Any, Callable[..., Any]]]:
-    """Return (name, operation, counterpart) of all operations of the database that the tables know."""
+def database() -> dict[str, Any]:
+    """Return PyTorch's database: operations by name, with the variant after a slash."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from torch.testing._internal.common_methods_invocations import op_db
 
-    counterparts = table()
-    found = []
-    for op in op_db:
-        name = f"{op.name}/{op.variant_test_name}" if op.variant_test_name else op.name
-        counterpart = counterparts.get(name, counterparts.get(op.name))
-        if counterpart is not None:
-            found.append((name, op, counterpart))
-    return found
+    return {f"{op.name}/{op.variant_test_name}" if op.variant_test_name else op.name: op for op in op_db}
+
+
+def operations() -> list[tuple[str, Any, Callable[..., Any]]]:
+    """Return (name, operation, counterpart) of all operations of the database that the tables know."""
+    found = ((name, op, entry(name)) for name, op in database().items())
+    return [(name, op, counterpart) for name, op, counterpart in found if callable(counterpart)]
+
+
+def entry(name: str) -> Callable[..., Any] | str | None:
+    """Return an operation's counterpart, or why it has none: the variant's own, or that of all variants."""
+    entries = {**table(), **WITHOUT}
+    return entries.get(name, entries.get(name.partition("/")[0]))
 
 
 def run(name: str, op: Any, counterpart: Callable[..., Any]) -> Report:
     """Compare `counterpart` with `op` on all its samples."""
     report = Report(name)
-    for dtype in DTYPES:
+    for dtype in dtypes_of(op):
         for number, sample in enumerate(samples_of(op, dtype)):
             run_sample(report, f"{name} {dtype} sample {number}", op, counterpart, sample)
     return report
+
+
+def dtypes_of(op: Any) -> tuple[str, ...]:
+    """Return the dtypes of the samples: those of derivatives, if the operation takes them."""
+    import torch
+
+    return DTYPES if any(op.supports_dtype(getattr(torch, d), "cpu") for d in DTYPES) else INTEGERS
 
 
 def samples_of(op: Any, dtype: str) -> list[Any]:
@@ -138,6 +155,11 @@ class Sample:
             if self.leaves[i].requires_grad and self.leaves[i].dtype in (torch.float64, torch.complex128)
         ]
 
+        # What has no derivative is called with Tensors all the same.
+        self.entered = self.varied or [
+            i for i in self.tensors if str(self.leaves[i].dtype).removeprefix("torch.") in (*DTYPES, *INTEGERS)
+        ]
+
     def on_torch(self, op: Any) -> tuple[list[Any], list[Any]]:
         """Return the results, and the tensors that they can be differentiated by."""
         leaves = list(self.leaves)
@@ -152,17 +174,17 @@ class Sample:
         return _tensors(result), [leaves[i] for i in self.varied]
 
     def arrays(self) -> list[np.ndarray]:
-        """Return the arrays that are differentiated."""
-        return [_array(self.leaves[i]) for i in self.varied]
+        """Return the arrays that are differentiated, or enter as Tensors."""
+        return [_array(self.leaves[i]) for i in self.entered]
 
     def on_numpy(self, counterpart: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the counterpart's call as a function of the arrays that are differentiated."""
+        """Return the counterpart's call as a function of `arrays`."""
         plain = [_plain(x) for x in self.leaves]
         processed = counterpart.by_name if isinstance(counterpart, Processed) else {}
 
         def call(*arrays: Any) -> Any:
             leaves = list(plain)
-            for i, x in zip(self.varied, arrays, strict=True):
+            for i, x in zip(self.entered, arrays, strict=True):
                 leaves[i] = x
             first, args, kwargs = self.structure.unflatten(leaves)
             if self.hermitian:
@@ -184,7 +206,7 @@ def run_sample(report: Report, label: str, op: Any, counterpart: Callable[..., A
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "vjp: the function's result was not computed", UserWarning)
             warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's, of samples without a defined result
-            got = call(*(Tensor(x, requires_grad=True) for x in arrays))
+            got = call(*(Tensor(x, requires_grad=x.dtype.kind in "fc") for x in arrays))
             expected, leaves = sample.on_torch(op)
             if not _agree(report, f"{label}: value", got, expected):
                 return

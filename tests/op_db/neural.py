@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy
@@ -11,8 +10,6 @@ from mytorch import functional as F
 from tests.op_db import NotInNumPy
 
 np: Any = numpy  # called with Tensors, and with what PyTorch gives
-
-windows_of = np.lib.stride_tricks.sliding_window_view
 
 
 def reduced(y: Any, reduction: str) -> Any:
@@ -225,53 +222,6 @@ def channel_shuffle(a: Any, groups: int) -> Any:
     return np.reshape(np.swapaxes(parts, 1, 2), a.shape)
 
 
-def convolution(dimensions: int) -> Callable[..., Any]:
-    """Return the convolution over the last axes: windows of the image, contracted with the kernel."""
-
-    def many(value: Any) -> tuple[int, ...]:
-        values = (value,) * dimensions if isinstance(value, int) else tuple(value)
-        return values * (dimensions // len(values))
-
-    def call(
-        a: Any,
-        weight: Any,
-        bias: Any = None,
-        stride: Any = 1,
-        padding: Any = 0,
-        dilation: Any = 1,
-        groups: int = 1,
-    ) -> Any:
-        batched = a if a.ndim == dimensions + 2 else a[None]
-        kernel, strides, dilations = weight.shape[2:], many(stride), many(dilation)
-        spans = [d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True)]
-        if padding == "same":
-            margins = [((span - 1) // 2, span // 2) for span in spans]
-        else:
-            margins = [(p, p) for p in (many(0) if padding == "valid" else many(padding))]
-        padded = np.pad(batched, [(0, 0), (0, 0), *margins])
-        axes = tuple(range(2, 2 + dimensions))
-        seen = windows_of(padded, tuple(spans), axis=axes)
-        seen = seen[
-            (
-                slice(None),
-                slice(None),
-                *(slice(None, None, s) for s in strides),
-                *(slice(None, None, d) for d in dilations),
-            )
-        ]
-        n, channels, out = seen.shape[0], seen.shape[1], weight.shape[0]
-        seen = np.reshape(seen, (n, groups, channels // groups, *seen.shape[2:]))
-        grouped = np.reshape(weight, (groups, out // groups, *weight.shape[1:]))
-        image, window = "xyz"[:dimensions], "uvw"[:dimensions]
-        y = np.einsum(f"ngc{image}{window},goc{window}->ngo{image}", seen, grouped)
-        y = np.reshape(y, (n, out, *y.shape[3:]))
-        if bias is not None:
-            y = y + np.reshape(bias, (-1,) + (1,) * dimensions)
-        return y if a.ndim == dimensions + 2 else y[0]
-
-    return call
-
-
 def embedding(weight: Any, index: Any, padding_idx: Any = None, max_norm: Any = None, **rest: Any) -> Any:
     if padding_idx is not None or max_norm is not None or any(rest.values()):
         raise NotInNumPy("options of training")
@@ -303,9 +253,6 @@ TABLE = {
     "nn.functional.bilinear": bilinear,
     "nn.functional.celu": celu,
     "nn.functional.channel_shuffle": channel_shuffle,
-    "nn.functional.conv1d": convolution(1),
-    "nn.functional.conv2d": convolution(2),
-    "nn.functional.conv3d": convolution(3),
     "nn.functional.cosine_similarity": cosine_similarity,
     "nn.functional.elu": elu,
     "nn.functional.embedding": embedding,
