@@ -12,10 +12,6 @@ from tests.op_db import NotInNumPy
 np: Any = numpy  # called with Tensors, and with what PyTorch gives
 
 
-def reduced(y: Any, reduction: str) -> Any:
-    return {"none": lambda y: y, "mean": np.mean, "sum": np.sum}[reduction](y)
-
-
 def softmax(a: Any, dim: int, dtype: Any = None) -> Any:
     return np.exp(log_softmax(a, dim))
 
@@ -93,64 +89,13 @@ def log_sigmoid(a: Any) -> Any:
     return -np.logaddexp(0, -a)
 
 
-# -- losses and distances -------------------------------------------------------------------------------------------
-
-
-def mse_loss(a: Any, b: Any, reduction: str = "mean") -> Any:
-    return F.mean_squared_error(a, b) if reduction == "mean" else reduced((a - b) ** 2, reduction)
-
-
-def l1_loss(a: Any, b: Any, reduction: str = "mean") -> Any:
-    return reduced(np.abs(a - b), reduction)
-
-
-def smooth_l1_loss(a: Any, b: Any, reduction: str = "mean", beta: float = 1.0) -> Any:
-    d = np.abs(a - b)
-    return reduced(np.where(d < beta, 0.5 * d * d / (beta or 1), d - 0.5 * beta), reduction)
-
-
-def huber_loss(a: Any, b: Any, reduction: str = "mean", delta: float = 1.0) -> Any:
-    d = np.abs(a - b)
-    return reduced(np.where(d < delta, 0.5 * d * d, delta * (d - 0.5 * delta)), reduction)
-
-
-def soft_margin_loss(a: Any, b: Any, reduction: str = "mean") -> Any:
-    return reduced(np.log1p(np.exp(-b * a)), reduction)
-
-
-def poisson_nll_loss(
-    a: Any,
-    b: Any,
-    log_input: bool = True,
-    full: bool = False,
-    eps: float = 1e-8,
-    reduction: str = "mean",
-    **rest: Any,
-) -> Any:
-    if full:
-        raise NotInNumPy("Stirling's term is chosen by the target")
-    return reduced(np.exp(a) - b * a if log_input else a - b * np.log(a + eps), reduction)
-
-
-def cosine_similarity(a: Any, b: Any, dim: int = 1, eps: float = 1e-8) -> Any:
-    if a.ndim == 0:
-        raise NotInNumPy("NumPy's 0-d arrays have no axis")
-    pair = np.broadcast_arrays(a, b)
-    unit = [x / np.maximum(np.linalg.norm(x, axis=dim, keepdims=True), eps) for x in pair]
-    return np.sum(unit[0] * unit[1], axis=dim)
-
-
-def pairwise_distance(a: Any, b: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Any:
-    return np.linalg.norm(a - b + eps, p, -1, keepdim)
+# -- layers -------------------------------------------------------------------------------------------------------
 
 
 def normalize(a: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Any:
     if a.ndim == 0:
         raise NotInNumPy("NumPy's 0-d arrays have no axis")
     return a / np.maximum(np.linalg.norm(a, p, dim, True), eps)
-
-
-# -- layers -------------------------------------------------------------------------------------------------------
 
 
 def linear(a: Any, weight: Any, bias: Any = None) -> Any:
@@ -171,6 +116,55 @@ def layer_norm(a: Any, shape: Any, weight: Any = None, bias: Any = None, eps: fl
     y = centered / np.sqrt(np.mean(centered**2, axis=axes, keepdims=True) + eps)
     y = y if weight is None else y * weight
     return y if bias is None else y + bias
+
+
+def batch_norm(
+    a: Any,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any = None,
+    bias: Any = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
+    if a.size == 0:
+        raise NotInNumPy("nothing has no mean")
+    shape = (1, -1) + (1,) * (a.ndim - 2)
+    if training:
+        axes = (0, *range(2, a.ndim))
+        centered = a - np.mean(a, axis=axes, keepdims=True)
+        y = centered / np.sqrt(np.mean(centered**2, axis=axes, keepdims=True) + eps)
+    else:
+        y = (a - np.reshape(running_mean, shape)) / np.sqrt(np.reshape(running_var, shape) + eps)
+    y = y if weight is None else y * np.reshape(weight, shape)
+    return y if bias is None else y + np.reshape(bias, shape)
+
+
+def instance_norm(
+    a: Any,
+    running_mean: Any = None,
+    running_var: Any = None,
+    weight: Any = None,
+    bias: Any = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
+    if not use_input_stats:
+        return batch_norm(a, running_mean, running_var, weight, bias, False, momentum, eps)
+    return group_norm(a, a.shape[1], weight, bias, eps)
+
+
+def prelu(a: Any, weight: Any) -> Any:
+    shape = (1, -1) + (1,) * (a.ndim - 2) if a.ndim > 1 and weight.ndim == 1 else weight.shape
+    return np.where(np.greater(a, 0), a, np.reshape(weight, shape) * a)
+
+
+def rrelu(a: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, **rest: Any) -> Any:
+    if training:
+        raise NotInNumPy("slopes drawn at random")
+    return leaky_relu(a, (lower + upper) / 2)
 
 
 def rms_norm(a: Any, shape: Any, weight: Any = None, eps: float | None = None) -> Any:
@@ -250,10 +244,10 @@ def attention(
 TABLE = {
     "constant_pad_nd": lambda a, pad_, value=0: pad(a, pad_, "constant", value),
     "log_softmax": log_softmax,
+    "nn.functional.batch_norm": batch_norm,
     "nn.functional.bilinear": bilinear,
     "nn.functional.celu": celu,
     "nn.functional.channel_shuffle": channel_shuffle,
-    "nn.functional.cosine_similarity": cosine_similarity,
     "nn.functional.elu": elu,
     "nn.functional.embedding": embedding,
     "nn.functional.gelu": gelu,
@@ -263,28 +257,25 @@ TABLE = {
     "nn.functional.hardsigmoid": hardsigmoid,
     "nn.functional.hardswish": lambda a: a * hardsigmoid(a),
     "nn.functional.hardtanh": hardtanh,
-    "nn.functional.huber_loss": huber_loss,
-    "nn.functional.l1_loss": l1_loss,
+    "nn.functional.feature_alpha_dropout/without_train": lambda a, p=0.5, training=False: np.copy(a),
+    "nn.functional.instance_norm": instance_norm,
     "nn.functional.layer_norm": layer_norm,
     "nn.functional.leaky_relu": leaky_relu,
     "nn.functional.linear": linear,
     "nn.functional.logsigmoid": log_sigmoid,
     "nn.functional.mish": lambda a: a * np.tanh(np.logaddexp(0, a)),
-    "nn.functional.mse_loss": mse_loss,
     "nn.functional.normalize": normalize,
     "nn.functional.pad": pad,
-    "nn.functional.pairwise_distance": pairwise_distance,
     "nn.functional.pixel_shuffle": pixel_shuffle,
     "nn.functional.pixel_unshuffle": pixel_unshuffle,
-    "nn.functional.poisson_nll_loss": poisson_nll_loss,
+    "nn.functional.prelu": prelu,
     "nn.functional.relu": lambda a, inplace=False: F.relu(a),
     "nn.functional.relu6": lambda a: hardtanh(a, 0, 6),
     "nn.functional.rms_norm": rms_norm,
+    "nn.functional.rrelu": rrelu,
     "nn.functional.scaled_dot_product_attention": attention,
     "nn.functional.selu": selu,
     "nn.functional.silu": lambda a: a / (1 + np.exp(-a)),
-    "nn.functional.smooth_l1_loss": smooth_l1_loss,
-    "nn.functional.soft_margin_loss": soft_margin_loss,
     "nn.functional.softmin": lambda a, dim, dtype=None: softmax(-a, dim),
     "nn.functional.softplus": softplus,
     "nn.functional.softshrink": softshrink,
