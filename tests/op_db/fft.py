@@ -39,6 +39,19 @@ def _real(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def _hermitian(function: Callable[..., Any], default: Any, real: bool) -> Callable[..., Any]:
+    """Return the transform of many axes that NumPy has for one: that of real arrays, the other way round."""
+    other = {None: "forward", "backward": "forward", "forward": "backward", "ortho": "ortho"}
+    transform = _of_axes(function, default)
+
+    def call(a: Any, s: Any = None, dim: Any = default, norm: Any = None) -> Any:
+        if real:
+            return np.conj(transform(a, s, dim, other[norm]))
+        return transform(np.conj(a), s, dim, other[norm])
+
+    return call
+
+
 def _shift(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda a, dim=None: function(a, dim)
 
@@ -49,11 +62,15 @@ TABLE = {
     "fft.fftn": _of_axes(np.fft.fftn),
     "fft.fftshift": _shift(np.fft.fftshift),
     "fft.hfft": _of_one_axis(np.fft.hfft),
+    "fft.hfft2": _hermitian(np.fft.irfft2, (-2, -1), real=False),
+    "fft.hfftn": _hermitian(np.fft.irfftn, None, real=False),
     "fft.ifft": _of_one_axis(np.fft.ifft),
     "fft.ifft2": _of_axes(np.fft.ifft2, (-2, -1)),
     "fft.ifftn": _of_axes(np.fft.ifftn),
     "fft.ifftshift": _shift(np.fft.ifftshift),
     "fft.ihfft": _real(_of_one_axis(np.fft.ihfft)),
+    "fft.ihfft2": _real(_hermitian(np.fft.rfft2, (-2, -1), real=True)),
+    "fft.ihfftn": _real(_hermitian(np.fft.rfftn, None, real=True)),
     "fft.irfft": _of_one_axis(np.fft.irfft),
     "fft.irfft2": _of_axes(np.fft.irfft2, (-2, -1)),
     "fft.irfftn": _of_axes(np.fft.irfftn),

@@ -92,6 +92,41 @@ def index_add(a: Any, dim: int, index: Any, source: Any, *, alpha: float = 1) ->
     return shaped(y)
 
 
+NEUTRAL = {"sum": 0.0, "mean": 0.0, "prod": 1.0, "amin": np.inf, "amax": -np.inf}
+
+
+def scatter_reduce(a: Any, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True) -> Any:
+    """Return for each entry the sum (product, ...) of the values that the index sends there."""
+    a, shaped = rows_of(a)
+    index, src = (np.reshape(x, (1,)) if x.ndim == 0 else x for x in (index, src))
+    if index.size == 0:
+        return shaped(np.copy(a))
+    block = tuple(slice(None) if i == dim % a.ndim else slice(0, n) for i, n in enumerate(index.shape))
+    here = np.moveaxis(a[block], dim, 0)
+    values = np.moveaxis(src[tuple(slice(0, n) for n in index.shape)], dim, 0)
+    hits = np.equal(np.moveaxis(index, dim, 0), np.arange(len(here)).reshape((-1,) + (1,) * a.ndim))
+    own = np.full(here.shape, True) if include_self else ~np.any(hits, axis=1)
+    every = np.concatenate(
+        (
+            np.where(own, here, NEUTRAL[reduce])[:, None],
+            np.where(hits, values, NEUTRAL[reduce]),
+        ),
+        axis=1,
+    )
+    y = {"sum": np.sum, "mean": np.sum, "prod": np.prod, "amin": np.min, "amax": np.max}[reduce](every, axis=1)
+    if reduce == "mean":
+        y = y / (np.sum(hits, axis=1) + own)
+    return shaped(written(a, block, np.moveaxis(y, 0, dim)))
+
+
+def index_reduce(a: Any, dim: int, index: Any, source: Any, reduce: str, *, include_self: bool = True) -> Any:
+    a, shaped = rows_of(a)
+    source = np.reshape(source, (1,)) if source.ndim == 0 else source
+    shape = [-1 if i == dim % a.ndim else 1 for i in range(a.ndim)]
+    places = np.broadcast_to(np.reshape(index, shape), source.shape)
+    return shaped(scatter_reduce(a, dim, places, source, reduce, include_self=include_self))
+
+
 def index_copy(a: Any, dim: int, index: Any, source: Any) -> Any:
     a, shaped = rows_of(a)
     source = np.reshape(source, (1,)) if source.ndim == 0 else source
@@ -162,6 +197,7 @@ TABLE = {
     "index_copy": index_copy,
     "index_fill": index_fill,
     "index_put": index_put,
+    "index_reduce": index_reduce,
     "index_select": index_select,
     "masked_fill": masked_fill,
     "masked_scatter": masked_scatter,
@@ -170,6 +206,7 @@ TABLE = {
     "put": put,
     "scatter": scatter,
     "scatter_add": scatter_add,
+    "scatter_reduce": scatter_reduce,
     "take": take,
     "take_along_dim": take_along_dim,
 }

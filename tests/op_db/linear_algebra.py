@@ -200,6 +200,74 @@ def pinv(a: Any, *args: Any, rtol: Any = None, hermitian: bool = False, **kwargs
     return np.linalg.pinv(a, 1e-15 if rtol is None else np.asarray(rtol), hermitian)
 
 
+def least_squares(a: Any, b: Any, *, driver: Any = None, rcond: Any = None) -> Any:
+    if a.ndim > 2:
+        raise NotInNumPy("NumPy solves one problem of least squares at a time")
+    solution, residuals, rank, values = np.linalg.lstsq(a, b, rcond=None)
+    given = [solution, np.zeros(0) if driver == "gelsy" else residuals]
+    rank = np.asarray(rank) if driver != "gels" else np.zeros(0, int)
+    return [*given, rank, np.zeros(0) if driver in ("gels", "gelsy") else values]
+
+
+def solve_ex(a: Any, b: Any, *, left: bool = True, check_errors: bool = False) -> Any:
+    return solve(a, b, left=left), np.zeros(a.shape[:-2], np.int32)
+
+
+def permutation(pivots: Any, n: int) -> np.ndarray:
+    """Return the matrix P of P L U that LAPACK's exchanges of rows make."""
+    matrices = np.zeros((*pivots.shape[:-1], n, n))
+    for place in np.ndindex(pivots.shape[:-1]):
+        order = np.arange(n)
+        for i, j in enumerate(pivots[place] - 1):
+            order[[i, j]] = order[[j, i]]
+        matrices[place][order, np.arange(n)] = 1
+    return np.asarray(matrices)
+
+
+def lu_unpack(a: Any, pivots: Any, unpack_data: bool = True, unpack_pivots: bool = True) -> Any:
+    m, n = a.shape[-2:]
+    k = min(m, n)
+    lower, upper = np.tril(a[..., :, :k], -1) + np.eye(m, k), np.triu(a[..., :k, :])
+    p = permutation(pivots, m) if unpack_pivots else np.zeros(0)
+    return (p, lower, upper) if unpack_data else (p, np.zeros(0), np.zeros(0))
+
+
+def lu_solve(a: Any, pivots: Any, b: Any, *, left: bool = True, adjoint: bool = False) -> Any:
+    p, lower, upper = lu_unpack(a, pivots)
+    if not left:  # X A = B is A^H X^H = B^H
+        return dagger(lu_solve(a, pivots, dagger(b), adjoint=not adjoint))
+    if adjoint:
+        return p @ np.linalg.solve(dagger(lower), np.linalg.solve(dagger(upper), b))
+    return np.linalg.solve(upper, np.linalg.solve(lower, np.swapaxes(p, -1, -2) @ b))
+
+
+def reflected(b: Any, a: Any, tau: Any, adjoint: bool) -> Any:
+    """Return the product of Householder's reflections I - tau v v^H (or its adjoint) and b."""
+    k = tau.shape[-1]
+    vectors = np.tril(a, -1) + np.eye(*a.shape[-2:])
+    for i in range(k) if adjoint else range(k - 1, -1, -1):
+        v = vectors[..., :, i, None]
+        factor = tau[..., i, None, None]
+        b = b - (np.conj(factor) if adjoint else factor) * (v @ (dagger(v) @ b))
+    return b
+
+
+def householder_product(a: Any, tau: Any) -> Any:
+    return reflected(np.eye(*a.shape[-2:]) + np.zeros(a.shape), a, tau, adjoint=False)
+
+
+def ormqr(a: Any, tau: Any, b: Any, left: bool = True, transpose: bool = False) -> Any:
+    if left:
+        return reflected(b, a, tau, adjoint=transpose)
+    return dagger(reflected(dagger(b), a, tau, adjoint=not transpose))
+
+
+def renorm(a: Any, p: float, dim: int, maxnorm: float) -> Any:
+    axes = tuple(i for i in range(a.ndim) if i != dim % a.ndim)
+    length = vector_norm(a, p, axes, True)
+    return a * np.where(length > maxnorm, maxnorm / (length + 1e-7), 1.0)
+
+
 def matrix_rank(a: Any, *, atol: Any = None, rtol: Any = None, hermitian: bool = False) -> Any:
     if atol is not None or rtol is not None:
         raise NotInNumPy("the tolerances have another meaning")
@@ -222,6 +290,8 @@ TABLE = {
     "baddbmm": plus(np.matmul),
     "bmm": np.matmul,
     "cholesky": cholesky,
+    "cholesky_inverse": cholesky_inverse,
+    "cholesky_solve": cholesky_solve,
     "cross": cross,
     "dot": np.dot,
     "einsum": einsum,
@@ -236,9 +306,12 @@ TABLE = {
     "linalg.eigh": eigh,
     "linalg.eigvals": lambda a: np.linalg.eigvals(a) + 0j,
     "linalg.eigvalsh": lambda a, UPLO="L": np.linalg.eigvalsh(a, UPLO),
+    "linalg.householder_product": householder_product,
     "linalg.inv": np.linalg.inv,
     "linalg.inv_ex": lambda a, check_errors=False: (np.linalg.inv(a), np.zeros(a.shape[:-2], np.int32)),
     "linalg.lstsq/grad_oriented": lstsq,
+    "linalg.lstsq": least_squares,
+    "linalg.lu_solve": lu_solve,
     "linalg.matrix_norm": matrix_norm,
     "linalg.matrix_power": matrix_power,
     "linalg.matrix_rank": matrix_rank,
@@ -248,6 +321,7 @@ TABLE = {
     "linalg.qr": qr,
     "linalg.slogdet": np.linalg.slogdet,
     "linalg.solve": solve,
+    "linalg.solve_ex": solve_ex,
     "linalg.solve_triangular": solve_triangular,
     "linalg.svd": Processed(svd, PROCESSED),
     "linalg.svdvals": lambda a, driver=None: np.linalg.svd(a, compute_uv=False),
@@ -257,12 +331,16 @@ TABLE = {
     "linalg.vecdot": vecdot,
     "linalg.vector_norm": vector_norm,
     "logdet": logdet,
+    "lu_solve": lambda b, a, pivots: lu_solve(a, pivots, b),
+    "lu_unpack": lu_unpack,
     "matmul": np.matmul,
     "mm": np.matmul,
     "mv": np.matmul,
+    "ormqr": ormqr,
     "outer": np.outer,
     "pinverse": lambda a, rcond=1e-15: pinv(a),
     "qr": old_qr,
+    "renorm": renorm,
     "svd": Processed(old_svd, PROCESSED),
     "tensordot": tensordot,
     "trace": np.trace,

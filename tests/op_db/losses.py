@@ -49,9 +49,12 @@ def poisson_nll_loss(
     reduction: str = "mean",
     **rest: Any,
 ) -> Any:
-    if full:
-        raise NotInNumPy("Stirling's term is chosen by the target")
-    return reduced(np.exp(a) - b * a if log_input else a - b * np.log(a + eps), reduction)
+    y = np.exp(a) - b * a if log_input else a - b * np.log(a + eps)
+    if full:  # Stirling's approximation of the target's factorial
+        many = np.where(np.greater(b, 1), b, 1.0)
+        term = many * np.log(many) - many + 0.5 * np.log(2 * np.pi * many)
+        y = y + np.where(np.greater(b, 1), term, 0.0)
+    return reduced(y, reduction)
 
 
 def cosine_similarity(a: Any, b: Any, dim: int = 1, eps: float = 1e-8) -> Any:

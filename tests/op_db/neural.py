@@ -157,7 +157,7 @@ def instance_norm(
 
 
 def prelu(a: Any, weight: Any) -> Any:
-    shape = (1, -1) + (1,) * (a.ndim - 2) if a.ndim > 1 and weight.ndim == 1 else weight.shape
+    shape = (1, -1) + (1,) * (a.ndim - 2) if a.ndim > 1 and weight.ndim == 1 else a.shape[:0] if a.ndim == 0 else weight.shape
     return np.where(np.greater(a, 0), a, np.reshape(weight, shape) * a)
 
 
@@ -186,13 +186,22 @@ def group_norm(a: Any, groups: int, weight: Any = None, bias: Any = None, eps: f
 
 
 def pad(a: Any, widths: Any, mode: str = "constant", value: float | None = 0.0) -> Any:
-    if min(widths, default=0) < 0:
-        raise NotInNumPy("widths of less than nothing")
     pairs = list(zip(widths[::2], widths[1::2], strict=True))[::-1]
     pairs = [(0, 0)] * (a.ndim - len(pairs)) + pairs
+    if mode == "circular":  # the other modes read what is cut off
+        a, pairs = cropped(a, pairs), [(max(before, 0), max(after, 0)) for before, after in pairs]
+    wider = [(max(before, 0), max(after, 0)) for before, after in pairs]
     if mode == "constant":
-        return np.pad(a, pairs, constant_values=0 if value is None else value)
-    return np.pad(a, pairs, {"replicate": "edge", "circular": "wrap"}.get(mode, mode))
+        y = np.pad(a, wider, constant_values=0 if value is None else value)
+    else:
+        y = np.pad(a, wider, {"replicate": "edge", "circular": "wrap"}.get(mode, mode))
+    return cropped(y, pairs)
+
+
+def cropped(a: Any, pairs: Any) -> Any:
+    """Return an array without the margins whose width is negative."""
+    inside = (slice(max(-b, 0), n - max(-e, 0)) for (b, e), n in zip(pairs, a.shape, strict=True))
+    return a[tuple(inside)]
 
 
 def pixel_shuffle(a: Any, upscale_factor: int) -> Any:

@@ -171,6 +171,46 @@ def median(a: Any, dim: Any = None, keepdim: bool = False) -> Any:
     return kthvalue(a, (a.shape[dim] + 1) // 2, dim, keepdim)
 
 
+def nanmedian(a: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """The lower median of the numbers: sorting puts what is none at the end."""
+    if dim is None:
+        a = np.reshape(a, -1)
+        return np.sort(a)[max(np.count_nonzero(~np.isnan(a)) - 1, 0) // 2]
+    if a.ndim == 0:
+        return a, np.zeros((), int)
+    order = np.argsort(a, axis=dim, kind="stable")
+    middle = np.maximum(np.count_nonzero(~np.isnan(a), axis=dim, keepdims=True) - 1, 0) // 2
+    found = np.take_along_axis(order, middle, dim)
+    values = np.take_along_axis(a, found, dim)
+    return (values, found) if keepdim else (np.squeeze(values, dim), np.squeeze(found, dim))
+
+
+def histogram(a: Any, bins: Any, *, range: Any = None, weight: Any = None, density: bool = False) -> Any:
+    weights = None if weight is None else np.ravel(weight)
+    return np.histogram(np.ravel(a), bins, range, weights=weights, density=density)
+
+
+def histogramdd(a: Any, bins: Any, *, range: Any = None, weight: Any = None, density: bool = False) -> Any:
+    ranges = None if range is None else list(zip(range[::2], range[1::2], strict=True))
+    weights = None if weight is None else np.ravel(weight)
+    counts, edges = np.histogramdd(np.reshape(a, (-1, a.shape[-1])), bins, ranges, density, weights)
+    return [counts, *edges]
+
+
+def histc(a: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
+    if min == max and a.size == 0:
+        raise NotInNumPy("nothing has no least entry")
+    if min == max:
+        min, max = np.min(a), np.max(a)
+    return np.histogram(a, bins, (min, max))[0] + 0.0
+
+
+def unique(
+    a: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: Any = None
+) -> Any:
+    return np.unique(a, False, return_inverse, return_counts, dim)
+
+
 def quantile(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(a: Any, q: Any, dim: Any = None, keepdim: bool = False, interpolation: str = "linear") -> Any:
         return function(a, q, axis=axes_of(a, dim), keepdims=keepdim, method=interpolation)
@@ -248,24 +288,6 @@ def dist(a: Any, b: Any, p: float = 2) -> Any:
     return np.linalg.norm(np.reshape(a - b, -1), p)
 
 
-def masked(function: Callable[..., Any], neutral: Any) -> Callable[..., Any]:
-    """Return a reduction of the entries where a mask is true."""
-
-    def call(a: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, mask: Any = None) -> Any:
-        chosen = True if mask is None else np.broadcast_to(mask, a.shape)
-        options = {"initial": neutral} if neutral is not None else {}
-        return function(a, axis=axes_of(a, dim), keepdims=keepdim, where=chosen, **options)
-
-    return call
-
-
-def masked_running(function: Callable[..., Any], neutral: float) -> Callable[..., Any]:
-    def call(a: Any, dim: int, *, dtype: Any = None, mask: Any = None) -> Any:
-        return running(function)(a if mask is None else np.where(mask, a, neutral), dim)
-
-    return call
-
-
 TABLE = {
     "all": reduction(np.all),
     "amax": reduction(np.amax),
@@ -287,21 +309,18 @@ TABLE = {
     "diff": diff,
     "dist": dist,
     "gradient": gradient,
+    "histc": histc,
+    "histogram": histogram,
+    "histogramdd": histogramdd,
     "kthvalue": kthvalue,
     "logcumsumexp": logcumsumexp,
     "logsumexp": logsumexp,
-    "masked.amax": masked(np.max, -np.inf),
-    "masked.amin": masked(np.min, np.inf),
-    "masked.cumprod": masked_running(np.cumprod, 1.0),
-    "masked.cumsum": masked_running(np.cumsum, 0.0),
-    "masked.mean": masked(np.mean, None),
-    "masked.prod": masked(np.prod, None),
-    "masked.sum": masked(np.sum, None),
     "max": maximum_or_reduce(np.max, np.maximum, np.argmax),
     "mean": reduction(np.mean),
     "median": median,
     "min": maximum_or_reduce(np.min, np.minimum, np.argmin),
     "msort": msort,
+    "nanmedian": nanmedian,
     "nanmean": reduction(np.nanmean),
     "nanquantile": quantile(np.nanquantile),
     "nansum": reduction(np.nansum),
@@ -316,6 +335,7 @@ TABLE = {
     "topk": topk,
     "trapezoid": trapezoid,
     "trapz": trapezoid,
+    "unique": unique,
     "var": spread_of(np.var),
     "var_mean": spread_of(np.var, mean_too=True),
 }

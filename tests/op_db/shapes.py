@@ -209,14 +209,23 @@ def unfold(a: Any, dimension: int, size: int, step: int) -> Any:
     return windows[_along(a, dimension, slice(None, None, step))]
 
 
-def as_strided(a: Any, size: Any, stride: Any, storage_offset: int = 0) -> Any:
+def strided_places(a: Any, size: Any, stride: Any, storage_offset: int) -> Any:
     if storage_offset >= a.size:
         raise NotInNumPy("the sample shows memory beside its own")
     places = sum(
         (np.arange(n) * s).reshape([-1 if j == i else 1 for j in range(len(size))])
         for i, (n, s) in enumerate(zip(size, stride, strict=True))
     )
-    return np.ravel(a)[storage_offset + np.asarray(places, int)]
+    return storage_offset + np.asarray(places, int)
+
+
+def as_strided(a: Any, size: Any, stride: Any, storage_offset: int = 0) -> Any:
+    return np.ravel(a)[strided_places(a, size, stride, storage_offset)]
+
+
+def as_strided_scatter(a: Any, src: Any, size: Any, stride: Any, storage_offset: int = 0) -> Any:
+    places = strided_places(a, size, stride, storage_offset)
+    return np.reshape(written(np.ravel(a), places, src), a.shape)
 
 
 def atleast(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -249,8 +258,10 @@ TABLE = {
     "alias_copy": same,
     "as_strided": as_strided,
     "as_strided_copy": as_strided,
+    "as_strided_scatter": as_strided_scatter,
     "atleast_1d": atleast(np.atleast_1d),
     "atleast_2d": atleast(np.atleast_2d),
+    "atleast_3d": atleast(np.atleast_3d),
     "block_diag": block_diag,
     "broadcast_tensors": np.broadcast_arrays,
     "broadcast_to": np.broadcast_to,
