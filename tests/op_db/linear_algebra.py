@@ -253,7 +253,7 @@ def reflected(b: Any, a: Any, tau: Any, adjoint: bool) -> Any:
 
 
 def householder_product(a: Any, tau: Any) -> Any:
-    return reflected(np.eye(*a.shape[-2:]) + np.zeros(a.shape), a, tau, adjoint=False)
+    return reflected(np.eye(*a.shape[-2:]) + np.zeros_like(a), a, tau, adjoint=False)
 
 
 def ormqr(a: Any, tau: Any, b: Any, left: bool = True, transpose: bool = False) -> Any:
@@ -332,7 +332,7 @@ TABLE = {
     "linalg.vector_norm": vector_norm,
     "logdet": logdet,
     "lu_solve": lambda b, a, pivots: lu_solve(a, pivots, b),
-    "lu_unpack": lu_unpack,
+    "lu_unpack": Processed(lu_unpack, {"out_fn": lambda plu: plu[1:]}),
     "matmul": np.matmul,
     "mm": np.matmul,
     "mv": np.matmul,
