@@ -35,13 +35,18 @@ def isin(a: Any, b: Any, *, assume_unique: bool = False, invert: bool = False) -
     return np.isin(a, b, assume_unique=assume_unique, invert=invert)
 
 
-def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None) -> Any:
-    if np.float32 in (getattr(start, "dtype", None), getattr(end, "dtype", None)):
+def refuse_single(*ends: Any) -> None:
+    if any(getattr(end, "dtype", None) == np.float32 for end in ends):
         raise NotInNumPy("PyTorch rounds the steps to the precision of the ends")
+
+
+def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None) -> Any:
+    refuse_single(start, end)
     return np.linspace(start, end, steps, dtype=dtype)
 
 
 def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None) -> Any:
+    refuse_single(start, end)
     return np.logspace(start, end, steps, base=base, dtype=dtype)
 
 

@@ -113,7 +113,9 @@ def scatter_reduce(a: Any, dim: int, index: Any, src: Any, reduce: str, *, inclu
         ),
         axis=1,
     )
-    y = {"sum": np.sum, "mean": np.sum, "prod": np.prod, "amin": np.min, "amax": np.max}[reduce](every, axis=1)
+    y = {"sum": np.sum, "mean": np.sum, "prod": np.prod, "amin": np.min, "amax": np.max}[reduce](
+        every, axis=1
+    )
     if reduce == "mean":
         y = y / (np.sum(hits, axis=1) + own)
     return shaped(written(a, block, np.moveaxis(y, 0, dim)))

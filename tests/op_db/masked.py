@@ -99,9 +99,7 @@ def logaddexp(a: Any, b: Any, *, dtype: Any = None, input_mask: Any = None, othe
     return np.logaddexp(filled(a, input_mask, -np.inf), filled(b, other_mask, -np.inf))
 
 
-def logsumexp(
-    a: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, mask: Any = None
-) -> Any:
+def logsumexp(a: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, mask: Any = None) -> Any:
     if np.iscomplexobj(a):
         raise NotInNumPy("complex numbers have no largest")
     axis = axes_of(a, dim)

@@ -157,7 +157,8 @@ def instance_norm(
 
 
 def prelu(a: Any, weight: Any) -> Any:
-    shape = (1, -1) + (1,) * (a.ndim - 2) if a.ndim > 1 and weight.ndim == 1 else a.shape[:0] if a.ndim == 0 else weight.shape
+    per_channel = a.ndim > 1 and weight.ndim == 1
+    shape = (1, -1) + (1,) * (a.ndim - 2) if per_channel else weight.shape if a.ndim else ()
     return np.where(np.greater(a, 0), a, np.reshape(weight, shape) * a)
 
 

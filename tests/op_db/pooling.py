@@ -53,9 +53,7 @@ class Windows:
         ]
         outer = a.ndim - self.dimensions
         margins = [(0, 0)] * outer + list(zip(self.padding, ends, strict=True))
-        seen = windows_of(
-            np.pad(a, margins, constant_values=fill), tuple(spans), tuple(range(outer, a.ndim))
-        )
+        seen = windows_of(np.pad(a, margins, constant_values=fill), tuple(spans), tuple(range(outer, a.ndim)))
         starts = (slice(0, (c - 1) * s + 1, s) for c, s in zip(self.counts, self.stride, strict=True))
         return seen[(slice(None),) * outer + (*starts, *(slice(None, None, d) for d in self.dilation))]
 
@@ -300,9 +298,7 @@ def interpolate(
     return a
 
 
-def local_response_norm(
-    a: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
-) -> Any:
+def local_response_norm(a: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Any:
     wide = np.pad(a**2, [(0, 0), (size // 2, (size - 1) // 2)] + [(0, 0)] * (a.ndim - 2))
     return a / (k + alpha * np.mean(windows_of(wide, size, axis=1), axis=-1)) ** beta
 

@@ -211,6 +211,21 @@ def unique(
     return np.unique(a, False, return_inverse, return_counts, dim)
 
 
+def unique_consecutive(
+    a: Any, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Any:
+    if a.size == 0:
+        raise NotInNumPy("nothing has no first row")
+    rows = np.ravel(a) if dim is None else np.moveaxis(a, dim, 0)
+    news = np.any(rows[1:] != rows[:-1], axis=tuple(range(1, rows.ndim)))
+    starts = np.concatenate(([True], news))
+    first, inverse = np.flatnonzero(starts), np.cumsum(starts) - 1
+    found = [rows[first] if dim is None else np.moveaxis(rows[first], 0, dim)]
+    if return_inverse:
+        found.append(np.reshape(inverse, a.shape) if dim is None else inverse)
+    return [*found, np.diff(first, append=len(rows))] if return_counts else found
+
+
 def quantile(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(a: Any, q: Any, dim: Any = None, keepdim: bool = False, interpolation: str = "linear") -> Any:
         return function(a, q, axis=axes_of(a, dim), keepdims=keepdim, method=interpolation)
@@ -336,6 +351,7 @@ TABLE = {
     "trapezoid": trapezoid,
     "trapz": trapezoid,
     "unique": unique,
+    "unique_consecutive": unique_consecutive,
     "var": spread_of(np.var),
     "var_mean": spread_of(np.var, mean_too=True),
 }
