@@ -44,6 +44,7 @@ def test_the_tables_name_each_operation_once_and_no_others() -> None:
     names |= {name.partition("/")[0] for name in names}
     assert op_db.table().keys() | op_db.WITHOUT.keys() <= names
     assert not op_db.table().keys() & op_db.WITHOUT.keys()
+    assert {*op_db.FIRST_ORDER_ONLY, *op_db.VALUES_ONLY, *op_db.TRIANGULAR} <= names
 
 
 def test_a_wrong_counterpart_is_a_mismatch() -> None:
