@@ -21,17 +21,17 @@ INTERRUPTED = 130  # what a shell reports of a program that SIGINT ended
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit status: 0, 1 after an error, 130 when interrupted."""
     options = build_parser().parse_args(argv)
-    rounds, seconds = (3, 0.02) if options.quick else (7, 0.05)
+    rounds, seconds = (3, 0.02) if options.quick else (5, 0.04)
     try:
         if options.json is not None:
             check_place(options.json)
         here = machine()
         print(f"Machine\n{report.show_machine(here)}\n", flush=True)
-        print(report.show_effort(rounds, seconds), flush=True)
+        print(f"Rates\n{report.show_effort(rounds)}\n", flush=True)
         settings = candidates(here)
-        measured = measure([{}, *settings], rounds=rounds, seconds=seconds)
+        measured = measure([{}, *settings], rounds=rounds, seconds=seconds, progress=show_progress)
         advice = advise(measured)
-        print(f"\n{report.show_rates(measured)}\n\nAdvice\n{report.show_advice(advice, measured)}")
+        print(f"{report.show_rates(measured)}\n\nAdvice\n{report.show_advice(advice, measured)}")
         if options.json is not None:
             results = {
                 "machine": here,
@@ -62,6 +62,17 @@ def build_parser() -> argparse.ArgumentParser:
         "--json", type=Path, metavar="FILE", help="write all that was found, every round, to a file"
     )
     return parser
+
+
+def show_progress(part: float) -> None:
+    """Write how much is done over itself, where somebody watches."""
+    if sys.stderr.isatty():
+        print(
+            "\r\033[K" if part >= 1 else f"\r  {100 * part:.0f} % measured",
+            end="",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def check_place(path: Path) -> None:

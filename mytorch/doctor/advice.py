@@ -10,7 +10,7 @@ from statistics import median, quantiles
 from mytorch.doctor.measure import Measurement, Setting
 
 LEAST = 0.05  # a gain below five per cent is not worth a line in a shell's profile
-ALIKE = 0.03  # between gains as close as this, the shorter setting is preferred
+ALIKE = 0.05  # between gains as close as this, the shorter setting is preferred, and of those the first
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Advice:
     gain : mean ratio of its rate to the present one over the cases with a batch
     ratios : the ratio in each case, those of batch 1 included
     costs : those of the ratios that say it is slower, beyond the noise
-    noise : how far two processes with the present settings were apart, at most
+    noise : how far two processes with the present settings were apart, in three quarters of the rounds
     """
 
     setting: Setting = field(default_factory=dict)
@@ -49,7 +49,8 @@ def advise(measured: Sequence[Measurement], least: float = LEAST) -> Advice:
         return Advice()
     sound = [entry for entry in others if entry.failure is None]
     controls = [entry for entry in sound if not entry.setting]
-    noise = max((abs(ratio - 1) for control in controls for ratio in overall(control, present)), default=0.0)
+    apart = [abs(ratio - 1) for control in controls for ratio in overall(control, present)]
+    noise = quartiles(apart)[1] if apart else 0.0
     bound = 1 + max(least, noise)
     gains = {}
     for number, entry in enumerate(sound):
@@ -59,7 +60,7 @@ def advise(measured: Sequence[Measurement], least: float = LEAST) -> Advice:
     if not gains:
         return Advice(noise=noise)
     close = [number for number, gain in gains.items() if gain > max(gains.values()) * (1 - ALIKE)]
-    best = min(close, key=lambda number: (len(sound[number].setting), -gains[number]))
+    best = min(close, key=lambda number: (len(sound[number].setting), number))
     rounds = {case: by_round(sound[best], present, case) for case in present.rates}
     return Advice(
         setting=sound[best].setting,

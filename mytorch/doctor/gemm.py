@@ -120,8 +120,9 @@ def rate(step: Callable[[], Any], operations: int, seconds: float) -> float:
             step()
         return (time.perf_counter() - start) / count
 
-    count = max(1, int(seconds / PARTS / max(timed(1), 1e-7)))
-    return operations / median(timed(count) for _ in range(PARTS)) / 1e9
+    possible = max(1, int(seconds / max(timed(1), 1e-7)))
+    parts = min(PARTS, possible)
+    return operations / median(timed(possible // parts) for _ in range(parts)) / 1e9
 
 
 def turn(cases: Sequence[Case], seconds: float) -> dict[str, Any]:

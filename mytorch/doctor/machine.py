@@ -32,7 +32,7 @@ VARIABLES = (
 # In the order of preference: what a name in NumPy's configuration or of threadpoolctl contains, and the BLAS' own.
 MAKES = {"openblas": "OpenBLAS", "mkl": "MKL", "blis": "BLIS", "accelerate": "Accelerate", "nvpl": "NVPL"}
 VECTORS = re.compile(r"(sse4_2|avx|fma$|amx|asimd|sve|neon)")
-SKYLAKE = frozenset({"avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"})
+SKYLAKE = frozenset({"avx2", "fma", "avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"})
 # What NumPy's names stand for in Linux's, for systems that do not list the processor's own.
 OF_NUMPY = {
     "AVX2": {"avx2"},
@@ -67,7 +67,7 @@ def machine() -> dict[str, Any]:
     True
     """
     text = _read(Path("/proc/cpuinfo"))
-    simd = np.show_config(mode="dicts").get("SIMD Extensions", {})  # type: ignore[union-attr]
+    simd = np.show_config(mode="dicts").get("SIMD Extensions", {})
     return {
         "processor": processor(text),
         "architecture": platform.machine(),
@@ -204,7 +204,7 @@ def blas() -> dict[str, Any]:
 
     NumPy's configuration tells what it was built with, which need not be what runs.
     """
-    built = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})  # type: ignore[union-attr]
+    built = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
     configuration = built.get("openblas configuration")
     facts = {
         "name": make(str(built.get("name", ""))),

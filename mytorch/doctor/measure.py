@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ KERNELS = {
     "NEOVERSEN1": {"asimd"},
     "NEOVERSEV1": {"asimd", "sve"},
 }
+WIDEST = ("Haswell", "SkylakeX", "NEOVERSEN1", "NEOVERSEV1")  # one per set of instructions, the widest last
 Setting = dict[str, str]  # variables of the environment with their values
 
 
@@ -87,19 +88,47 @@ def candidates(here: Mapping[str, Any]) -> list[Setting]:
     return [kernel | count for kernel in chosen for count in threads]
 
 
+def shortlist(here: Mapping[str, Any]) -> list[Setting]:
+    """Return the few settings that are worth a try where seconds count: the widest kernel, and a single thread.
+
+    A kernel counts as wider than the present one where it takes more instructions. A number of threads that
+    somebody has set is left alone: whoever did may share the machine.
+
+    Parameters
+    ----------
+    here : a machine as `mytorch.doctor.machine` describes it
+    """
+    blas = here["blas"]
+    needed = {name.lower(): instructions for name, instructions in KERNELS.items()}
+    present = needed.get(str(blas["kernel"]).lower(), set())
+    able = (
+        [name for name in kernels(here["instructions"]) if name in WIDEST]
+        if blas["name"] == "OpenBLAS"
+        else []
+    )
+    chosen: list[Setting] = [
+        {},
+        *({"OPENBLAS_CORETYPE": name} for name in able[-1:] if KERNELS[name] > present),
+    ]
+    if blas["threads"] == 1 or any(name.endswith("_THREADS") for name in here["variables"]):
+        return chosen
+    return [kernel | count for kernel in chosen for count in ({}, {thread_variable(blas): "1"})]
+
+
 def measure(
     settings: Sequence[Setting],
     cases: Sequence[Case] = CASES,
     *,
-    rounds: int = 7,
-    seconds: float = 0.05,
+    rounds: int = 5,
+    seconds: float = 0.04,
     worker: Path = WORKER,
     limit: float = LIMIT,
+    progress: Callable[[float], object] = lambda part: None,
 ) -> list[Measurement]:
     """Measure settings in turns, and compare what each computed with what the first did.
 
-    A setting of which the BLAS makes the same kernel and threads as of one before (not every build has every
-    kernel) is left out after its first turn, which computes nothing.
+    A setting of which the BLAS makes the same kernel and threads as of one before is left out after its first
+    turn: not every build has every kernel. One that fails has no further turns.
 
     Parameters
     ----------
@@ -108,28 +137,34 @@ def measure(
     rounds, seconds : turns per setting, and seconds per case of a turn
     worker : the program that does a turn
     limit : seconds after which a turn counts as hung
+    progress : called after each turn with the part that is done, up to 1
 
     Returns
     -------
     list of Measurement
         One per setting that differs from those before it; failed ones with their `failure`.
     """
-    measured: list[Measurement] = []
-    for setting in settings:
-        entry = Measurement(dict(setting))
-        answer = _turn(entry, [], 0.0, worker, limit)
-        entry.kernel, entry.threads = (answer.get("blas", {}).get(key) for key in ("kernel", "threads"))
-        known = [(other.kernel, other.threads) for other in measured if other.kernel is not None]
-        if not setting or (entry.kernel, entry.threads) not in known:
-            measured.append(entry)
+    measured = [Measurement(dict(setting)) for setting in settings]
     expected: dict[str, list[float]] = {}
-    for _ in range(rounds):
-        for entry in measured:
+    for number in range(rounds):
+        for place, entry in enumerate(measured):
             if entry.failure is None:
                 answer = _turn(entry, cases, seconds, worker, limit)
                 expected = expected or answer.get("sums", {})
                 _enter(entry, answer, expected, cases)
+            progress((number + (place + 1) / len(measured)) / rounds)
+        measured = distinct(measured)
     return measured
+
+
+def distinct(measured: Sequence[Measurement]) -> list[Measurement]:
+    """Leave out settings of which the BLAS made the same kernel and threads as of one before; controls stay."""
+    kept: list[Measurement] = []
+    for entry in measured:
+        same = [other for other in kept if (other.kernel, other.threads) == (entry.kernel, entry.threads)]
+        if not entry.setting or entry.kernel is None or not same:
+            kept.append(entry)
+    return kept
 
 
 def _turn(
@@ -151,14 +186,19 @@ def _turn(
     if done.returncode:
         entry.failure = _ended(done.returncode, done.stderr)
         return {}
-    answer: dict[str, Any] = json.loads(done.stdout)
+    try:
+        answer: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        entry.failure = f"gave no measurement but {done.stdout[:40]!r}"
+        return {}
+    entry.kernel, entry.threads = (answer["blas"].get(key) for key in ("kernel", "threads"))
     return answer
 
 
 def _ended(status: int, stderr: str) -> str:
     """Say how a process ended that did not end well."""
     if status < 0:
-        return f"crashed ({signal.Signals(-status).name})"
+        return f"crashed ({signal.strsignal(-status)})"
     return f"ended with status {status}: {(stderr.strip().splitlines() or ['no message'])[-1]}"
 
 

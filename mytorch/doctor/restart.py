@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from typing import NoReturn
 
-from mytorch.doctor.advice import Advice, advise
+from mytorch.doctor.advice import advise
 from mytorch.doctor.gemm import Case
 from mytorch.doctor.machine import machine
-from mytorch.doctor.measure import Measurement, Setting, candidates, measure
+from mytorch.doctor.measure import Setting, measure, shortlist
 from mytorch.doctor.report import label
 
 MARK = "MYTORCH_RESTARTED"  # set for the process that was started again, so that it does not start another
@@ -34,29 +34,26 @@ def restart(case: Case) -> str:
     """
     if os.environ.pop(MARK, None) is not None:
         return ""
-    advice, measured = examine(case)
+    settings = shortlist(machine())
+    if len(settings) == 1:
+        return "nothing to try: this processor's widest kernels run already, and the number of threads is as it was set"
+    measured = measure(settings, [case], rounds=ROUNDS, seconds=SECONDS)
     if measured[0].failure is not None:
-        return f"nothing could be measured: NumPy's own process {measured[0].failure}"
+        return f"nothing could be measured: a process with the present settings {measured[0].failure}"
+    advice = advise(measured, LEAST)
     if not advice.setting:
-        return "nothing to gain: the present settings of BLAS are the fastest here"
+        return "nothing to gain: no other kernels or threads are faster here by more than a tenth"
     print(
-        f"set {label(advice.setting)} for this process: {advice.gain:.2f} times the rate in its matrix products",
+        f"--fast-blas: set {label(advice.setting)} for this process: its matrix products ran at "
+        f"{advice.gain:.2f} times the rate just now",
         flush=True,
     )
-    execute(advice.setting)
-    raise AssertionError("unreachable: the process was replaced")
+    return execute(advice.setting)
 
 
-def examine(case: Case) -> tuple[Advice, list[Measurement]]:
-    """Measure in short what is worth a try: no more than three kernels or threads beside the present ones."""
-    here = machine()
-    measured = measure(candidates(here), [case], rounds=ROUNDS, seconds=SECONDS)
-    return advise(measured, LEAST), measured
-
-
-def execute(setting: Setting, command: Sequence[str] | None = None) -> None:
+def execute(setting: Setting) -> NoReturn:
     """Run the command of this process again with variables set, in its place."""
-    command = [sys.executable, *(command or sys.orig_argv[1:])]
+    command = [sys.executable, *sys.orig_argv[1:]]
     environment = {**os.environ, **setting, MARK: "1"}
     if os.name == "posix":
         os.execve(sys.executable, command, environment)
