@@ -15,11 +15,10 @@ import pytest
 
 from mytorch import doctor
 from mytorch.doctor import __main__ as command
-from mytorch.doctor import gemm, report
-from mytorch.doctor import machine as facts
-from mytorch.doctor import measure as measuring
+from mytorch.doctor import facts, gemm, report
+from mytorch.doctor import rates as measuring
 from mytorch.doctor.advice import Advice, advise
-from mytorch.doctor.measure import Measurement, candidates, measure, shortlist, thread_variable
+from mytorch.doctor.rates import Measurement, candidates, measure, shortlist, thread_variable
 from tests.conftest import ROOT
 
 XEON = """processor\t: 0
@@ -27,7 +26,7 @@ model name\t: Intel(R) Xeon(R) Gold 6140 CPU @ 2.30GHz
 flags\t\t: fpu sse2 fma sse4_2 avx avx2 avx512f avx512dq avx512cd avx512bw avx512vl
 """
 GRAVITON = "processor\t: 0\nFeatures\t: fp asimd aes sve\nCPU part\t: 0xd40\n"
-SMALL = doctor.Case("small float64", 4, (5, 6, 3), "float64")
+SMALL = doctor.Case("square float64", 4, (5, 6, 3), "float64")
 
 
 def here(**changes: object) -> dict[str, object]:
@@ -195,8 +194,8 @@ def test_a_turn_computes_the_products_of_a_step():
     single = gemm.prepare(SMALL._replace(rows=1))[0]()
     assert [product.shape for product in single] == [(1, 6), (6, 5), (1, 3), (3, 6), (1, 6)]
     answer = gemm.turn([SMALL], 0.001)
-    assert answer["rates"]["small float64"] > 0
-    assert len(answer["sums"]["small float64"]) == 4 + 6 + 4 + 3 + 4
+    assert answer["rates"]["square float64"] > 0
+    assert len(answer["sums"]["square float64"]) == 4 + 6 + 4 + 3 + 4
 
 
 def test_every_entry_weighs_in_the_sums():
@@ -223,8 +222,8 @@ if kernel == "Babble":
     sys.exit()
 sums = [1.0, 2.0, float("nan") if kernel == "Wrong" else 3.0]
 blas = {"kernel": "Plain" if kernel == "Alias" else kernel or "Plain", "threads": 1}
-print(json.dumps({"blas": blas, "rates": {"small float64": 30.0 if kernel == "Fast" else 10.0},
-                  "sums": {"small float64": sums}}))
+print(json.dumps({"blas": blas, "rates": {"square float64": 30.0 if kernel == "Fast" else 10.0},
+                  "sums": {"square float64": sums}}))
 """
 
 
@@ -248,7 +247,7 @@ def run(worker: Path, *kernels: str, limit: float = 30.0) -> list[Measurement]:
     [
         ("Crash", f"crashed ({signal.strsignal(signal.SIGILL)})"),
         ("Refuse", "ended with status 1: no such kernel"),
-        ("Wrong", "computed wrong numbers (small float64)"),
+        ("Wrong", "computed wrong numbers (square float64)"),
         ("Babble", r"gave no measurement but 'hello\n'"),
     ],
 )
@@ -306,7 +305,7 @@ def test_a_gain_is_advised_with_its_costs():
     text = report.show_advice(advice, [PRESENT, fast])
     assert "Other kernels give 1.80 times the present rate" in text
     assert "It costs: MLP, batch 1, float32: 0.60 times." in text
-    assert "\n      export OPENBLAS_CORETYPE=SkylakeX\n" in text.replace("set OPEN", "export OPEN")
+    assert f"\n      {report.commands(KERNEL)[0]}\n" in text
 
 
 def test_a_gain_at_batch_1_alone_is_none():
@@ -390,8 +389,8 @@ TRAIN = ["-m", "models.mlp", "--epochs", "1", "--hidden", "8", "--fast-blas"]
 # A process in which the shortlist holds one setting and its measurement says what OUTCOME does.
 STAGED = """
 import os, runpy, sys
-from mytorch.doctor import restart
-from mytorch.doctor.measure import Measurement
+from mytorch.doctor import process as restart
+from mytorch.doctor.rates import Measurement
 gain = float(os.environ["GAIN"])
 restart.shortlist = lambda here: [{}, {"OPENBLAS_CORETYPE": "Haswell"}]
 restart.measure = lambda settings, cases, **effort: [
@@ -451,8 +450,8 @@ def test_fast_blas_for_real_trains_as_without_it():
 
 
 def test_where_there_is_nothing_to_try_nothing_is_measured(monkeypatch):
-    monkeypatch.setattr("mytorch.doctor.restart.shortlist", lambda here: [{}])
-    monkeypatch.setattr("mytorch.doctor.restart.measure", lambda *a, **k: pytest.fail("measured"))
+    monkeypatch.setattr("mytorch.doctor.process.shortlist", lambda here: [{}])
+    monkeypatch.setattr("mytorch.doctor.process.measure", lambda *a, **k: pytest.fail("measured"))
     assert doctor.restart(SMALL).startswith("nothing to try: this processor's widest kernels run already")
 
 

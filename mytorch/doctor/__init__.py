@@ -13,10 +13,10 @@ nothing here sets anything: it measures, and says what to type.
 """
 
 from mytorch.doctor.advice import Advice, advise
+from mytorch.doctor.facts import describe, machine
 from mytorch.doctor.gemm import Case
-from mytorch.doctor.machine import describe, machine
-from mytorch.doctor.measure import Measurement, candidates, measure
-from mytorch.doctor.restart import restart
+from mytorch.doctor.process import restart
+from mytorch.doctor.rates import Measurement, candidates, measure
 
 __all__ = [
     "Advice",

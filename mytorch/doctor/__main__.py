@@ -12,8 +12,8 @@ from pathlib import Path
 
 from mytorch.doctor import report
 from mytorch.doctor.advice import advise
-from mytorch.doctor.machine import machine
-from mytorch.doctor.measure import candidates, measure
+from mytorch.doctor.facts import machine
+from mytorch.doctor.rates import candidates, measure
 
 INTERRUPTED = 130  # what a shell reports of a program that SIGINT ended
 

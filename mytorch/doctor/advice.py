@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import prod
 from statistics import median, quantiles
 
-from mytorch.doctor.measure import Measurement, Setting
+from mytorch.doctor.rates import Measurement, Setting
 
 LEAST = 0.05  # a gain below five per cent is not worth a line in a shell's profile
 ALIKE = 0.05  # between gains as close as this, the shorter setting is preferred, and of those the first

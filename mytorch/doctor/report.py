@@ -10,8 +10,8 @@ from statistics import median
 from typing import Any
 
 from mytorch.doctor.advice import Advice
-from mytorch.doctor.machine import counted
-from mytorch.doctor.measure import Measurement, Setting
+from mytorch.doctor.facts import counted
+from mytorch.doctor.rates import Measurement, Setting
 
 WIDTH = 110
 NAMES = {"square": "1024 × 1024", "batch 128": "MLP, batch 128", "batch 1": "MLP, batch 1"}

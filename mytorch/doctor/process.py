@@ -8,9 +8,9 @@ import sys
 from typing import NoReturn
 
 from mytorch.doctor.advice import advise
+from mytorch.doctor.facts import machine
 from mytorch.doctor.gemm import Case
-from mytorch.doctor.machine import machine
-from mytorch.doctor.measure import Setting, measure, shortlist
+from mytorch.doctor.rates import Setting, measure, shortlist
 from mytorch.doctor.report import label
 
 MARK = "MYTORCH_RESTARTED"  # set for the process that was started again, so that it does not start another

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from mytorch.doctor import gemm
+from mytorch.doctor.facts import SKYLAKE
 from mytorch.doctor.gemm import Case
-from mytorch.doctor.machine import SKYLAKE
 
 WORKER = Path(gemm.__file__)
 LIMIT = 120.0  # seconds that a turn may take before it counts as hung
