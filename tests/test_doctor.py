@@ -342,6 +342,12 @@ def test_among_gains_that_are_alike_the_shorter_setting_is_advised():
     assert advise([PRESENT, both, measurement(KERNEL, [140.0] * 5)]).setting == KERNEL | ONE
 
 
+def test_advice_on_threads_says_what_it_depends_on():
+    for setting, said in ((KERNEL, False), (ONE, True), (KERNEL | ONE, True)):
+        measured = [PRESENT, measurement(setting, [180.0] * 5)]
+        assert ("How many threads pay depends on" in report.show_advice(advise(measured), measured)) == said
+
+
 def test_windows_sets_one_variable_a_line():
     expected = ["set OPENBLAS_CORETYPE=SkylakeX", "set OPENBLAS_NUM_THREADS=1"]
     assert report.commands(KERNEL | ONE, "nt") == expected

@@ -123,13 +123,15 @@ def show_advice(advice: Advice, measured: Sequence[Measurement]) -> str:
     costs = ", ".join(f"{named(case)}: {ratio:.2f} times" for case, ratio in advice.costs.items())
     kind = {"OPENBLAS_CORETYPE": "kernels", "NUM_THREADS": "threads"}
     changed = " and ".join(word for key, word in kind.items() if key in label(advice.setting))
+    moving = "How many threads pay depends on what else runs on these cores: measure again when that changes."
     return "\n".join(
         [
             sentence(f"Other {changed} give {advice.gain:.2f} times the present rate. {noise}"),
             "",
-            *(f"      {named(case):<24}{ratio:5.2f} times" for case, ratio in advice.ratios.items()),
+            *(f"      {named(case):<24}{ratio:6.2f} times" for case, ratio in advice.ratios.items()),
             "",
             sentence(f"It costs: {costs}." if costs else "None of these is slower by more than the noise."),
+            *([sentence(moving)] if "threads" in changed else []),
             sentence("NumPy reads the setting once, when it is loaded: type this before Python starts."),
             "",
             *(f"      {line}" for line in commands(advice.setting)),
