@@ -7,8 +7,10 @@ checked before every replay (a `Cell` is such a name).
 
 from __future__ import annotations
 
+import dis
 import types
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -136,7 +138,7 @@ class _Search:
         for name in _global_names(code):
             if name in function.__globals__:
                 value = function.__globals__[name]
-                if not isinstance(value, types.ModuleType | type) or name == "np":
+                if not isinstance(value, types.ModuleType | type):
                     yield Cell("item", function.__globals__, name, value, name)
         for default in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
             if not isinstance(default, _LEAVES):
@@ -160,12 +162,14 @@ class _Search:
                     self.waiting.append((inner, ""))
 
 
-def _global_names(code: types.CodeType) -> set[str]:
-    names = set(code.co_names)
+@lru_cache(maxsize=1024)
+def _global_names(code: types.CodeType) -> frozenset[str]:
+    """Return the names of the globals that code, and the functions in it, reads."""
+    names = {i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             names |= _global_names(constant)
-    return names
+    return frozenset(names)
 
 
 def _is_foreign(module: str | None) -> bool:

@@ -280,8 +280,9 @@ class _TensorRecorder(Recorder):
                 raise error.__cause__ from None
             if "read-only" in str(error):
                 raise ReplayError(
-                    f"{error}: mytorch.compile holds arrays that the function takes from outside read-only, because a "
-                    "replay would not repeat a write to a plain array; make it a Tensor, or pass it as an argument"
+                    f"{error}: mytorch.compile holds plain arrays that the function takes from outside, or has computed "
+                    "with, read-only, because a replay would not repeat a write to them; make it a Tensor, pass it as an "
+                    "argument, or make it with np.zeros_like(x) of an array that is followed"
                 ) from error
             raise
         finally:
