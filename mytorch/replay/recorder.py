@@ -70,21 +70,26 @@ class Recorder:
         self.once: str | None = None
         self.numbers_made: set[int] = set()  # identities of results that NumPy gives as mere numbers
         self.arrays: set[int] = set()  # identities of results that are arrays even where they have no axes
-        self.closed = False
+        self.ended = False
         self.guards = Guards()
         self.errors = np.geterr()
         self.names: dict[int, str] = {}
 
     def close(self) -> None:
         """End the recording: what is left of Traced arrays computes as real ones do."""
-        self.closed = True
+        self.ended = True
         self.guards.release()
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing is noted: the recording has ended, or another thread asks."""
+        return self.ended or arrays.recording() is not self
 
     # -- memory -----------------------------------------------------------------------------------------------
 
     def show(self, array: Any) -> Any:
         """Return what stands for a real array."""
-        if self.closed or type(array) is not ndarray:
+        if self.ended or type(array) is not ndarray:
             return array
         known = self.shown.get(id(array))
         if known is None:

@@ -13,7 +13,6 @@ from numpy import ndarray
 
 from mytorch import arrays, trees
 from mytorch.gradient_buffer import owner_of
-from mytorch.guard import Guards
 from mytorch.replay.captured import GENERATORS, PLAIN, Cell, captured
 from mytorch.replay.instructions import ARGUMENT, OUTSIDE, Buffer, Instruction, Value, name_of
 from mytorch.replay.errors import note
@@ -117,9 +116,10 @@ def _changes(
     """Return the places outside that the call gave computed values, and those that it changed otherwise."""
     assigned, changed = [], []
     for cell in cells:
-        if cell.holds or isinstance(cell.value, GENERATORS) or _is_draw(cell.value):
-            continue
         now = cell.read()
+        shown = isinstance(now, Traced) and now.array is cell.value
+        if cell.holds or shown or isinstance(now, Generator) or _is_draw(cell.value):
+            continue
         position = next((i for i, x in enumerate(given) if x is now), None)
         if position is not None and not isinstance(now, PLAIN):
             assigned.append((cell, Leaf("argument", position)))
@@ -253,10 +253,9 @@ class _TensorRecorder(Recorder):
         self.tensors: dict[int, Tensor] = {}  # from outside, by identity
         self.read: dict[int, tuple[Tensor, Value | None]] = {}
         self.set: dict[int, Tensor] = {}
-        self.held = Guards()
 
     def know(self, cells: Sequence[Cell]) -> None:
-        """Take note of the arrays that live outside; plain ones are held read-only, so that no write goes unseen."""
+        """Take note of the arrays that live outside."""
         for cell in cells:
             value = cell.value
             if isinstance(value, Tensor):
@@ -264,8 +263,7 @@ class _TensorRecorder(Recorder):
                 self.names.setdefault(id(value), cell.path)
                 self.outside.add(id(owner_of(_SLOT.__get__(value))))
             elif type(value) is ndarray and value.dtype.kind in "biufc":
-                self.outside.add(id(owner_of(value)))
-                self.held.protect(value)
+                self.live(value)
                 self.buffer(value).name = self.buffer(value).name or cell.path
 
     @contextmanager
@@ -286,10 +284,13 @@ class _TensorRecorder(Recorder):
                 ) from error
             raise
         finally:
-            for cell, value in patched:
-                cell.write(value)
+            for cell, shown in patched:
+                now = cell.read()
+                if now is shown:
+                    cell.write(cell.value)
+                elif isinstance(now, Traced):
+                    cell.write(now.array.copy())
             arrays._recording.reset(token)
-            self.held.release()
             self.close()
             for tensor in self.made:
                 self.unhook(tensor)
@@ -394,20 +395,27 @@ def _drawing(method: Callable[..., Any], recorder: Recorder) -> Callable[..., An
 
 
 def _patch(cells: Sequence[Cell], recorder: Recorder) -> list[tuple[Cell, Any]]:
-    """Put recorded generators in the places of those that the function can reach; return what was there."""
-    places = [cell for cell in cells if isinstance(cell.value, GENERATORS) or _is_draw(cell.value)]
+    """Put what is recorded in the places of arrays and generators that the function can reach; return what is there."""
+    places = [cell for cell in cells if isinstance(cell.value, GENERATORS) or _is_draw(cell.value) or _is_array(cell.value)]
     for name in dir(np.random):
         member = getattr(np.random, name)
         if _is_draw(member):
             places.append(Cell("attribute", np.random, name, member, f"np.random.{name}"))
     patched = []
     for cell in places:
-        if isinstance(cell.container, tuple):
+        if isinstance(cell.container, tuple | types.MethodType):
             continue
-        is_method = _is_draw(cell.value)
-        cell.write(_drawing(cell.value, recorder) if is_method else Generator(cell.value, recorder))
-        patched.append((cell, cell.value))
+        if _is_array(cell.value):
+            shown = recorder.live(cell.value)
+        else:
+            shown = _drawing(cell.value, recorder) if _is_draw(cell.value) else Generator(cell.value, recorder)
+        cell.write(shown)
+        patched.append((cell, shown))
     return patched
+
+
+def _is_array(value: Any) -> bool:
+    return type(value) is ndarray and value.dtype.kind in "biufc"
 
 
 def _is_draw(value: Any) -> bool:
