@@ -5,9 +5,10 @@ taken in turns says much.  Every contender (a function that prepares the work an
 in its own process, so that no framework's threads, allocator or imports burden another; the processes take
 turns, round after round; and all must have computed the same numbers, or there is no result.  The numbers of
 BLAS threads are set in the environment that the processes start in, because NumPy reads them once, when it is
-loaded.  Python's cyclic collector stays on, as it is for users.
+loaded.  Python's cyclic collector stays on, as it is for users.  Who cannot take part, because a package or a
+compiler is not here, is left out by name and with the reason.
 
-A benchmark is a module with a function ``run(effort)`` that returns `Figure`s, and ends with::
+A benchmark is a module with a function ``run(effort)`` that gives `Race`s and `Figure`s, and ends with::
 
     if __name__ == "__main__":
         main(__doc__, run)
@@ -24,25 +25,28 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 from types import TracebackType
 from typing import Any
 
-from benchmarks.figures import Figure, table, write_json
+from benchmarks.figures import Figure
+from benchmarks.races import Race, Result, Unavailable, show, write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "build" / "benchmarks"
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "PJRT_NPROC",  # jax
+)
 # An idle OpenBLAS thread spins for a tenth of a second after a call, and would take the next one's core.
 PAUSE = 0.2
-
-
-class Unavailable(Exception):
-    """Something that a benchmark needs is not here; the message says what, and where to get it."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,8 @@ class Contender:
     ----------
     name : who it is, in tables
     prepare : function at the top of a module: ``prepare(*arguments)`` sets the work up and returns one step
-        of it, a function without arguments.  What its first call returns, a number or an array of any
-        framework (or None), is compared with the others'.
+        of it, a function without arguments, or a `Work`.  What its first call returns, a number or an array of
+        any framework (or None), is compared with the others'.  Raises `Unavailable` where it cannot take part.
     arguments : numbers, strings, booleans
     per : how many units of work (operations, epochs) a step does; times are given per unit
     """
@@ -81,27 +85,31 @@ class Contender:
     per: int = 1
 
 
-class Race:
-    """The times of a race: per contender, seconds per unit of work in each round."""
+@dataclass(frozen=True)
+class Work:
+    """A step whose first result alone would not show that all of it was done.
 
-    def __init__(self, times: dict[str, list[float]]) -> None:
-        self.times = times
-        self.medians = {name: median(rounds) for name, rounds in times.items()}
+    Parameters
+    ----------
+    step : function without arguments
+    check : function of what the first step returned; gives the numbers that are compared instead
+    """
 
-    def figure(self, what: str, ours: str, theirs: str, *, at_most: float | None = None) -> Figure:
-        """Return the ratio of the time of `ours` to that of `theirs`: below 1 where ours is faster."""
-        ratios = [a / b for a, b in zip(self.times[ours], self.times[theirs], strict=True)]
-        return Figure(
-            what,
-            self.medians[ours] / self.medians[theirs],
-            min(ratios),
-            max(ratios),
-            at_most=at_most,
-            medians={name: self.medians[name] for name in (ours, theirs)},
-        )
+    step: Callable[[], Any]
+    check: Callable[[Any], Any]
+
+    def __call__(self) -> Any:
+        return self.step()
 
 
-def race(contenders: Sequence[Contender], effort: Effort, *, rtol: float | None = 1e-6) -> Race:
+def race(
+    contenders: Sequence[Contender],
+    effort: Effort,
+    *,
+    rtol: float | None = 1e-6,
+    what: str = "",
+    against: str = "",
+) -> Race:
     """Let contenders do the same work in turns.
 
     Parameters
@@ -109,6 +117,7 @@ def race(contenders: Sequence[Contender], effort: Effort, *, rtol: float | None 
     contenders : who takes part, in the order of the turns
     effort : how many rounds, how long a turn, how many threads
     rtol : how far, relative to the largest, results of the first step may differ; None where the work does
+    what, against : the work, and who the others are compared with, as tables name them
 
     Raises
     ------
@@ -117,22 +126,51 @@ def race(contenders: Sequence[Contender], effort: Effort, *, rtol: float | None 
     RuntimeError
         A contender's process ended; its own error is on stderr.
     """
-    workers = [Worker(contender.prepare, contender.arguments, effort.threads) for contender in contenders]
+    workers = {c.name: Worker(c.prepare, c.arguments, effort.threads) for c in contenders}
+    missing: dict[str, str] = {}
     try:
-        results = [worker.ask("first") for worker in workers]
+        for worker in workers.values():
+            worker.tell("first")  # all prepare at the same time
+        results = {}
+        for name, worker in workers.items():
+            try:
+                results[name] = worker.hear()
+            except Unavailable as error:
+                missing[name] = str(error)
         if rtol is not None:
-            check_same([contender.name for contender in contenders], results, rtol)
-        counts = [worker.ask("calibrate", effort.seconds) for worker in workers]
-        times: dict[str, list[float]] = {contender.name: [] for contender in contenders}
+            check_same(list(results), list(results.values()), rtol)
+        present = [contender for contender in contenders if contender.name in results]
+        counts = {c.name: workers[c.name].ask("calibrate", effort.seconds) for c in present}
+        times: dict[str, list[float]] = {contender.name: [] for contender in present}
         for _ in range(effort.rounds):
-            for contender, worker, count in zip(contenders, workers, counts, strict=True):
+            for contender in present:
                 if effort.threads > 1:
                     time.sleep(PAUSE)
-                times[contender.name].append(worker.ask("round", count) / contender.per)
-        return Race(times)
+                name = contender.name
+                times[name].append(workers[name].ask("round", counts[name]) / contender.per)
+        return Race(times, what, against, effort.threads, missing)
     finally:
-        for worker in workers:
+        for worker in workers.values():
             worker.close()
+
+
+def gauge(
+    contenders: Sequence[Contender], effort: Effort, unit: str, what: str = "", against: str = ""
+) -> Race:
+    """Measure contenders in turns, each turn in a new process: `prepare` returns the value itself."""
+    values: dict[str, list[float]] = {contender.name: [] for contender in contenders}
+    missing: dict[str, str] = {}
+    for _ in range(effort.rounds):
+        for contender in contenders:
+            name = contender.name
+            if name not in missing:
+                try:
+                    value = measure(contender.prepare, *contender.arguments, threads=effort.threads)
+                    values[name].append(value / contender.per)
+                except Unavailable as error:
+                    missing[name] = str(error)
+    present = {name: value for name, value in values.items() if name not in missing}
+    return Race(present, what, against, effort.threads, missing, unit)
 
 
 def check_same(names: Sequence[str], results: Sequence[Any], rtol: float) -> None:
@@ -201,17 +239,28 @@ class Worker:
 
     def ask(self, command: str, *arguments: Any) -> Any:
         """Send one line, and return what comes back."""
+        self.tell(command, *arguments)
+        return self.hear()
+
+    def tell(self, command: str, *arguments: Any) -> None:
+        """Send one line."""
         assert self.process.stdin is not None
-        assert self.process.stdout is not None
         with suppress(BrokenPipeError):  # the process has ended: there will be no answer either
             print(json.dumps([command, *arguments]), file=self.process.stdin, flush=True)
+
+    def hear(self) -> Any:
+        """Wait for an answer; one that says why there is none is raised as `Unavailable`."""
+        assert self.process.stdout is not None
         answer = self.process.stdout.readline()
         if not answer:
             raise RuntimeError(
                 f"{self.name} ended with status {self.process.wait()} instead of measuring; "
                 "its error stands above"
             )
-        return json.loads(answer)
+        kind, value = json.loads(answer)
+        if kind == "unavailable":
+            raise Unavailable(value)
+        return value
 
     def close(self) -> None:
         """End the process."""
@@ -239,22 +288,47 @@ def module_of(function: Callable[..., Any]) -> str:
 
 def serve(target: str, arguments: list[Any]) -> None:
     """Be a worker: answer the commands on standard input, one a line."""
+    answers, sys.stdout = sys.stdout, sys.stderr  # what a framework prints is no answer
     module, _, name = target.partition(":")
     function = getattr(importlib.import_module(module), name)
     step: Any = None
     for line in sys.stdin:
         command, *details = json.loads(line)
-        if command == "call":
-            answer = function(*arguments)
-        elif command == "first":
-            step = function(*arguments)
-            result = step()
-            answer = result.tolist() if hasattr(result, "tolist") else result
-        elif command == "calibrate":
-            answer = calls_in(step, details[0])
-        else:
-            answer = duration(step, details[0]) / details[0]
-        print(json.dumps(answer), flush=True)
+        kind, answer = "answer", None
+        try:
+            if command == "call":
+                answer = function(*arguments)
+            elif command == "first":
+                step, answer = first(function(*arguments))
+            elif command == "calibrate":
+                answer = calls_in(step, details[0])
+            else:
+                answer = duration(step, details[0]) / details[0]
+        except Unavailable as error:
+            kind, answer = "unavailable", str(error)
+        print(json.dumps([kind, answer]), file=answers, flush=True)
+
+
+def first(work: Callable[[], Any]) -> tuple[Callable[[], Any], Any]:
+    """Do the first step; return the step, and the numbers that are to be the same for everybody."""
+    step, result = (work.step, work.check(work.step())) if isinstance(work, Work) else (work, work())
+    return step, result.tolist() if hasattr(result, "tolist") else result
+
+
+def load(name: str) -> Any:
+    """Import a package that only benchmarks need, or raise `Unavailable`."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise Unavailable(f"{error.name} is not installed: make benchmark installs it") from None
+
+
+def replayed(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``mytorch.compile(function)``, or raise `Unavailable`."""
+    compile_ = getattr(load("mytorch"), "compile", None)
+    if compile_ is None:
+        raise Unavailable("this version of mytorch has no mytorch.compile")
+    return compile_(function)
 
 
 def duration(step: Callable[[], Any], count: int) -> float:
@@ -275,7 +349,7 @@ def calls_in(step: Callable[[], Any], seconds: float) -> int:
 
 
 def main(
-    title: str | None, run: Callable[[Effort], list[Figure]], arguments: Sequence[str] | None = None
+    title: str | None, run: Callable[[Effort], Iterable[Result]], arguments: Sequence[str] | None = None
 ) -> None:
     """Run one benchmark from the command line: print its table, and write its figures as JSON."""
     lines = (title or "").strip().splitlines() or ["a benchmark"]
@@ -284,11 +358,11 @@ def main(
     add_effort(parser)
     options = parser.parse_args(arguments)
     try:
-        figures = run(effort_of(options))
+        results = list(run(effort_of(options)))
     except Unavailable as error:
         raise SystemExit(str(error)) from None
-    print(f"{lines[0]}\n\n{table(figures)}")
-    write_json(options.json or RESULTS / f"{module_of(run).rpartition('.')[2]}.json", figures)
+    print(f"{lines[0]}\n\n{show(results)}")
+    write_json(options.json or RESULTS / f"{module_of(run).rpartition('.')[2]}.json", results)
 
 
 def add_effort(parser: argparse.ArgumentParser) -> None:
