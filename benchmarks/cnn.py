@@ -146,8 +146,10 @@ def im2col_step() -> Work:
 
     def columns(x: np.ndarray) -> np.ndarray:
         padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
-        return sliding_window_view(padded, (3, 3), axis=(2, 3)).transpose(0, 2, 3, 1, 4, 5).reshape(
-            -1, x.shape[1] * 9
+        return (
+            sliding_window_view(padded, (3, 3), axis=(2, 3))
+            .transpose(0, 2, 3, 1, 4, 5)
+            .reshape(-1, x.shape[1] * 9)
         )
 
     def images_of(rows: np.ndarray) -> np.ndarray:
@@ -182,7 +184,9 @@ def flat_step() -> Work:
     """Prepare a step by flat shifts, with every array allocated beforehand."""
     images, classes, arrays = work()
     K, c, L, d, W, b = (array.copy() for array in arrays)
-    kernels = [np.ascontiguousarray(kernel.transpose(0, 2, 3, 1)).reshape(len(kernel), -1) for kernel in (K, L)]
+    kernels = [
+        np.ascontiguousarray(kernel.transpose(0, 2, 3, 1)).reshape(len(kernel), -1) for kernel in (K, L)
+    ]
     mask, ones = inside(), np.ones(LENGTH, np.float32)
     wide = [np.zeros((channels, LENGTH + 2 * MARGIN), np.float32) for channels in CHANNELS[:2]]
     matrices = [np.empty((9 * channels, LENGTH), np.float32) for channels in CHANNELS[:2]]
@@ -252,7 +256,7 @@ FIELD = [
     Contender("mytorch, windows", windows_step),
     Contender("mytorch, windows, replayed", windows_step, (True,)),
     Contender("torch", torch_step),
-    Contender("torch.compile", torch_step, (True,)),
+    Contender("torch.compile", torch_step, (True,), slow=True),
     Contender("jax.jit", jax_step),
     Contender("NumPy, im2col", im2col_step),
     Contender("NumPy, flat shift", flat_step),

@@ -32,8 +32,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from benchmarks.figures import Figure
-from benchmarks.races import Race, Result, Unavailable, show, write_json
+from benchmarks.figures import Figure as Figure
+from benchmarks.races import Race as Race
+from benchmarks.races import Result as Result
+from benchmarks.races import Unavailable as Unavailable
+from benchmarks.races import show, write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "build" / "benchmarks"
@@ -56,10 +59,14 @@ class Effort:
     `quick` asks for a first impression: benchmarks then leave out what takes minutes.
     """
 
-    rounds: int = 15
-    seconds: float = 0.1
+    rounds: int = 9
+    seconds: float = 0.05
     threads: int = 1
     quick: bool = False
+
+    def with_threads(self, threads: int) -> Effort:
+        """Return the same effort on so many threads."""
+        return replace(self, threads=threads)
 
 
 QUICK = Effort(rounds=3, seconds=0.02, quick=True)
@@ -77,12 +84,14 @@ class Contender:
         any framework (or None), is compared with the others'.  Raises `Unavailable` where it cannot take part.
     arguments : numbers, strings, booleans
     per : how many units of work (operations, epochs) a step does; times are given per unit
+    slow : whether it prepares for so long that a quick race goes without it
     """
 
     name: str
-    prepare: Callable[..., Callable[[], Any]]
+    prepare: Callable[..., Any]
     arguments: tuple[Any, ...] = ()
     per: int = 1
+    slow: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,24 +135,21 @@ def race(
     RuntimeError
         A contender's process ended; its own error is on stderr.
     """
+    contenders, missing = present(contenders, effort)
     workers = {c.name: Worker(c.prepare, c.arguments, effort.threads) for c in contenders}
-    missing: dict[str, str] = {}
     try:
         for worker in workers.values():
             worker.tell("first")  # all prepare at the same time
-        results = {}
-        for name, worker in workers.items():
-            try:
-                results[name] = worker.hear()
-            except Unavailable as error:
-                missing[name] = str(error)
+        answers = {name: worker.attempt() for name, worker in workers.items()}
+        missing |= {name: str(answer) for name, answer in answers.items() if isinstance(answer, Unavailable)}
+        results = {name: answer for name, answer in answers.items() if name not in missing}
         if rtol is not None:
             check_same(list(results), list(results.values()), rtol)
-        present = [contender for contender in contenders if contender.name in results]
-        counts = {c.name: workers[c.name].ask("calibrate", effort.seconds) for c in present}
-        times: dict[str, list[float]] = {contender.name: [] for contender in present}
+        counts = {name: workers[name].ask("calibrate", effort.seconds) for name in results}
+        times: dict[str, list[float]] = {name: [] for name in results}
+        runners = [contender for contender in contenders if contender.name in results]
         for _ in range(effort.rounds):
-            for contender in present:
+            for contender in runners:
                 if effort.threads > 1:
                     time.sleep(PAUSE)
                 name = contender.name
@@ -158,19 +164,30 @@ def gauge(
     contenders: Sequence[Contender], effort: Effort, unit: str, what: str = "", against: str = ""
 ) -> Race:
     """Measure contenders in turns, each turn in a new process: `prepare` returns the value itself."""
+    contenders, missing = present(contenders, effort)
     values: dict[str, list[float]] = {contender.name: [] for contender in contenders}
-    missing: dict[str, str] = {}
     for _ in range(effort.rounds):
         for contender in contenders:
             name = contender.name
-            if name not in missing:
-                try:
-                    value = measure(contender.prepare, *contender.arguments, threads=effort.threads)
-                    values[name].append(value / contender.per)
-                except Unavailable as error:
-                    missing[name] = str(error)
-    present = {name: value for name, value in values.items() if name not in missing}
-    return Race(present, what, against, effort.threads, missing, unit)
+            if name in missing:
+                continue
+            with Worker(contender.prepare, contender.arguments, effort.threads) as worker:
+                worker.tell("call")
+                value = worker.attempt()
+            if isinstance(value, Unavailable):
+                missing[name] = str(value)
+            else:
+                values[name].append(value / contender.per)
+    measured = {name: value for name, value in values.items() if name not in missing}
+    return Race(measured, what, against, effort.threads, missing, unit)
+
+
+def present(contenders: Sequence[Contender], effort: Effort) -> tuple[list[Contender], dict[str, str]]:
+    """Return who takes part in a race, and why the others do not."""
+    slow = {
+        c.name: "it prepares for long: left out of a quick run" for c in contenders if c.slow and effort.quick
+    }
+    return [contender for contender in contenders if contender.name not in slow], slow
 
 
 def check_same(names: Sequence[str], results: Sequence[Any], rtol: float) -> None:
@@ -261,6 +278,13 @@ class Worker:
         if kind == "unavailable":
             raise Unavailable(value)
         return value
+
+    def attempt(self) -> Any:
+        """Wait for an answer; return the exception `Unavailable` where there is none."""
+        try:
+            return self.hear()
+        except Unavailable as error:
+            return error
 
     def close(self) -> None:
         """End the process."""
@@ -368,16 +392,16 @@ def main(
 def add_effort(parser: argparse.ArgumentParser) -> None:
     """Give a command the options that say how long to measure."""
     parser.add_argument("--quick", action="store_true", help="a first impression, within seconds")
-    parser.add_argument("--threads", type=int, default=1, help="BLAS threads of every contender (1)")
+    parser.add_argument("--threads", type=int, help="BLAS threads of every contender")
     parser.add_argument("--rounds", type=int, help=f"turns of every contender ({Effort.rounds})")
 
 
 def effort_of(options: argparse.Namespace) -> Effort:
     """Return what the options of `add_effort` say."""
-    if options.threads < 1 or (options.rounds is not None and options.rounds < 1):
+    if any(number is not None and number < 1 for number in (options.threads, options.rounds)):
         raise SystemExit("--threads and --rounds must be at least 1")
     basis = QUICK if options.quick else Effort()
-    return replace(basis, rounds=options.rounds or basis.rounds, threads=options.threads)
+    return replace(basis, rounds=options.rounds or basis.rounds, threads=options.threads or 1)
 
 
 if __name__ == "__main__":

@@ -25,9 +25,11 @@ def work() -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
     bound = 1 / np.sqrt(UNITS)
     shapes = [(4 * UNITS, FEATURES), (4 * UNITS, UNITS), (4 * UNITS,), (CLASSES, UNITS), (CLASSES,)]
     x = rng.standard_normal((TIMES, BATCH, FEATURES), dtype=np.float32)
-    return x, rng.integers(CLASSES, size=BATCH), [
-        rng.uniform(-bound, bound, shape).astype(np.float32) for shape in shapes
-    ]
+    return (
+        x,
+        rng.integers(CLASSES, size=BATCH),
+        [rng.uniform(-bound, bound, shape).astype(np.float32) for shape in shapes],
+    )
 
 
 def mytorch_step(replay: bool = False) -> Work:

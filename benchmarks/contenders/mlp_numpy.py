@@ -1,4 +1,4 @@
-"""A training step of a perceptron in NumPy with its gradient by hand: as a good student writes it, and as fast as it goes.
+"""A training step of a perceptron in NumPy, its gradient by hand: as a student writes it, and as fast as it goes.
 
 The fast one holds every activation transposed, (features, batch), with a row of ones below: bias and weights are one
 matrix, their gradients one product, and whatever is summed or maximised per example runs along memory.  All
@@ -21,7 +21,9 @@ from benchmarks.contenders.training import RATE, training
 from benchmarks.harness import Work, load
 from benchmarks.races import Unavailable
 
-CACHE = 2**17  # entries: a larger layer's gradient is computed and added piece by piece, while it is in the cache
+CACHE = (
+    2**17
+)  # entries: a larger layer's gradient is computed and added piece by piece, while it is in the cache
 Calls = list[tuple[Callable[..., Any], tuple[Any, ...]]]
 
 
@@ -82,6 +84,9 @@ class Block:
             [part.reshape(shape) for part, shape in zip(np.split(flat, ends), shapes, strict=True)]
             for flat in (self.block, self.change)
         )
+        self.gradients = [*(np.zeros_like(a[:-1]) for a in self.inputs[1:]), self.logits]
+        most = max((gradient.size for gradient in self.gradients[:-1]), default=0)
+        self.zeros, self.mask = np.zeros(most, np.float32), np.empty(most, bool)
         for weights, W, b in zip(self.weights, arrays[::2], arrays[1::2], strict=True):
             weights[:, :-1], weights[:, -1] = W, b
 
@@ -97,15 +102,17 @@ class Block:
 def best(network: str, batch: int, blas: bool = False) -> Work:
     """Prepare the fastest step that we know; with `blas`, SciPy's BLAS adds products to the weights in one call."""
     if blas and os.environ.get("OPENBLAS_NUM_THREADS") != "1":
-        raise Unavailable("NumPy's BLAS and SciPy's each have a pool of threads: two pools fight for the cores")
+        raise Unavailable(
+            "NumPy's BLAS and SciPy's each have a pool of threads: two pools fight for the cores"
+        )
     block = Block(network, batch)
-    forward = [
-        (weights.dot, a, z, *flat(z), np.zeros(z.size, np.float32))
+    forward: list[tuple[Any, ...]] = [
+        (weights.dot, a, z, *flat(z), block.zeros[: z.size])
         for weights, a, z in zip(block.weights[:-1], block.inputs[:-1], block.outputs()[:-1], strict=True)
     ]
     last, top, logits = block.weights[-1].dot, block.inputs[-1], block.logits
     loss_and_gradient = one_example(block) if batch == 1 else many_examples(block)
-    backward = backward_in_blas(block) if blas else fastest(backward_whole(block), backward_in_pieces(block))
+    calls = backward_in_blas(block) if blas else fastest(backward_whole(block), backward_in_pieces(block))
     maximum = np.maximum
 
     def step() -> Any:
@@ -114,7 +121,7 @@ def best(network: str, batch: int, blas: bool = False) -> Work:
             maximum(values, zeros, out=values)
         last(top, logits)
         loss = loss_and_gradient()
-        for call, arguments in backward:
+        for call, arguments in calls:
             call(*arguments)
         return loss
 
@@ -165,7 +172,7 @@ def many_examples(block: Block) -> Callable[[], Any]:
     values, targets = flat(z, block.onehot)
 
     def step() -> Any:
-        largest(z, 0, None, most)
+        largest(z, 0, out=most)
         subtract(z, most, z)
         exp(z, p)
         sum_of(p, total)
@@ -196,18 +203,15 @@ def fastest(*candidates: Calls) -> Calls:
 def backward(block: Block, update: Callable[[int, np.ndarray], Calls]) -> Calls:
     """Return the calls of the backward pass from the last layer: the gradient of its input, then its own change."""
     calls: Calls = []
-    g = block.logits
     for i in reversed(range(len(block.weights))):
-        previous = g
+        g = block.gradients[i]
         if i > 0:
-            a = block.inputs[i][:-1]
-            g = np.zeros_like(a)
-            mask = np.empty(a.size, bool)
-            (values, gradients), zeros = flat(a, g), np.zeros(a.size, np.float32)
-            calls.append((block.weights[i][:, :-1].T.dot, (previous, g)))
+            a, dx = block.inputs[i][:-1], block.gradients[i - 1]
+            (values, gradients), zeros, mask = flat(a, dx), block.zeros[: a.size], block.mask[: a.size]
+            calls.append((block.weights[i][:, :-1].T.dot, (g, dx)))
             calls.append((np.greater, (values, zeros, mask)))
             calls.append((np.multiply, (gradients, mask, gradients)))
-        calls += update(i, previous)
+        calls += update(i, g)
     return calls
 
 
@@ -260,7 +264,7 @@ def products(network: str, batch: int) -> Callable[[], Any]:
     calls: Calls = []
     for weights, a, z in zip(block.weights, block.inputs, block.outputs(), strict=True):
         calls.append((weights.dot, (a, z)))
-    gradients = [*(np.zeros_like(z) for z in block.outputs()[:-1]), block.logits]
+    gradients = block.gradients
     for i in reversed(range(len(block.weights))):
         calls += product(gradients[i], block.inputs[i], block.changes[i])
         if i > 0:
