@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from mytorch.autograd_engine import Autograd, Elementwise, Operation, caller, next_serial, outside_files
+from mytorch.autograd_engine import Autograd, Exact, Operation, caller, next_serial, outside_files
 from mytorch.gradient_buffer import Region, Target
 from mytorch.rules.registry import RULES, Rule
 from mytorch.tensor import Tensor, _is_recording, note_saved, raw, record, target, wrap, write
@@ -92,12 +92,16 @@ def _of_tensors(rule: Rule, function: Callable[..., Any]) -> Callable[[Tensor, T
         else:
             place_b = target(other)
         tape, tape_b = owner._tape, owner_b._tape
-        mask = 3
+        mask, leaf = 3, None
         if tape is not tape_b:
             if place is None:
                 tape, mask = tape_b, 2
             elif place_b is None:
                 mask = 1
+            elif tape_b is None:
+                leaf = owner_b
+            elif tape is None:
+                tape, leaf = tape_b, owner
             else:
                 tape = None
         if (
@@ -109,6 +113,8 @@ def _of_tensors(rule: Rule, function: Callable[..., Any]) -> Callable[[Tensor, T
             or not _is_recording()
         ):
             return record(rule, y, (self, other))
+        if leaf is not None:
+            tape.leaves[leaf._key] = leaf  # type: ignore[index]
         reads_a, reads_b, reads_output = needs[mask]
         if reads_a and owner._saved is not tape.ref:
             note_saved(owner, tape)
@@ -145,7 +151,16 @@ def _recorded(
         targets = (place, place_b)
         operation: Any = Operation((a, b), output, None, rule, targets, serial, None, {}, serial, code, lasti)
     else:
-        operation = Elementwise(rule, a, b, output, place, place_b, serial, code, lasti)  # type: ignore[arg-type]
+        operation = Exact()
+        operation.rule = rule
+        operation.a = a
+        operation.b = b
+        operation.output = output
+        operation.target_a = place
+        operation.target_b = place_b
+        operation.serial = serial
+        operation.code = code
+        operation.lasti = lasti
     tape.operation_list.append(operation)
     result = make(Tensor)
     result._array = y
@@ -230,30 +245,28 @@ def unary(function: Callable[..., Any]) -> Callable[[Any], Any]:
             tape is None
             or x._base is not None
             or type(y) is not ndarray
-            or y.nbytes != a.nbytes
             or not _is_recording()
         ):
             return record(rule, y, (x,))
-        if reads_a and x._saved is not tape.ref:
-            note_saved(x, tape)
+        if reads_a:
+            if x._saved is None:
+                x._saved = tape.ref
+            elif x._saved is not tape.ref:
+                note_saved(x, tape)
         serial = next_serial()
         frame = getframe(1)
         code, lasti = frame.f_code, frame.f_lasti
         if code.co_filename not in outside_files:
             code, lasti = caller(2)
-        tape.operation_list.append(
-            Elementwise(
-                rule,
-                a if reads_a else None,
-                None,
-                y if reads_output else None,
-                x._key,
-                None,
-                serial,
-                code,
-                lasti,
-            )
-        )
+        operation = Exact()
+        operation.rule = rule
+        operation.a = a if reads_a else None
+        operation.output = y if reads_output else None
+        operation.target_a = x._key
+        operation.serial = serial
+        operation.code = code
+        operation.lasti = lasti
+        tape.operation_list.append(operation)
         result = make(Tensor)
         result._array = y
         result._base = None

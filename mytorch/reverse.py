@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from mytorch.autograd_engine import Autograd, Elementwise, Operation, TapeError, Write, run_hooks, sweep
+from mytorch.autograd_engine import Autograd, Operation, TapeError, Write, run_hooks, sweep
 from mytorch.gradient_buffer import Shadow, Target, gradient_dtype, key_of, owner_of
 from mytorch.rules import memory
 from mytorch.rules.registry import RULES, Call
@@ -379,10 +379,7 @@ def between(operations: Sequence[Any], keys: set[int]) -> tuple[list[Any], set[i
     walked: list[Any] = []
     everything = True
     for operation in operations:
-        if type(operation) is Elementwise:
-            hits = [key in reached for key in (operation.target_a, operation.target_b) if key is not None]
-        else:
-            hits = [key_of(place) in reached for place in operation.targets if place is not None]
+        hits = [key_of(place) in reached for place in operation.targets if place is not None]
         is_write = type(operation) is Write
         if operation.serial in keys:
             if is_write:

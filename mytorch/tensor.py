@@ -33,7 +33,7 @@ from numpy import ndarray
 
 from mytorch.autograd_engine import (
     Autograd,
-    Elementwise,
+    Exact,
     Operation,
     TapeError,
     Write,
@@ -563,18 +563,21 @@ def record(rule: Rule, y: Any, operands: tuple[Any, ...], static: dict[str, Any]
     output = y if reads_output else None
     serial = next_serial()
     code, lasti = caller()
-    fits = rule.always_fit or _differ(operands, y, rule.elementwise)
-    if fits or static or len(targets) > 2 or type(targets[0]) is Region or type(targets[-1]) is Region:
-        metas = _metas(operands) if fits else None
-        operation: Any = Operation(
+    operation: Any
+    if rule.pull is None or static or Region in map(type, targets) or _differ(operands, y, rule.elementwise):
+        metas = _metas(operands) if rule.always_fit or _differ(operands, y, rule.elementwise) else None
+        operation = Operation(
             inputs, output, None, rule, targets, serial, metas, static or {}, serial, code, lasti
         )
-    elif len(targets) == 2:
-        operation = Elementwise(
-            rule, inputs[0], inputs[1], output, targets[0], targets[1], serial, code, lasti
-        )
     else:
-        operation = Elementwise(rule, inputs[0], None, output, targets[0], None, serial, code, lasti)
+        operation = Exact()
+        operation.rule, operation.output = rule, output
+        operation.serial, operation.code, operation.lasti = serial, code, lasti
+        operation.a, operation.target_a = inputs[0], targets[0]
+        if len(targets) > 1:
+            operation.b, operation.target_b = inputs[1], targets[1]
+            if len(targets) > 2:
+                operation.c, operation.target_c = inputs[2], targets[2]
     tape.operation_list.append(operation)
     result = _new(y, serial, tape)
     if reads_output:
