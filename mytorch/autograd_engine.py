@@ -27,7 +27,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from itertools import count
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any, ClassVar, TypeAlias
 from weakref import ref
 
@@ -168,6 +168,13 @@ class Exact(Record):
         "target_b",
         "target_c",
     )
+    a: Any
+    b: Any
+    c: Any
+    target_a: int | None
+    target_b: int | None
+    target_c: int | None
+    serial: int
     gradients_to_update = None
     metas = None
     static: ClassVar[dict[str, Any]] = {}
@@ -188,9 +195,7 @@ class Exact(Record):
         count = len(self.rule.formulas)
         if count == 1:
             return (self.target_a,)
-        return (
-            (self.target_a, self.target_b) if count == 2 else (self.target_a, self.target_b, self.target_c)
-        )
+        return (self.target_a, self.target_b) if count == 2 else (self.target_a, self.target_b, self.target_c)
 
 
 class Write(Operation):
@@ -235,9 +240,10 @@ def caller(depth: int = 2) -> tuple[CodeType, int]:
     known = _line.get()
     if known is not None:
         return known
-    frame = sys._getframe(depth)
-    while frame.f_back is not None:
-        name = frame.f_code.co_filename
+    frame: FrameType | None = sys._getframe(depth)
+    while frame is not None:
+        code, lasti = frame.f_code, frame.f_lasti
+        name = code.co_filename
         if name in outside_files:
             break
         if name not in inside_files:
@@ -246,7 +252,7 @@ def caller(depth: int = 2) -> tuple[CodeType, int]:
                 break
             inside_files.add(name)
         frame = frame.f_back
-    return frame.f_code, frame.f_lasti
+    return code, lasti
 
 
 def where(code: CodeType | None, lasti: int) -> str:

@@ -225,6 +225,7 @@ def _compile_pull(rule: Rule) -> Callable[..., None]:
     """Return `Rule.pull`: the formulas one after the other, so that the reverse pass makes one call per record."""
     lines = ["def pull(g, op, memory, add):"]
     for i, formula in enumerate(rule.formulas):
+        assert formula is not None  # else `always_fit`
         lines += [
             f" key = op.target_{LETTERS[i]}",
             " if key is not None:",
