@@ -19,17 +19,13 @@ from mytorch.gradient_buffer import owner_of
 from mytorch.replay.backends import chosen
 from mytorch.replay.captured import GENERATORS, PLAIN
 from mytorch.replay.lowering import Changed
-from mytorch.replay.program import Diverged, Program, Unreplayable
-from mytorch.replay.recorder import ReplayError
-from mytorch.replay.recording import Recording, record
+from mytorch.replay.errors import Diverged, ReplayError, ReplayWarning, Unreplayable
+from mytorch.replay.program import Program, same
+from mytorch.replay.recording import Recording, overlap, record
 from mytorch.tensor import Tensor, _is_recording
 
 F = TypeVar("F", bound=Callable[..., Any])
 SIGNATURES, PATHS = 32, 8
-
-
-class ReplayWarning(UserWarning):
-    """A compiled function runs without replay; the message says why, and what would help."""
 
 
 class Entry:
@@ -39,7 +35,7 @@ class Entry:
 
     def __init__(self, holds: list[Any]) -> None:
         self.paths: list[Path] = []
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # a function may call itself
         self.holds = holds  # objects whose identities are in the signature
         self.misses = 0
         self.excuse: str | None = None
@@ -148,7 +144,7 @@ class Compiled:
         seen: list[tuple[int, Any]] = []
         tried: list[Path] = []
         for path in list(entry.paths):
-            if path.fits() and not _contradicts(path.recording, seen) and _grads_fit(path.recording, leaves):
+            if path.fits() and _fits_call(path.recording, leaves) and not _contradicts(path.recording, seen):
                 program = path.program
                 if program.conflicts(leaves):
                     return self.function(*args, **kwargs)
@@ -160,7 +156,6 @@ class Compiled:
                     seen.append((guard.guard, guard.value))
                     continue
                 except (Changed, Unreplayable):
-                    program.restore()
                     continue
                 if path is not entry.paths[0]:
                     entry.paths.remove(path)
@@ -173,6 +168,9 @@ class Compiled:
 
     def _record(self, entry: Entry, leaves: list[Any], structure: trees.Structure, tried: list[Path]) -> Any:
         """Run the function, and keep the recording."""
+        if overlap(leaves):  # whether that matters is known only of a recording
+            args, kwargs = structure.unflatten(leaves)
+            return self.function(*args, **kwargs)
         result, recording = record(self.function, leaves, structure)
         if recording.once is not None:
             return result
@@ -240,19 +238,15 @@ def _named(leaf: Any, holds: list[Any]) -> tuple[str, int]:
 
 def _contradicts(recording: Recording, seen: list[tuple[int, Any]]) -> bool:
     """Say whether a recording decided otherwise than what this call has decided already."""
-    from mytorch.replay.program import same
-
     guards = [i for i in recording.instructions if i.kind == "guard"]
     return any(i < len(guards) and not same(guards[i].expected, value) for i, value in seen)
 
 
-def _grads_fit(recording: Recording, leaves: list[Any]) -> bool:
-    """Say whether the gradients that the call reads are there, or not there, as they were."""
-    for tensor, value in recording.before:
-        gradient = tensor._grad
-        if (gradient is None) != (value is None):
-            return False
-    return True
+def _fits_call(recording: Recording, leaves: list[Any]) -> bool:
+    """Say whether arguments that are also taken from outside, and gradients that are read, are as they were."""
+    return all(leaves[i] is leaf for i, leaf in recording.same) and all(
+        (tensor._grad is None) == (value is None) for tensor, value in recording.before
+    )
 
 
 @overload
