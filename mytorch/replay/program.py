@@ -24,6 +24,7 @@ from mytorch.replay import lowering
 from mytorch.replay.backends import chosen
 from mytorch.replay.errors import Diverged, Unreplayable, note
 from mytorch.replay.instructions import ARGUMENT, INSIDE, OUTSIDE, Buffer, Instruction, Value, mapped
+from mytorch.replay.packing import in_pieces, together
 from mytorch.replay.passes import Listing, guards_early, last_writes, simplified
 from mytorch.replay.planning import Plan, planned
 from mytorch.replay.recording import Recording
@@ -57,7 +58,8 @@ class Program:
     Attributes
     ----------
     recording : what was recorded
-    listing : the instructions that are left, in order
+    listing : the instructions that are left, in order, as they are printed
+    instructions : those that run
     plan : where their memory lies
     decisions : what every guard expects, in order
     """
@@ -71,18 +73,20 @@ class Program:
         roots += [leaf.what for _, leaf in recording.assigned if leaf.kind not in ("constant", "argument")]
         self.recorded = Listing(recording.instructions, roots)
         self.listing = guards_early(simplified(self.recorded))
+        planned_listing = in_pieces(together(self.listing)) if backend == "numpy" else self.listing
         for each in self.backends:
-            self.listing = each.arranged(self.listing)
-        self.instructions = self.listing.instructions
-        self.final = {id(a): b for a, b in zip(roots, self.listing.roots, strict=True)}
+            planned_listing = each.arranged(planned_listing)
+        self.instructions = planned_listing.instructions
+        self.final = {id(a): b for a, b in zip(roots, planned_listing.roots, strict=True)}
         self.written = last_writes(self.instructions)
         self.guards = [i for i in self.instructions if i.kind == "guard"]
         self.by_reference = self._by_reference()
         self.refreshed = self._refreshed()
-        self.plan: Plan = planned(self.listing, self.by_reference, self._pinned())
+        self.plan: Plan = planned(planned_listing, self.by_reference, self._pinned())
         self.saved = self._saved()
         self.states = self._states()
-        self.outside_ids = {id(buffer.owner) for buffer in self.outside_written()}
+        self.outside_ids = {id(tensor._array) for b in self.outside_written() for tensor in b.tensors}
+        self.outside_ids |= {id(buffer.owner) for buffer in self.outside_written()}
         self.forms = self._forms()
         self.source_of_run, self.run = self._emit()
         self.seconds = time.perf_counter() - start
@@ -376,13 +380,13 @@ class _Writer:
         """Tell tapes that read what will be written."""
         lines = []
         for buffer in self.program.outside_written():
-            if buffer.tensor is not None:
-                tensor, tell, failed = (
-                    self.bind(buffer.tensor, "t"),
+            for tensor in buffer.tensors:
+                name, tell, failed = (
+                    self.bind(tensor, "t"),
                     self.bind(before_unseen_write, "f"),
                     self.bind(Unreplayable, "f"),
                 )
-                lines.append(f"if {tensor}._saved is not None and not {tell}({tensor}): raise {failed}")
+                lines.append(f"if {name}._saved is not None and not {tell}({name}): raise {failed}")
         return lines
 
     def _copied_in(self) -> list[str]:

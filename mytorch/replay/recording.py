@@ -16,6 +16,7 @@ from mytorch.gradient_buffer import owner_of
 from mytorch.replay.captured import GENERATORS, PLAIN, Cell, captured
 from mytorch.replay.instructions import ARGUMENT, OUTSIDE, Buffer, Instruction, Value, name_of
 from mytorch.replay.errors import note
+from mytorch.replay.packing import pack_parameters
 from mytorch.replay.recorder import Recorder, ReplayError, Weak
 from mytorch.replay.traced import Traced
 from mytorch.tensor import Tensor, wrap
@@ -73,6 +74,7 @@ def record(function: Callable[..., Any], leaves: list[Any], structure: trees.Str
     recording, recorder = Recording(), _TensorRecorder()
     objects = {f"argument {i}": leaf for i, leaf in enumerate(leaves) if not isinstance(leaf, _VALUES)}
     cells = captured(function, objects)
+    pack_parameters(cells)
     recorder.know(cells)
     given = [_given(leaf, i, recorder, recording) for i, leaf in enumerate(leaves)]
     args, kwargs = structure.unflatten(given)
@@ -305,7 +307,7 @@ class _TensorRecorder(Recorder):
         if id(owner) not in self.buffers:
             self.outside.add(id(owner))
             buffer = self.buffer(array)
-            buffer.tensor = tensor if tensor._base is None else tensor._base
+            buffer.tensors = [tensor if tensor._base is None else tensor._base]
             buffer.name = self.names.get(id(tensor))
         return self.show(array)
 
