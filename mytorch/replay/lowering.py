@@ -90,6 +90,10 @@ def address(array: ndarray) -> int:
     return place
 
 
+# NumPy warns of a third positional operand of these, because people mean `np.max` of several arrays.
+_NAMED_OUT = (np.maximum, np.minimum)
+
+
 # -- ufuncs ---------------------------------------------------------------------------------------------------
 
 
@@ -98,7 +102,10 @@ def _ufunc(instruction: Instruction) -> list[Form]:
     args = _as_arrays(function, instruction.args, instruction)
     if instruction.kwargs or (len(outs) > 1):
         return [[(function, args, {**instruction.kwargs, "out": outs})]]
-    found: list[Form] = [[(function, (*args, *outs), {})]]
+    if function in _NAMED_OUT:
+        found: list[Form] = [[(function, args, {"out": outs[0]})]]
+    else:
+        found = [[(function, (*args, *outs), {})]]
     if function is np.matmul and not instruction.kwargs:
         a, b = args
         if isinstance(a, Value) and isinstance(b, Value) and len(a.shape) == len(b.shape) == 2:
@@ -108,7 +115,7 @@ def _ufunc(instruction: Instruction) -> list[Form]:
             other = args[1 - i]
             if type(operand) is ndarray and operand.size == 1 and isinstance(other, Value):
                 row = np.full(outs[0].shape[-1:], operand.reshape(-1)[0], operand.dtype)
-                found.append([(function, (other, row, outs[0]), {})])
+                found.append([(function, (other, row), {"out": outs[0]})])
     return found
 
 
