@@ -82,9 +82,8 @@ def plot_works(races: Sequence[Race], path: Path) -> None:
         least, most = min(*ratios, 1), max(*ratios, 1)
         room = (most / least) ** 0.4 * 1.5
         axes.set_xlim(least / room, most * room)
-        axes.set_xlabel(
-            f"time / that of {race.against}" if race.unit == "s" else f"/ {race.against}", fontsize=8
-        )
+        measured = "time" if race.unit == "s" else "memory"
+        axes.set_xlabel(f"{measured} / that of {race.against}", fontsize=8)
         axes.axvline(1, color="black", linewidth=0.8)
         axes.invert_yaxis()
         axes.tick_params(labelsize=8)
