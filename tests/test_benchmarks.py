@@ -373,7 +373,6 @@ def test_the_page_has_a_table_and_a_plot_of_every_race(tmp_path):
 
 def test_a_plot_shows_everybody_beside_their_ratio(tmp_path):
     from matplotlib.figure import Figure as Canvas
-    from matplotlib.patches import Rectangle
 
     from benchmarks import plots
 
@@ -394,10 +393,11 @@ def test_a_plot_shows_everybody_beside_their_ratio(tmp_path):
         plots.load = real
     works, steps = drawn
     assert [text.get_text() for text in works.axes[0].texts] == ["20 µs (2)", "20 µs (1)", "1 µs (0.05)"]
-    widths = [float(bar.get_bbox().width) for bar in works.axes[0].patches if isinstance(bar, Rectangle)]
-    assert widths == pytest.approx([1.0, 0.0, -0.95])
-    lines = [np.asarray(line.get_ydata()).tolist() for line in steps.axes[0].lines]
-    np.testing.assert_allclose(np.array(lines, float), [[2, 2], [1, 1], [0.05, 0.05]])
+    bars: list[Any] = list(works.axes[0].patches)
+    assert [bar.get_width() for bar in bars] == pytest.approx([1.0, 0.0, -0.95])
+    lines: list[Any] = list(steps.axes[0].lines)
+    ratios = np.array([line.get_ydata() for line in lines])
+    np.testing.assert_allclose(ratios, [[2, 2], [1, 1], [0.05, 0.05]])
 
 
 def test_the_conditions_say_what_is_installed(monkeypatch):
