@@ -371,7 +371,7 @@ def test_the_page_has_a_table_and_a_plot_of_every_race(tmp_path):
         assert (tmp_path / plot).read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_plot_shows_everybody_beside_their_ratio(tmp_path):
+def test_a_plot_shows_everybody_beside_their_ratio(monkeypatch, tmp_path):
     from matplotlib.figure import Figure as Canvas
 
     from benchmarks import plots
@@ -385,19 +385,16 @@ def test_a_plot_shows_everybody_beside_their_ratio(tmp_path):
     module = type(sys)("matplotlib.figure")
     vars(module)["Figure"] = Kept
     real = plots.load
-    try:
-        plots.load = lambda name: module if name == "matplotlib.figure" else real(name)
-        plots.plot_works(some_races()[4:5], tmp_path / "unused.png")
-        plots.plot_cells(some_races()[:3], tmp_path / "unused.png")
-    finally:
-        plots.load = real
+    monkeypatch.setattr(plots, "load", lambda name: module if name == "matplotlib.figure" else real(name))
+    plots.plot_works(some_races()[4:5], tmp_path / "unused.png")
+    plots.plot_cells(some_races()[:3], tmp_path / "unused.png")
     works, steps = drawn
     assert [text.get_text() for text in works.axes[0].texts] == ["20 µs (2)", "20 µs (1)", "1 µs (0.05)"]
     bars: list[Any] = list(works.axes[0].patches)
     assert [bar.get_width() for bar in bars] == pytest.approx([1.0, 0.0, -0.95])
     lines: list[Any] = list(steps.axes[0].lines)
     ratios = np.array([line.get_ydata() for line in lines])
-    np.testing.assert_allclose(ratios, [[2, 2], [1, 1], [0.05, 0.05]])
+    np.testing.assert_allclose(ratios, [[2.0, 2.0], [1.0, 1.0], [0.05, 0.05]])
 
 
 def test_the_conditions_say_what_is_installed(monkeypatch):
