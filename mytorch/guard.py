@@ -59,10 +59,11 @@ class Frozen:
         """Make `array`, a view of the memory, read-only, and all between it and the owner."""
         link: np.ndarray | None = array
         while link is not None:
-            if link.flags.writeable and _can_be_thawed(link):
+            flags = link.flags
+            if flags.writeable and _can_be_thawed(link):
                 self.arrays.append(link)
-                link.flags.writeable = False
-            link = base_of(link)
+                flags.writeable = False
+            link = None if link.base is None else base_of(link)
 
     def thaw(self) -> None:
         """Make the arrays writable again: a view only after its base."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mytorch.optim.optimizer import Optimizer, Parameter, check_range, decayed, descend
+from mytorch.optim.optimizer import Optimizer, Parameter, check_range, decayed, descend, pieces
 
 
 class SGD(Optimizer):
@@ -59,13 +59,15 @@ class SGD(Optimizer):
             )
 
     def change(self, value: np.ndarray, gradient: np.ndarray, state: dict[str, Any]) -> None:
-        gradient = decayed(gradient, value, self.weight_decay)
-        if self.momentum:
-            velocity = state.get("velocity")
-            if velocity is None:
-                velocity = state["velocity"] = gradient.copy()
-            else:
-                velocity *= self.momentum
-                velocity += gradient if self.dampening == 0 else (1 - self.dampening) * gradient
-            gradient = gradient + self.momentum * velocity if self.nesterov else velocity
-        descend(value, self.lr, gradient)
+        if self.weight_decay:
+            gradient = decayed(gradient, value, self.weight_decay)
+        if not self.momentum:
+            descend(value, self.lr, gradient)
+            return
+        first = "velocity" not in state
+        velocity = state["velocity"] = gradient.copy() if first else state["velocity"]
+        for p, g, v in pieces(value, gradient, velocity):
+            if not first:
+                v *= self.momentum
+                v += g if self.dampening == 0 else (1 - self.dampening) * g
+            p -= self.lr * (g + self.momentum * v if self.nesterov else v)
