@@ -14,7 +14,7 @@ from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
-from threading import Lock
+from threading import RLock
 from typing import Any
 from zlib import crc32
 
@@ -73,7 +73,7 @@ class Frozen:
 
 # Which memories are frozen, by the identity of the owner; several tapes, in several threads, may hold one.
 _frozen: dict[int, Frozen] = {}
-_lock = Lock()
+_lock = RLock()  # the cyclic collector may let go of a tape while another is being held
 
 
 class Guards:
@@ -104,23 +104,25 @@ class Guards:
 
     def release(self, owners: Container[int] | None = None) -> None:
         """Let go of the memories whose owners' identities are in `owners` (None: of all)."""
-        for name, (frozen, _) in list(self.held.items()):
-            if owners is None or (frozen is not None and id(frozen.owner) in owners):
-                del self.held[name]
-                self.seen.discard(name)
-                if frozen is not None:
-                    _let_go(frozen)
+        with _lock:
+            for name, (frozen, _) in list(self.held.items()):
+                if owners is None or (frozen is not None and id(frozen.owner) in owners):
+                    del self.held[name]
+                    self.seen.discard(name)
+                    if frozen is not None:
+                        _let_go(frozen)
 
     def __del__(self) -> None:
-        self.release()
+        if self.held:
+            self.release()
 
 
 def _let_go(frozen: Frozen) -> None:
-    with _lock:
-        frozen.holders -= 1
-        if frozen.holders == 0:
-            del _frozen[id(frozen.owner)]
-            frozen.thaw()
+    """Let one tape less hold a memory."""
+    frozen.holders -= 1
+    if frozen.holders == 0:
+        del _frozen[id(frozen.owner)]
+        frozen.thaw()
 
 
 def _can_be_thawed(array: np.ndarray) -> bool:
