@@ -46,6 +46,19 @@ def store_all(
         np.copyto(out, result, "unsafe")
 
 
+PIECE = 1 << 16  # entries: what fits in the cache beside its gradient
+
+
+def descend(place: ndarray, rate: Any, gradient: ndarray, scratch: ndarray) -> None:
+    """Do ``place -= rate * gradient`` piece by piece, so that large memory is passed through once."""
+    places, gradients = place.reshape(-1), gradient.reshape(-1)
+    for start in range(0, place.size, PIECE):
+        piece = places[start : start + PIECE]
+        change = scratch[: piece.size]
+        np.multiply(gradients[start : start + PIECE], rate, change, casting="same_kind")
+        np.subtract(piece, change, piece)
+
+
 def fetch(out: ndarray, owner: Any, name: str) -> None:
     """Write a number that lives outside to where the program reads it."""
     out[()] = getattr(owner, name)
@@ -181,7 +194,7 @@ def _products(a: Value, b: Value, out: Value) -> list[Form]:
     if not fits:
         return []
     (m, k), n = a.shape, b.shape[1]
-    found: list[Form] = [[(ndarray.dot, (a, b, out), {})]]
+    found: list[Form] = [[(ndarray.dot, (a, b, out), {})], [(np.matmul, (a, b, out), {})]]
     if k == 1:
         found.append([(np.multiply, (a, b, out), {})])
     if m == 1 and n > 1 and k > 1:

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from mytorch.optim.optimizer import Optimizer, descend
+from mytorch.optim.optimizer import Optimizer
 from mytorch.replay.captured import Cell
+from mytorch.replay.lowering import PIECE, descend
 from mytorch.replay.instructions import OUTSIDE, TEMPORARY, Buffer, Instruction, Value
 from mytorch.replay.passes import Listing
 from mytorch.tensor import Tensor
@@ -303,9 +304,6 @@ def _merged(instruction: Instruction, lane: _Lane, wholes: list[Value]) -> Instr
 
 # -- large updates --------------------------------------------------------------------------------------------------
 
-LARGE = 1 << 16  # entries from which ``p -= rate * g`` passes through memory in pieces
-
-
 def in_pieces(listing: Listing) -> Listing:
     """Let ``t = rate * g; p -= t``, on large memory, be one call that goes through it once, in pieces."""
     instructions = listing.instructions
@@ -323,7 +321,8 @@ def in_pieces(listing: Listing) -> Listing:
             scaled = instructions[product]
             rate, gradient = sorted(scaled.args, key=lambda x: x.shape if isinstance(x, Value) else ())
             place = instruction.outs[0]
-            instruction = instruction.twin(kind="write", function=descend, args=(place, rate, gradient), kwargs={})
+            scratch = np.empty(PIECE, place.dtype)
+            instruction = instruction.twin(kind="write", function=descend, args=(place, rate, gradient, scratch))
         kept.append(instruction)
     return Listing([i for i in kept if i not in [instructions[p] for p in gone]], listing.roots)
 
@@ -341,7 +340,7 @@ def _product_of(
     place, change = instruction.args
     if not isinstance(change, Value) or not isinstance(place, Value) or place.key != instruction.outs[0].key:
         return None
-    if place.size < LARGE or not place.is_contiguous or change.buffer.number in roots:
+    if place.size <= PIECE or not place.is_contiguous or change.buffer.number in roots:
         return None
     positions = sorted(set(uses[change.buffer.number]))
     if len(positions) != 2 or positions[1] != position or change.shape != place.shape:
