@@ -11,12 +11,13 @@ functions ask that.
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mytorch.gradient_buffer import base_of
+from mytorch.gradient_buffer import address_of, base_of, byte_bounds
 
 if TYPE_CHECKING:
     from mytorch.replay.recorder import Recorder
@@ -60,6 +61,8 @@ METHODS = """
 """
 WRITING_METHODS = ("fill", "itemset", "partition", "put", "sort")
 STATIC_ATTRIBUTES = ("shape", "ndim", "dtype", "size", "nbytes", "itemsize", "strides", "flags")
+# Who may ask where a memory lies without reading it.
+_READERS = {address_of.__code__, getattr(byte_bounds, "__wrapped__", byte_bounds).__code__}
 VALUES = ("item", "tolist", "tobytes")
 
 
@@ -103,7 +106,14 @@ class Traced:
 
     @property
     def __array_interface__(self) -> Any:
+        if sys._getframe(1).f_code not in _READERS:  # NumPy's C code reads the values through this, too
+            self.recorder.leave(self, None)
         return self.array.__array_interface__
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or not hasattr(np.ndarray, name):
+            raise AttributeError(f"'numpy.ndarray' object has no attribute {name!r}")
+        return self.recorder.refuse(f".{name}", "it with NumPy's functions")
 
     # -- attributes -------------------------------------------------------------------------------------------
 
@@ -191,16 +201,18 @@ class Traced:
         return complex(self.recorder.decide(self, "complex", complex))
 
     def __round__(self, digits: int | None = None) -> Any:
-        return self.recorder.function(np.round, (self, digits or 0), {})
+        if digits is None:
+            return self.recorder.decide(self, "round", lambda array: round(array.item()))
+        return self.recorder.function(np.round, (self, digits), {})
 
     def __format__(self, spec: str) -> str:
-        return format(self.array, spec)
+        return str(self.recorder.decide(self, "a format", lambda array: format(array[()], spec)))
 
     def __repr__(self) -> str:
-        return repr(self.array)
+        return str(self.recorder.decide(self, "repr", repr))
 
     def __str__(self) -> str:
-        return str(self.array)
+        return str(self.recorder.decide(self, "str", str))
 
     __hash__ = None  # type: ignore[assignment]
 
