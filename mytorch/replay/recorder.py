@@ -68,6 +68,7 @@ class Recorder:
         self.numbers: dict[tuple[int, str], tuple[Any, Traced]] = {}
         self.fetched: list[tuple[Any, str]] = []
         self.once: str | None = None
+        self.excuse: str | None = None  # what the function did that no replay would do
         self.refused: ReplayError | None = None  # the error that something cannot be followed
         self.numbers_made: set[int] = set()  # identities of results that NumPy gives as mere numbers
         self.arrays: set[int] = set()  # identities of results that are arrays even where they have no axes

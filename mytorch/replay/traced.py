@@ -61,6 +61,7 @@ METHODS = """
 """
 WRITING_METHODS = ("fill", "itemset", "partition", "put", "sort")
 STATIC_ATTRIBUTES = ("shape", "ndim", "dtype", "size", "nbytes", "itemsize", "strides", "flags")
+_Class = type
 # Who may ask where a memory lies without reading it.
 _READERS = {address_of.__code__, getattr(byte_bounds, "__wrapped__", byte_bounds).__code__}
 VALUES = ("item", "tolist", "tobytes")
@@ -163,6 +164,9 @@ class Traced:
 
     def view(self, dtype: Any = None, type: Any = None) -> Any:
         """Return a view of the same memory, of another dtype if given."""
+        for kind in (dtype, type):
+            if isinstance(kind, _Class) and issubclass(kind, np.ndarray) and kind is not np.ndarray:
+                return self.recorder.refuse(f"a {kind.__name__}", "it with plain arrays")
         array = self.array.view() if dtype is None or dtype is np.ndarray else self.array.view(dtype)
         return self.recorder.show(array)
 
