@@ -266,7 +266,9 @@ class Compiled:
         if recording.once is not None:
             return result
         entry.paths = [path for path in entry.paths if path.fits()]
-        if recording.changed:
+        if recording.excuse is not None:
+            entry.excuse = f"it {recording.excuse}, which a replay would not do; pass what it gives as an argument"
+        elif recording.changed:
             entry.excuse = (
                 f"it changes {recording.changed[0].path} at every call, which a replay would not do; return "
                 "the value, or make it an array"
