@@ -6,7 +6,7 @@ from collections.abc import Callable
 from itertools import groupby
 from typing import Any
 
-from mytorch.replay.instructions import Buffer, Instruction, Value
+from mytorch.replay.instructions import OUTSIDE, Buffer, Instruction, Value
 
 
 def gradient_names(
@@ -33,6 +33,7 @@ def gradient_names(
         found = results.get(place, [])
         if len(found) == 1:
             _name_cotangent(members, found[0][0], found[0][1], made, names)
+    _name_steps(instructions, made, name_of, names)
     _name_shadows(backward, instructions, name_of, names)
     return names
 
@@ -62,6 +63,28 @@ def _name_cotangent(
     given = (read & made) - own
     if len(given) == 1:
         names.setdefault(given.pop(), f"d_{name}")
+
+
+def _name_steps(
+    instructions: list[Instruction], made: set[int], name_of: Callable[[Buffer], str | None], names: dict[int, str]
+) -> None:
+    """Name the gradients along which parameters are stepped: what the step reads of the backward pass."""
+    makers = {o.buffer.number: i for i in instructions if i.fresh and i.phase != "backward" for o in i.outs}
+    for instruction in instructions:
+        target = instruction.outs[0].buffer if instruction.outs and not instruction.fresh else None
+        if target is None or target.kind != OUTSIDE or target.tensor is None or instruction.phase == "backward":
+            continue
+        found: set[int] = set()
+        waiting = [value.buffer.number for value in instruction.reads]
+        while waiting:
+            number = waiting.pop()
+            if number in made:
+                found.add(number)
+            elif number in makers:
+                waiting += [value.buffer.number for value in makers[number].reads]
+        name = name_of(target)
+        if len(found) == 1 and name is not None:
+            names.setdefault(found.pop(), f"d_{name}")
 
 
 def _name_shadows(

@@ -160,16 +160,34 @@ def argument_names(function: Callable[..., Any], structure: trees.Structure) -> 
 
 
 def _parameters(function: Callable[..., Any], count: int) -> list[str]:
-    """Return the names under which a function takes its first `count` positional arguments."""
+    """Return the names under which a function takes its first `count` positional arguments.
+
+    A transform (`grad(f)`, `hvp(f)`) takes those of the function that it was made of, and perhaps a vector v.
+    """
     names: list[str] = []
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):
-        parameters = []
-    for parameter in parameters:
+    inner = _inner(function)
+    for parameter in _signature(inner):
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             names.append(parameter.name)
         elif parameter.kind is parameter.VAR_POSITIONAL:
-            names += [f"{parameter.name}_{i}" for i in range(len(names), count)]
+            names += [f"{parameter.name}_{i}" for i in range(count - len(names))]
     names = names[:count]
-    return [*names, *[f"x{i}" for i in range(len(names), count)]]
+    rest = ["v"] if inner is not function and len(names) + 1 == count else []
+    return [*names, *(rest or [f"x{i}" for i in range(len(names), count)])]
+
+
+def _signature(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return []
+
+
+def _inner(function: Any) -> Any:
+    """Return the user's function within one that this package's transforms made of it."""
+    while (getattr(function, "__module__", None) or "").startswith("mytorch.transforms"):
+        inner = inspect.getclosurevars(function).nonlocals.get("f") if inspect.isfunction(function) else None
+        if not callable(inner):
+            break
+        function = inner
+    return function

@@ -109,7 +109,7 @@ class _Printer:
     def _name_everything(self) -> None:
         function, structure = self.recording.function, self.recording.structure_given
         self.parameters, self.leaf_names = argument_names(function, structure)
-        self.names = Names([*self.parameters, *self.leaf_names, "grads", "saved", "Path"])
+        self.names = Names([*self.parameters, *self.leaf_names, "grads", "saved", "file", "Path", "example"])
         name = identifier(getattr(function, "__name__", "") or "program").replace("lambda_", "program")
         self.function_name = self.names.fresh(name)
         for i, buffer in self.recording.arguments.items():
@@ -121,6 +121,7 @@ class _Printer:
         raw = self.program.recorded.instructions
         roots = {root.buffer.number for root in self.program.recorded.roots}
         self.user = self.recording.local_names | user_names(raw, roots)
+        self.results = self._result_names()
         self.gradients = gradient_names(self.instructions, self._gradient_roots(), self._forward_name)
 
     def _add(self, buffer: Buffer, text: str) -> None:
@@ -141,6 +142,11 @@ class _Printer:
             if b.number not in self.bases
             and (b.kind == ARGUMENT or b.kind == OUTSIDE and (self.outside.knows(b) or b.number in self.written))
         ]
+
+    def _result_names(self) -> dict[int, str]:
+        """Return names for results that have none."""
+        values = [self.final[id(leaf.what)] for leaf in self.recording.leaves if leaf.kind in ("array", "number", "tensor")]
+        return {value.buffer.number: "result" if value.shape else "value" for value in values}
 
     def _forward_name(self, buffer: Buffer) -> str | None:
         """Return the name that a memory has in the user's program, without the path to it."""
@@ -169,7 +175,7 @@ class _Printer:
     def name_of(self, out: Value, instruction: Instruction) -> str:
         """Return a new name for a result."""
         number = out.buffer.number
-        known = self.gradients.get(number) or self.user.get(number)
+        known = self.gradients.get(number) or self.user.get(number) or self.results.get(number)
         if known is not None:
             return self.names.fresh(identifier(known))
         return self.names.numbered(PREFIXES[instruction.phase])
@@ -335,7 +341,9 @@ class _Printer:
         if found is not None:
             sign, other = found
             operand = self.operand(instruction, other)
-            self._row(f"{self.term(instruction.outs[0]).text} {sign}= {operand.text}")
+            target = self.term(instruction.outs[0]).text
+            target = target if target.isidentifier() or target.endswith("]") else f"{target}[...]"
+            self._row(f"{target} {sign}= {operand.text}")
             return
         plain = not instruction.kwargs and len(instruction.outs) == 1
         if plain and isinstance(instruction.function, np.ufunc):
@@ -356,8 +364,7 @@ class _Printer:
         """Write a call that changes its first argument."""
         function, args, kwargs = instruction.function, instruction.args, instruction.kwargs
         if function is np.copyto and len(args) == 2 and kwargs.keys() <= {"casting"}:
-            value = self.operand(_as_ufunc(instruction), 1).text
-            self._row(f"{self._target(args[0])} = {value}")
+            self._store(instruction)
         elif function is _setitem:
             value = spelling.argument(args[2], self.term)
             index = spelling.index_text(args[1], self.term)
@@ -369,6 +376,25 @@ class _Printer:
             words = spelling.arguments(args[1:], kwargs, self.term)
             given = self.term(args[0], to_write=True).text
             self._row(f"{self._function(instruction)}({', '.join(filter(None, [given, words]))})")
+
+    def _store(self, instruction: Instruction) -> None:
+        """Write an assignment to a place in memory."""
+        place, value = instruction.args
+        if isinstance(value, Value) and value.key == place.key:
+            return
+        text = self.operand(_as_ufunc(instruction), 1).text
+        new = place.buffer.number not in self.bases and place.is_whole and place.is_contiguous and place.shape
+        if not new:
+            self._row(f"{self._target(place)} = {text}")
+            return
+        name = self.name_of(place, instruction)  # nobody has seen the first values
+        filled = _filled(place, text)
+        if filled is None:
+            self._row(f"{name} = np.empty({place.shape}, dtype={literals.dtype_text(place.dtype)})")
+            self._row(f"{name}[...] = {text}")
+        else:
+            self._row(f"{name} = {filled}")
+        self.bases.setdefault(place.buffer.number, []).append(Base(name, place.array, place.offset))
 
     def _function(self, instruction: Instruction) -> str:
         owner = getattr(instruction.function, "__self__", None)
@@ -418,7 +444,10 @@ class _Printer:
             name = self.outside.assigned(cell)
             self.rows.append(Row(f"{name} = {self._result(leaf)}", None))
         texts = iter([self._result(leaf) for leaf in self.recording.leaves])
-        self.rows.append(Row(f"return {self._tree(self.recording.structure, texts)}", None))
+        text = self._tree(self.recording.structure, texts)
+        if self.recording.structure.kind is tuple and len(self.recording.structure.children) > 1:
+            text = text[1:-1]
+        self.rows.append(Row(f"return {text}", None))
 
     def _lasting(self, value: Value) -> str:
         """Return a value that nobody else will change."""
@@ -470,10 +499,10 @@ class _Printer:
         changed = textwrap.wrap(", ".join(self.outside.rebound(set(self.written))), 96)
         head = [f"global {line.rstrip(',')}" for line in changed]
         arguments += [""] if arguments or head else []
-        lines = [f'"""{self._title()}"""', "", *(["from pathlib import Path", ""] if self.arrays else [])]
+        lines = [f'"""{self._title()}"""', "", *(["from pathlib import Path", ""] if self.arrays and beside else [])]
         lines += ["import numpy as np", ""]
         if self.arrays:
-            lines += [f'saved = np.load({self._file(beside)})', ""]
+            lines += [f"with np.load({self._file(beside)}) as file:", "    saved = dict(file)", ""]
         if state:
             lines += ["# What outlives a call.", *state, ""]
         if self.constant_lines:
@@ -489,7 +518,16 @@ class _Printer:
 
     def _file(self, beside: str | None) -> str:
         name = beside or f"{self.function_name}.npz"
-        return f"Path(__file__).with_name({name!r})" if beside else repr(name)
+        return f'Path(__file__).with_name("{name}")' if beside else f'"{name}"'
+
+
+def _filled(place: Value, text: str) -> str | None:
+    """Return the call that makes an array of one number (None: `text` is no number)."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return literals.array_text(np.full(place.shape, number, place.dtype))
 
 
 def _made(instruction: Instruction, out: Value) -> ndarray:
