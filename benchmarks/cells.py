@@ -1,102 +1,69 @@
-"""Training steps of four perceptrons at four batch sizes: eager Tensors against the leanest eager PyTorch.
+"""Training steps of four perceptrons at four batch sizes: sixteen cells, every framework, and NumPy by hand.
 
-A step is forward, softmax cross-entropy, backward and the SGD update, in float32.  PyTorch is at its leanest:
+A step is forward, softmax cross-entropy, backward and the SGD update, in float32.  PyTorch at its leanest is
 `torch.autograd.grad` and one `torch._foreach_add_`, without modules, optimizer or `.grad`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import pairwise
-from typing import Any
+from collections.abc import Iterator
 
-import numpy as np
+from benchmarks.contenders import mlp_frameworks, mlp_numpy
+from benchmarks.contenders.mlp import BATCHES, NETWORKS, work
+from benchmarks.contenders.mlp_frameworks import mytorch_step, torch_step
+from benchmarks.harness import Contender, Effort, Race, Result, main, race
 
-from benchmarks.harness import Contender, Effort, Figure, main, race
+__all__ = ["BATCHES", "NETWORKS", "field", "mytorch_step", "run", "torch_step", "work"]
 
-NETWORKS = {
-    "tiny": (2, 16, 16, 2),
-    "small": (784, 64, 10),
-    "medium": (784, 256, 128, 10),
-    "large": (784, 1024, 1024, 10),
-}
-BATCHES = (1, 32, 128, 1024)
-RATE = 1e-4
+SOME = (("tiny", 1), ("small", 32), ("medium", 128), ("large", 1))
 
 
-def work(network: str, batch: int) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-    """Return rows, their classes, and the parameters W, b, W, b, ... of a network, always the same."""
-    sizes = NETWORKS[network]
-    rng = np.random.default_rng(11785)
-    x = rng.random((batch, sizes[0]), dtype=np.float32)
-    classes = rng.integers(sizes[-1], size=batch)
-    parameters: list[np.ndarray] = []
-    for fan_in, fan_out in pairwise(sizes):
-        bound = 1 / np.sqrt(fan_in)
-        parameters.append(rng.uniform(-bound, bound, (fan_out, fan_in)).astype(np.float32))
-        parameters.append(rng.uniform(-bound, bound, fan_out).astype(np.float32))
-    return x, classes, parameters
+def field(network: str, batch: int) -> list[Contender]:
+    """Return everybody who takes part in a cell."""
+    cell = (network, batch)
+    return [
+        Contender("mytorch", mytorch_step, cell),
+        Contender("mytorch, replayed", mytorch_step, (*cell, True)),
+        Contender("torch", torch_step, cell),
+        Contender("torch as usual", mlp_frameworks.torch_usual, cell),
+        Contender("torch.compile", torch_step, (*cell, True), slow=True),
+        Contender("jax.jit", mlp_frameworks.jax_step, cell),
+        Contender("autograd", mlp_frameworks.autograd_step, cell),
+        Contender("mygrad", mlp_frameworks.mygrad_step, cell),
+        Contender("plain NumPy", mlp_numpy.plain, cell),
+        Contender("best NumPy", mlp_numpy.best, cell),
+        Contender("best NumPy, SciPy's BLAS", mlp_numpy.best, (*cell, True)),
+        Contender("matrix products alone", mlp_numpy.products, cell),
+    ]
 
 
-def mytorch_step(network: str, batch: int) -> Callable[[], Any]:
-    """Prepare a step on Tensors."""
-    from mytorch import Tensor
-    from mytorch.data import one_hot
-    from mytorch.functional import linear, relu, softmax_cross_entropy
-    from mytorch.optim import SGD
-
-    x, classes, arrays = work(network, batch)
-    labels = one_hot(classes, NETWORKS[network][-1], x.dtype)
-    parameters = [Tensor(array, requires_grad=True) for array in arrays]
-    optimizer = SGD(parameters, RATE)
-
-    def step() -> Any:
-        y: Any = x
-        for i in range(0, len(parameters) - 2, 2):
-            y = relu(linear(y, parameters[i], parameters[i + 1]))
-        loss = softmax_cross_entropy(linear(y, parameters[-2], parameters[-1]), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    return step
-
-
-def torch_step(network: str, batch: int) -> Callable[[], Any]:
-    """Prepare the leanest step of eager PyTorch."""
-    import torch
-    from torch.nn.functional import cross_entropy, linear, relu
-
-    rows, numbers, arrays = work(network, batch)
-    x, classes = torch.from_numpy(rows), torch.from_numpy(numbers)
-    parameters = [torch.from_numpy(array).requires_grad_() for array in arrays]
-    values = [parameter.detach() for parameter in parameters]
-
-    def step() -> Any:
-        y = x
-        for i in range(0, len(parameters) - 2, 2):
-            y = relu(linear(y, parameters[i], parameters[i + 1]))
-        loss = cross_entropy(linear(y, parameters[-2], parameters[-1]), classes)
-        torch._foreach_add_(values, torch.autograd.grad(loss, parameters), alpha=-RATE)
-        return loss
-
-    return step
-
-
-def run(effort: Effort) -> list[Figure]:
-    """Race through the sixteen cells."""
-    figures = []
+def run(effort: Effort) -> Iterator[Result]:
+    """Race through the sixteen cells, or, for a first impression, through four of them."""
     for network in NETWORKS:
         for batch in BATCHES:
-            contenders = [
-                Contender("mytorch", mytorch_step, (network, batch)),
-                Contender("torch", torch_step, (network, batch)),
-            ]
-            limit = 0.4 if network == "tiny" and batch <= 32 else 1.0
-            times = race(contenders, effort, rtol=1e-4)
-            figures.append(times.figure(f"{network}/{batch}", "mytorch", "torch", at_most=limit))
-    return figures
+            if effort.quick and (network, batch) not in SOME:
+                continue
+            cell = f"{network}/{batch}"
+            times = race(field(network, batch), effort, rtol=1e-3, what=cell, against="torch")
+            yield times
+            yield from figures(times, cell)
+
+
+def figures(times: Race, cell: str) -> Iterator[Result]:
+    """Return what is asked of a cell."""
+    few = cell in ("tiny/1", "tiny/32")
+    least, replay = few or cell == "small/1", "mytorch, replayed"
+    yield times.figure(cell, "mytorch", "torch", at_most=0.4 if few else 1.0)
+    yield from times.figures(
+        (
+            f"{cell}, replayed against torch",
+            replay,
+            "torch",
+            {"at_most": 1 / 4 if least else 1 / 1.15},
+        ),
+        (f"{cell}, replayed against best NumPy", replay, "best NumPy", {"at_most": 1.05}),
+        (f"{cell}, replayed against jax.jit", replay, "jax.jit", {"at_most": 1 / 0.95}),
+    )
 
 
 if __name__ == "__main__":

@@ -1,20 +1,18 @@
-"""Figures: what benchmarks give, as lines of a table for people and as JSON for programs."""
+"""Figures: what is asked of benchmarks, and what they found, as lines of a table."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Figure:
     """One line of a table: a value, how far it spread, and what it is to be.
 
-    A value without a unit is a ratio of medians; `low` and `high` are the least and greatest ratio that a
-    single round gave.  `medians` are the times behind it, in seconds per unit of work.
+    A value without a unit is a ratio, the median of those that the rounds gave; `low` and `high` are the least
+    and the greatest of them.  `medians` are the times behind it, in seconds per unit of work.
     """
 
     what: str
@@ -36,19 +34,17 @@ class Figure:
         return low <= self.value <= high
 
 
-def write_json(path: Path, figures: Sequence[Figure]) -> None:
-    """Write figures, with `met`, as a list."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    entries = [{**asdict(figure), "met": figure.met} for figure in figures]
-    path.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
-
-
 def table(figures: Sequence[Figure]) -> str:
     """Return figures as lines of aligned columns, with the times behind the ratios."""
     rows = [("", "value", "rounds", "target", "", "times")]
     for f in figures:
         times = ", ".join(f"{name} {show_time(seconds)}" for name, seconds in f.medians.items())
         rows.append((f.what, show_value(f), show_range(f), show_target(f), verdict(f), times))
+    return aligned(rows)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of cells as lines of aligned columns."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
@@ -88,3 +84,8 @@ def show_time(seconds: float) -> str:
         if seconds >= scale:
             return f"{seconds / scale:.3g} {unit}"
     return f"{seconds * 1e9:.3g} ns"
+
+
+def show_bytes(size: float) -> str:
+    """Return an amount of memory in a unit that suits it."""
+    return f"{show_number(size / 2**20)} MiB" if size >= 2**20 else f"{show_number(size)} bytes"

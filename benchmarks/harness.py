@@ -5,9 +5,10 @@ taken in turns says much.  Every contender (a function that prepares the work an
 in its own process, so that no framework's threads, allocator or imports burden another; the processes take
 turns, round after round; and all must have computed the same numbers, or there is no result.  The numbers of
 BLAS threads are set in the environment that the processes start in, because NumPy reads them once, when it is
-loaded.  Python's cyclic collector stays on, as it is for users.
+loaded.  Python's cyclic collector stays on, as it is for users.  Who cannot take part, because a package or a
+compiler is not here, is left out by name and with the reason.
 
-A benchmark is a module with a function ``run(effort)`` that returns `Figure`s, and ends with::
+A benchmark is a module with a function ``run(effort)`` that gives `Race`s and `Figure`s, and ends with::
 
     if __name__ == "__main__":
         main(__doc__, run)
@@ -24,25 +25,31 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 from types import TracebackType
 from typing import Any
 
-from benchmarks.figures import Figure, table, write_json
+from benchmarks.figures import Figure as Figure
+from benchmarks.races import Race as Race
+from benchmarks.races import Result as Result
+from benchmarks.races import Unavailable as Unavailable
+from benchmarks.races import show, write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "build" / "benchmarks"
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "PJRT_NPROC",  # jax
+)
 # An idle OpenBLAS thread spins for a tenth of a second after a call, and would take the next one's core.
 PAUSE = 0.2
-
-
-class Unavailable(Exception):
-    """Something that a benchmark needs is not here; the message says what, and where to get it."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +59,14 @@ class Effort:
     `quick` asks for a first impression: benchmarks then leave out what takes minutes.
     """
 
-    rounds: int = 15
-    seconds: float = 0.1
+    rounds: int = 9
+    seconds: float = 0.05
     threads: int = 1
     quick: bool = False
+
+    def with_threads(self, threads: int) -> Effort:
+        """Return the same effort on so many threads."""
+        return replace(self, threads=threads)
 
 
 QUICK = Effort(rounds=3, seconds=0.02, quick=True)
@@ -69,39 +80,45 @@ class Contender:
     ----------
     name : who it is, in tables
     prepare : function at the top of a module: ``prepare(*arguments)`` sets the work up and returns one step
-        of it, a function without arguments.  What its first call returns, a number or an array of any
-        framework (or None), is compared with the others'.
+        of it, a function without arguments, or a `Work`.  What its first call returns, a number or an array of
+        any framework (or None), is compared with the others'.  Raises `Unavailable` where it cannot take part.
     arguments : numbers, strings, booleans
     per : how many units of work (operations, epochs) a step does; times are given per unit
+    slow : whether it prepares for so long that a quick race goes without it
     """
 
     name: str
-    prepare: Callable[..., Callable[[], Any]]
+    prepare: Callable[..., Any]
     arguments: tuple[Any, ...] = ()
     per: int = 1
+    slow: bool = False
 
 
-class Race:
-    """The times of a race: per contender, seconds per unit of work in each round."""
+@dataclass(frozen=True)
+class Work:
+    """A step whose first result alone would not show that all of it was done.
 
-    def __init__(self, times: dict[str, list[float]]) -> None:
-        self.times = times
-        self.medians = {name: median(rounds) for name, rounds in times.items()}
+    Parameters
+    ----------
+    step : function without arguments
+    check : function of what the first step returned; gives the numbers that are compared instead
+    """
 
-    def figure(self, what: str, ours: str, theirs: str, *, at_most: float | None = None) -> Figure:
-        """Return the ratio of the time of `ours` to that of `theirs`: below 1 where ours is faster."""
-        ratios = [a / b for a, b in zip(self.times[ours], self.times[theirs], strict=True)]
-        return Figure(
-            what,
-            self.medians[ours] / self.medians[theirs],
-            min(ratios),
-            max(ratios),
-            at_most=at_most,
-            medians={name: self.medians[name] for name in (ours, theirs)},
-        )
+    step: Callable[[], Any]
+    check: Callable[[Any], Any]
+
+    def __call__(self) -> Any:
+        return self.step()
 
 
-def race(contenders: Sequence[Contender], effort: Effort, *, rtol: float | None = 1e-6) -> Race:
+def race(
+    contenders: Sequence[Contender],
+    effort: Effort,
+    *,
+    rtol: float | None = 1e-6,
+    what: str = "",
+    against: str = "",
+) -> Race:
     """Let contenders do the same work in turns.
 
     Parameters
@@ -109,6 +126,7 @@ def race(contenders: Sequence[Contender], effort: Effort, *, rtol: float | None 
     contenders : who takes part, in the order of the turns
     effort : how many rounds, how long a turn, how many threads
     rtol : how far, relative to the largest, results of the first step may differ; None where the work does
+    what, against : the work, and who the others are compared with, as tables name them
 
     Raises
     ------
@@ -117,22 +135,59 @@ def race(contenders: Sequence[Contender], effort: Effort, *, rtol: float | None 
     RuntimeError
         A contender's process ended; its own error is on stderr.
     """
-    workers = [Worker(contender.prepare, contender.arguments, effort.threads) for contender in contenders]
+    contenders, missing = present(contenders, effort)
+    workers = {c.name: Worker(c.prepare, c.arguments, effort.threads) for c in contenders}
     try:
-        results = [worker.ask("first") for worker in workers]
+        for worker in workers.values():
+            worker.tell("first")  # all prepare at the same time
+        answers = {name: worker.attempt() for name, worker in workers.items()}
+        missing |= {name: str(answer) for name, answer in answers.items() if isinstance(answer, Unavailable)}
+        results = {name: answer for name, answer in answers.items() if name not in missing}
         if rtol is not None:
-            check_same([contender.name for contender in contenders], results, rtol)
-        counts = [worker.ask("calibrate", effort.seconds) for worker in workers]
-        times: dict[str, list[float]] = {contender.name: [] for contender in contenders}
+            check_same(list(results), list(results.values()), rtol)
+        counts = {name: workers[name].ask("calibrate", effort.seconds) for name in results}
+        times: dict[str, list[float]] = {name: [] for name in results}
+        runners = [contender for contender in contenders if contender.name in results]
         for _ in range(effort.rounds):
-            for contender, worker, count in zip(contenders, workers, counts, strict=True):
+            for contender in runners:
                 if effort.threads > 1:
                     time.sleep(PAUSE)
-                times[contender.name].append(worker.ask("round", count) / contender.per)
-        return Race(times)
+                name = contender.name
+                times[name].append(workers[name].ask("round", counts[name]) / contender.per)
+        return Race(times, what, against, effort.threads, missing)
     finally:
-        for worker in workers:
+        for worker in workers.values():
             worker.close()
+
+
+def gauge(
+    contenders: Sequence[Contender], effort: Effort, unit: str, what: str = "", against: str = ""
+) -> Race:
+    """Measure contenders in turns, each turn in a new process: `prepare` returns the value itself."""
+    contenders, missing = present(contenders, effort)
+    values: dict[str, list[float]] = {contender.name: [] for contender in contenders}
+    for _ in range(effort.rounds):
+        for contender in contenders:
+            name = contender.name
+            if name in missing:
+                continue
+            with Worker(contender.prepare, contender.arguments, effort.threads) as worker:
+                worker.tell("call")
+                value = worker.attempt()
+            if isinstance(value, Unavailable):
+                missing[name] = str(value)
+            else:
+                values[name].append(value / contender.per)
+    measured = {name: value for name, value in values.items() if name not in missing}
+    return Race(measured, what, against, effort.threads, missing, unit)
+
+
+def present(contenders: Sequence[Contender], effort: Effort) -> tuple[list[Contender], dict[str, str]]:
+    """Return who takes part in a race, and why the others do not."""
+    slow = {
+        c.name: "it prepares for long: left out of a quick run" for c in contenders if c.slow and effort.quick
+    }
+    return [contender for contender in contenders if contender.name not in slow], slow
 
 
 def check_same(names: Sequence[str], results: Sequence[Any], rtol: float) -> None:
@@ -201,17 +256,35 @@ class Worker:
 
     def ask(self, command: str, *arguments: Any) -> Any:
         """Send one line, and return what comes back."""
+        self.tell(command, *arguments)
+        return self.hear()
+
+    def tell(self, command: str, *arguments: Any) -> None:
+        """Send one line."""
         assert self.process.stdin is not None
-        assert self.process.stdout is not None
         with suppress(BrokenPipeError):  # the process has ended: there will be no answer either
             print(json.dumps([command, *arguments]), file=self.process.stdin, flush=True)
+
+    def hear(self) -> Any:
+        """Wait for an answer; one that says why there is none is raised as `Unavailable`."""
+        assert self.process.stdout is not None
         answer = self.process.stdout.readline()
         if not answer:
             raise RuntimeError(
                 f"{self.name} ended with status {self.process.wait()} instead of measuring; "
                 "its error stands above"
             )
-        return json.loads(answer)
+        kind, value = json.loads(answer)
+        if kind == "unavailable":
+            raise Unavailable(value)
+        return value
+
+    def attempt(self) -> Any:
+        """Wait for an answer; return the exception `Unavailable` where there is none."""
+        try:
+            return self.hear()
+        except Unavailable as error:
+            return error
 
     def close(self) -> None:
         """End the process."""
@@ -239,22 +312,47 @@ def module_of(function: Callable[..., Any]) -> str:
 
 def serve(target: str, arguments: list[Any]) -> None:
     """Be a worker: answer the commands on standard input, one a line."""
+    answers, sys.stdout = sys.stdout, sys.stderr  # what a framework prints is no answer
     module, _, name = target.partition(":")
     function = getattr(importlib.import_module(module), name)
     step: Any = None
     for line in sys.stdin:
         command, *details = json.loads(line)
-        if command == "call":
-            answer = function(*arguments)
-        elif command == "first":
-            step = function(*arguments)
-            result = step()
-            answer = result.tolist() if hasattr(result, "tolist") else result
-        elif command == "calibrate":
-            answer = calls_in(step, details[0])
-        else:
-            answer = duration(step, details[0]) / details[0]
-        print(json.dumps(answer), flush=True)
+        kind, answer = "answer", None
+        try:
+            if command == "call":
+                answer = function(*arguments)
+            elif command == "first":
+                step, answer = first(function(*arguments))
+            elif command == "calibrate":
+                answer = calls_in(step, details[0])
+            else:
+                answer = duration(step, details[0]) / details[0]
+        except Unavailable as error:
+            kind, answer = "unavailable", str(error)
+        print(json.dumps([kind, answer]), file=answers, flush=True)
+
+
+def first(work: Callable[[], Any]) -> tuple[Callable[[], Any], Any]:
+    """Do the first step; return the step, and the numbers that are to be the same for everybody."""
+    step, result = (work.step, work.check(work.step())) if isinstance(work, Work) else (work, work())
+    return step, result.tolist() if hasattr(result, "tolist") else result
+
+
+def load(name: str) -> Any:
+    """Import a package that only benchmarks need, or raise `Unavailable`."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise Unavailable(f"{error.name} is not installed: make benchmark installs it") from None
+
+
+def replayed(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``mytorch.compile(function)``, or raise `Unavailable`."""
+    compile_ = getattr(load("mytorch"), "compile", None)
+    if compile_ is None:
+        raise Unavailable("this version of mytorch has no mytorch.compile")
+    return compile_(function)
 
 
 def duration(step: Callable[[], Any], count: int) -> float:
@@ -275,7 +373,7 @@ def calls_in(step: Callable[[], Any], seconds: float) -> int:
 
 
 def main(
-    title: str | None, run: Callable[[Effort], list[Figure]], arguments: Sequence[str] | None = None
+    title: str | None, run: Callable[[Effort], Iterable[Result]], arguments: Sequence[str] | None = None
 ) -> None:
     """Run one benchmark from the command line: print its table, and write its figures as JSON."""
     lines = (title or "").strip().splitlines() or ["a benchmark"]
@@ -284,26 +382,26 @@ def main(
     add_effort(parser)
     options = parser.parse_args(arguments)
     try:
-        figures = run(effort_of(options))
+        results = list(run(effort_of(options)))
     except Unavailable as error:
         raise SystemExit(str(error)) from None
-    print(f"{lines[0]}\n\n{table(figures)}")
-    write_json(options.json or RESULTS / f"{module_of(run).rpartition('.')[2]}.json", figures)
+    print(f"{lines[0]}\n\n{show(results)}")
+    write_json(options.json or RESULTS / f"{module_of(run).rpartition('.')[2]}.json", results)
 
 
 def add_effort(parser: argparse.ArgumentParser) -> None:
     """Give a command the options that say how long to measure."""
     parser.add_argument("--quick", action="store_true", help="a first impression, within seconds")
-    parser.add_argument("--threads", type=int, default=1, help="BLAS threads of every contender (1)")
+    parser.add_argument("--threads", type=int, help="BLAS threads of every contender")
     parser.add_argument("--rounds", type=int, help=f"turns of every contender ({Effort.rounds})")
 
 
 def effort_of(options: argparse.Namespace) -> Effort:
     """Return what the options of `add_effort` say."""
-    if options.threads < 1 or (options.rounds is not None and options.rounds < 1):
+    if any(number is not None and number < 1 for number in (options.threads, options.rounds)):
         raise SystemExit("--threads and --rounds must be at least 1")
     basis = QUICK if options.quick else Effort()
-    return replace(basis, rounds=options.rounds or basis.rounds, threads=options.threads)
+    return replace(basis, rounds=options.rounds or basis.rounds, threads=options.threads or 1)
 
 
 if __name__ == "__main__":

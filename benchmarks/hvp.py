@@ -1,24 +1,29 @@
-"""Second order: a Hessian-vector product of the Rosenbrock function in 1,000 variables, against PyTorch.
+"""Second order: a Hessian-vector product of the Rosenbrock function in 1,000 variables.
 
-PyTorch differentiates the gradient (double backward); so does `mytorch.hvp`.  Bare NumPy has the derivative
-written by hand.
+PyTorch differentiates the gradient (double backward); so does `mytorch.hvp`.  torch.func and JAX differentiate the
+gradient forward.  Bare NumPy has the derivative written by hand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from benchmarks.harness import Contender, Effort, Figure, main, race
+from benchmarks.harness import Contender, Effort, Result, load, main, race, replayed
 
 SIZE = 1_000
 
 
+def terms(x: Any) -> Any:
+    """Return ``100 (x[i+1] - x[i]²)² + (1 - x[i])²`` of an array of any framework."""
+    return 100.0 * (x[1:] - x[:-1] ** 2) ** 2 + (1.0 - x[:-1]) ** 2
+
+
 def rosenbrock(x: Any) -> Any:
-    """Return ``sum(100 (x[i+1] - x[i]²)² + (1 - x[i])²)`` of an array of any framework."""
-    return (100.0 * (x[1:] - x[:-1] ** 2) ** 2 + (1.0 - x[:-1]) ** 2).sum()
+    """Return the sum of the terms, where arrays have that method."""
+    return terms(x).sum()
 
 
 def points() -> tuple[np.ndarray, np.ndarray]:
@@ -27,18 +32,18 @@ def points() -> tuple[np.ndarray, np.ndarray]:
     return rng.normal(size=SIZE), rng.normal(size=SIZE)
 
 
-def mytorch_hvp() -> Callable[[], Any]:
-    """Prepare the product by `mytorch.hvp`."""
+def mytorch_hvp(replay: bool = False) -> Callable[[], Any]:
+    """Prepare the product by `mytorch.hvp`, eager or replayed."""
     import mytorch
 
     product, (x, v) = mytorch.hvp(rosenbrock), points()
-    return lambda: product(x, v)
+    function = replayed(product) if replay else product
+    return lambda: function(x, v)
 
 
 def torch_hvp() -> Callable[[], Any]:
     """Prepare the product by PyTorch's double backward."""
-    import torch
-
+    torch = load("torch")
     x, v = (torch.from_numpy(array) for array in points())
     x.requires_grad_()
 
@@ -47,6 +52,31 @@ def torch_hvp() -> Callable[[], Any]:
         return torch.autograd.grad(gradient, x, v)[0]
 
     return product
+
+
+def torch_func_hvp() -> Callable[[], Any]:
+    """Prepare the product by torch.func."""
+    torch = load("torch")
+    x, v = (torch.from_numpy(array) for array in points())
+    gradient = torch.func.grad(rosenbrock)
+    return lambda: torch.func.jvp(gradient, (x,), (v,))[1]
+
+
+def jax_hvp() -> Callable[[], Any]:
+    """Prepare the product by JAX."""
+    jax = load("jax")
+    jax.config.update("jax_enable_x64", True)
+    x, v = map(jax.numpy.asarray, points())
+    product = jax.jit(lambda x, v: jax.jvp(jax.grad(rosenbrock), (x,), (v,))[1])
+    return lambda: product(x, v).block_until_ready()
+
+
+def autograd_hvp() -> Callable[[], Any]:
+    """Prepare the product by HIPS/autograd."""
+    autograd = load("autograd")
+    numpy = load("autograd.numpy")
+    (x, v), product = points(), autograd.hessian_vector_product(lambda x: numpy.sum(terms(x)))
+    return lambda: product(x, v)
 
 
 def numpy_hvp() -> Callable[[], Any]:
@@ -63,18 +93,25 @@ def numpy_hvp() -> Callable[[], Any]:
     return product
 
 
-def run(effort: Effort) -> list[Figure]:
+def run(effort: Effort) -> Iterator[Result]:
     """Race."""
     contenders = [
         Contender("mytorch", mytorch_hvp),
+        Contender("mytorch, replayed", mytorch_hvp, (True,)),
         Contender("torch", torch_hvp),
-        Contender("NumPy", numpy_hvp),
+        Contender("torch.func", torch_func_hvp),
+        Contender("jax.jit", jax_hvp),
+        Contender("autograd", autograd_hvp),
+        Contender("NumPy by hand", numpy_hvp),
     ]
-    times, what = race(contenders, effort), "Hessian-vector product, Rosenbrock-1000"
-    return [
-        times.figure(what, "mytorch", "torch", at_most=1.0),
-        times.figure(f"{what}, against bare NumPy", "mytorch", "NumPy"),
-    ]
+    what = "Hessian-vector product, Rosenbrock-1000"
+    times = race(contenders, effort, what=what, against="torch")
+    yield times
+    yield from times.figures(
+        (what, "mytorch", "torch", {"at_most": 1.0}),
+        (f"{what}, against bare NumPy", "mytorch", "NumPy by hand", {}),
+        (f"{what}, replayed", "mytorch, replayed", "torch", {"at_most": 1.0}),
+    )
 
 
 if __name__ == "__main__":

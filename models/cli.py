@@ -14,10 +14,13 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from models.mlp import predict
 from models.report import check_plot, confusion_matrix, format_confusion, plot_curves
-from models.run import DEFAULTS, MNIST_BATCH_SIZE, NUM_CLASSES, Configuration, Data, Run, load_data
+from models.run import DEFAULTS, DTYPE, MNIST_BATCH_SIZE, NUM_CLASSES, Configuration, Data, Run, load_data
 from mytorch.data import DataError
+from mytorch.doctor import Case, restart
 
 EPOCHS = 30
 INTERRUPTED = 130  # what a shell reports of a program that SIGINT ended
@@ -40,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.plot is not None:
             check_plot(options.plot)
         run = start(options, load_data(options.data), parser)
+        if options.fast_blas:
+            fast_blas(run, parser, is_command=argv is None)
         print(describe(run), flush=True)
         train(run, options)
         return conclude(run, options)
@@ -104,6 +109,12 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="go on from a checkpoint, with the options it was made with",
     )
+    add(
+        "--fast-blas",
+        action="store_true",
+        help="measure NumPy's BLAS, and start again with the kernels and threads that are faster here, if any "
+        "are: results are then the same up to rounding",
+    )
     add("--plot", type=Path, metavar="FILE.png", help="draw the curves (needs matplotlib)")
     add("--min-accuracy", type=rate, metavar="PERCENT", help="exit with 1 if the test accuracy ends below")
     return parser
@@ -162,6 +173,19 @@ def start(options: argparse.Namespace, data: Data, parser: argparse.ArgumentPars
             f"--epochs: {options.resume} holds {len(run.history)} epochs, got {options.epochs} in all"
         )
     return run
+
+
+def fast_blas(run: Run, parser: argparse.ArgumentParser, *, is_command: bool) -> None:
+    """Start this command again with the settings of BLAS that help the run, or say why not."""
+    if not is_command:
+        parser.error(
+            "--fast-blas: expected a process of its own, since BLAS reads its settings when it is loaded, got a "
+            "call from Python: start `python -m models.mlp --fast-blas` in a shell"
+        )
+    sizes = (run.data.x.shape[1], *run.configuration.hidden, NUM_CLASSES)
+    outcome = restart(Case("step", run.configuration.batch_size, sizes, np.dtype(DTYPE).name))
+    if outcome:
+        print(f"--fast-blas: {outcome}")
 
 
 def describe(run: Run) -> str:

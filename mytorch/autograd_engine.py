@@ -27,7 +27,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from itertools import count
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any, ClassVar, TypeAlias
 from weakref import ref
 
@@ -149,38 +149,36 @@ class Operation(Record):
         self.serial, self.code, self.lasti = serial, code, lasti
 
 
-class Elementwise(Record):
-    """The least that can be stored of an operation on one or two whole memories of the output's shape and dtype.
+class Exact(Record):
+    """The least that can be stored of an operation on up to three whole memories, whose gradients need no fitting.
 
-    The inputs `a` and `b` are held as fields, and so are the memories that their gradients go to.
+    The inputs `a`, `b`, `c` are held as fields, and so are the memories that their gradients go to; those that the
+    function does not have stay unset.
     """
 
-    __slots__ = ("a", "b", "code", "lasti", "output", "rule", "serial", "target_a", "target_b")
+    __slots__ = (
+        "a",
+        "b",
+        "c",
+        "code",
+        "lasti",
+        "output",
+        "rule",
+        "serial",
+        "target_a",
+        "target_b",
+        "target_c",
+    )
+    a: Any
+    b: Any
+    c: Any
+    target_a: int | None
+    target_b: int | None
+    target_c: int | None
+    serial: int
     gradients_to_update = None
     metas = None
     static: ClassVar[dict[str, Any]] = {}
-
-    def __init__(
-        self,
-        rule: Any,
-        a: Any,
-        b: Any,
-        output: Any,
-        target_a: int | None,
-        target_b: int | None,
-        serial: int,
-        code: CodeType,
-        lasti: int,
-    ) -> None:
-        self.rule = rule
-        self.a = a
-        self.b = b
-        self.output = output
-        self.target_a = target_a
-        self.target_b = target_b
-        self.serial = serial
-        self.code = code
-        self.lasti = lasti
 
     @property
     def target(self) -> int:
@@ -188,11 +186,17 @@ class Elementwise(Record):
 
     @property
     def inputs(self) -> tuple[Any, ...]:
-        return (self.a, self.b) if len(self.rule.formulas) == 2 else (self.a,)
+        count = len(self.rule.formulas)
+        if count == 1:
+            return (self.a,)
+        return (self.a, self.b) if count == 2 else (self.a, self.b, self.c)
 
     @property
     def targets(self) -> tuple[int | None, ...]:
-        return (self.target_a, self.target_b) if len(self.rule.formulas) == 2 else (self.target_a,)
+        count = len(self.rule.formulas)
+        if count == 1:
+            return (self.target_a,)
+        return (self.target_a, self.target_b) if count == 2 else (self.target_a, self.target_b, self.target_c)
 
 
 class Write(Operation):
@@ -237,9 +241,10 @@ def caller(depth: int = 2) -> tuple[CodeType, int]:
     known = _line.get()
     if known is not None:
         return known
-    frame = sys._getframe(depth)
-    while frame.f_back is not None:
-        name = frame.f_code.co_filename
+    frame: FrameType | None = sys._getframe(depth)
+    while frame is not None:
+        code, lasti = frame.f_code, frame.f_lasti
+        name = code.co_filename
         if name in outside_files:
             break
         if name not in inside_files:
@@ -248,7 +253,7 @@ def caller(depth: int = 2) -> tuple[CodeType, int]:
                 break
             inside_files.add(name)
         frame = frame.f_back
-    return frame.f_code, frame.f_lasti
+    return code, lasti
 
 
 def where(code: CodeType | None, lasti: int) -> str:
@@ -289,26 +294,13 @@ def sweep(
     token = None if lift is None else _line.set(caller())
     try:
         for operation in reversed(operations):
-            if plain and type(operation) is Elementwise:
+            if plain and type(operation) is Exact:
                 g = pop(operation.serial, None)
                 if g is None:
                     continue
                 dtype = g.dtype
                 if dtype is _FLOAT64 or dtype is _FLOAT32:
-                    key = operation.target_a
-                    if key is not None:
-                        gradient = operation.rule.direct[0](g, operation)
-                        if key in memory:
-                            add(key, gradient)
-                        else:
-                            memory[key] = gradient
-                    key = operation.target_b
-                    if key is not None:
-                        gradient = operation.rule.direct[1](g, operation)
-                        if key in memory:
-                            add(key, gradient)
-                        else:
-                            memory[key] = gradient
+                    operation.rule.pull(g, operation, memory, add)
                     continue
                 memory[operation.serial] = g
             target = operation.target

@@ -14,7 +14,7 @@ from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
-from threading import Lock
+from threading import RLock
 from typing import Any
 from zlib import crc32
 
@@ -72,7 +72,8 @@ class Frozen:
 
 # Which memories are frozen, by the identity of the owner; several tapes, in several threads, may hold one.
 _frozen: dict[int, Frozen] = {}
-_lock = Lock()
+# Reentrant: the garbage collector may let a tape go while this thread holds the lock.
+_lock = RLock()
 
 
 class Guards:

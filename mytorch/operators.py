@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from mytorch.autograd_engine import Autograd, Elementwise, Operation, caller, next_serial, outside_files
+from mytorch import arrays
+from mytorch.autograd_engine import Autograd, Exact, Operation, caller, next_serial, outside_files
 from mytorch.gradient_buffer import Region, Target
-from mytorch.rules.registry import RULES, Rule
+from mytorch.rules.registry import LETTERS, RULES, Rule
 from mytorch.tensor import Tensor, _is_recording, note_saved, raw, record, target, wrap, write
 
 getframe = sys._getframe
@@ -92,12 +93,16 @@ def _of_tensors(rule: Rule, function: Callable[..., Any]) -> Callable[[Tensor, T
         else:
             place_b = target(other)
         tape, tape_b = owner._tape, owner_b._tape
-        mask = 3
+        mask, leaf = 3, None
         if tape is not tape_b:
             if place is None:
                 tape, mask = tape_b, 2
             elif place_b is None:
                 mask = 1
+            elif tape_b is None:
+                leaf = owner_b
+            elif tape is None:
+                tape, leaf = tape_b, owner
             else:
                 tape = None
         if (
@@ -109,6 +114,8 @@ def _of_tensors(rule: Rule, function: Callable[..., Any]) -> Callable[[Tensor, T
             or not _is_recording()
         ):
             return record(rule, y, (self, other))
+        if leaf is not None:
+            tape.leaves[leaf._key] = leaf  # type: ignore[index]
         reads_a, reads_b, reads_output = needs[mask]
         if reads_a and owner._saved is not tape.ref:
             note_saved(owner, tape)
@@ -145,7 +152,16 @@ def _recorded(
         targets = (place, place_b)
         operation: Any = Operation((a, b), output, None, rule, targets, serial, None, {}, serial, code, lasti)
     else:
-        operation = Elementwise(rule, a, b, output, place, place_b, serial, code, lasti)  # type: ignore[arg-type]
+        operation = Exact()
+        operation.rule = rule
+        operation.a = a
+        operation.b = b
+        operation.output = output
+        operation.target_a = place
+        operation.target_b = place_b
+        operation.serial = serial
+        operation.code = code
+        operation.lasti = lasti
     tape.operation_list.append(operation)
     result = make(Tensor)
     result._array = y
@@ -191,8 +207,8 @@ def _general(rule: Rule, a: Any, b: Any) -> Any:
     for x in (a, b):
         if not isinstance(x, _OPERANDS):
             return NotImplemented
-    a = np.asarray(a) if isinstance(a, list | tuple) else a
-    b = np.asarray(b) if isinstance(b, list | tuple) else b
+    a = arrays.asarray(a) if isinstance(a, list | tuple) else a
+    b = arrays.asarray(b) if isinstance(b, list | tuple) else b
     return record(rule, rule.function(raw(a), raw(b)), (a, b))
 
 
@@ -226,34 +242,27 @@ def unary(function: Callable[..., Any]) -> Callable[[Any], Any]:
         a = x._array
         y = compute(a)
         tape = x._tape
-        if (
-            tape is None
-            or x._base is not None
-            or type(y) is not ndarray
-            or y.nbytes != a.nbytes
-            or not _is_recording()
-        ):
+        if tape is None or x._base is not None or type(y) is not ndarray or not _is_recording():
             return record(rule, y, (x,))
-        if reads_a and x._saved is not tape.ref:
-            note_saved(x, tape)
+        if reads_a:
+            if x._saved is None:
+                x._saved = tape.ref
+            elif x._saved is not tape.ref:
+                note_saved(x, tape)
         serial = next_serial()
         frame = getframe(1)
         code, lasti = frame.f_code, frame.f_lasti
         if code.co_filename not in outside_files:
             code, lasti = caller(2)
-        tape.operation_list.append(
-            Elementwise(
-                rule,
-                a if reads_a else None,
-                None,
-                y if reads_output else None,
-                x._key,
-                None,
-                serial,
-                code,
-                lasti,
-            )
-        )
+        operation = Exact()
+        operation.rule = rule
+        operation.a = a if reads_a else None
+        operation.output = y if reads_output else None
+        operation.target_a = x._key
+        operation.serial = serial
+        operation.code = code
+        operation.lasti = lasti
+        tape.operation_list.append(operation)
         result = make(Tensor)
         result._array = y
         result._base = None
@@ -268,12 +277,15 @@ def unary(function: Callable[..., Any]) -> Callable[[Any], Any]:
 
 
 def direct(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `function` of arrays as a direct call when Tensors are among its (positional) arguments."""
+    """Return `function` of arrays as a direct call when Tensors are among its (positional) arguments.
+
+    For what such calls mostly get, plain arrays and Tensors that own their memory, the steps of `record` are written
+    out operand by operand; anything else goes through `record`.
+    """
     rule = RULES[function]
     compute = function.__wrapped__  # type: ignore[attr-defined]
 
-    @wraps(compute)
-    def call(*operands: Any) -> Any:
+    def general(*operands: Any) -> Any:
         arrays, recorded = [], False
         for x in operands:
             if isinstance(x, Tensor):
@@ -282,7 +294,92 @@ def direct(function: Callable[..., Any]) -> Callable[..., Any]:
         y = compute(*arrays)
         return record(rule, y, operands) if recorded else y
 
-    return call
+    names = LETTERS[: len(rule.formulas)]
+    words = {
+        "operands": ", ".join(names),
+        "arrays": ", ".join(f"array_{x}" for x in names),
+        "fits": " and ".join(f"(key_{x} is None or array_{x}.dtype is dtype)" for x in names),
+    }
+    parts = [_BEGIN.format(**words)]
+    parts += [_LOOK.format(x=x, bit=1 << i, **words) for i, x in enumerate(names)]
+    parts += [_COMPUTE.format(**words)]
+    parts += [_HOLD.format(x=x, bit=1 << i) for i, x in enumerate(names)]
+    scope = {**globals(), "rule": rule, "compute": compute, "general": general}
+    scope["needs"] = [(sum([1 << i for i in reads]), reads_output) for reads, reads_output in rule.needs]
+    exec(compile("".join([*parts, _END]), __file__, "exec"), scope)
+    return wraps(compute)(scope["call"])
+
+
+_BEGIN = """
+def call({operands}):
+    tape, mask, leaves = None, 0, []
+"""
+_LOOK = """
+    if type({x}) is ndarray:
+        array_{x}, key_{x} = {x}, None
+    elif type({x}) is not Tensor or {x}._base is not None or {x}._key is None:
+        return general({operands})
+    else:
+        array_{x}, key_{x} = {x}._array, {x}._key
+        mask += {bit}
+        other = {x}._tape
+        if other is None:
+            leaves.append({x})
+        elif tape is None:
+            tape = other
+        elif tape is not other:
+            return general({operands})
+"""
+_COMPUTE = """
+    y = compute({arrays})
+    if mask == 0:
+        return y
+    if isinstance(y, np.generic):
+        y = np.asarray(y)
+    dtype = y.dtype
+    if not (type(y) is ndarray and {fits} and _is_recording()):
+        return record(rule, y, ({operands},))
+    if tape is None:
+        tape = Autograd()
+    for leaf in leaves:
+        tape.leaves[leaf._key] = leaf
+    reads, reads_output = needs[mask]
+    ref = tape.ref
+    operation = Exact()
+"""
+_HOLD = """
+    operation.target_{x} = key_{x}
+    operation.{x} = None
+    if reads & {bit}:
+        operation.{x} = array_{x}
+        if key_{x} is None:
+            if id({x}) not in tape.guards.seen:
+                tape.protect({x})
+        elif {x}._saved is None:
+            {x}._saved = ref
+        elif {x}._saved is not ref:
+            note_saved({x}, tape)
+"""
+_END = """
+    serial = next_serial()
+    frame = getframe(1)
+    code, lasti = frame.f_code, frame.f_lasti
+    if code.co_filename not in outside_files:
+        code, lasti = caller(2)
+    operation.rule = rule
+    operation.output = y if reads_output else None
+    operation.serial = serial
+    operation.code = code
+    operation.lasti = lasti
+    tape.operation_list.append(operation)
+    result = make(Tensor)
+    result._array = y
+    result._base = None
+    result._key = serial
+    result._tape = tape
+    result._saved = ref if reads_output else None
+    return result
+"""
 
 
 def _constant(function: np.ufunc) -> Callable[[Tensor, Any], Any]:

@@ -16,9 +16,10 @@ import numpy as np
 from numpy import ndarray
 
 from mytorch import arrays
-from mytorch.autograd_engine import Autograd, Elementwise, Operation, TapeError, Write, run_hooks, sweep
+from mytorch.autograd_engine import Autograd, Operation, TapeError, Write, run_hooks, sweep
 from mytorch.gradient_buffer import Shadow, Target, gradient_dtype, key_of, owner_of
 from mytorch.rules import memory
+from mytorch.rules.constants import ONE
 from mytorch.rules.registry import RULES, Call
 from mytorch.tensor import Tensor, _new, _view, link, record, target, wrap
 
@@ -211,7 +212,7 @@ def belongings(tapes: Sequence[Autograd]) -> tuple[dict[int, Tensor], Any, Any]:
 
 
 def seed_of(tensor: Tensor, gradient: Any) -> Any:
-    """Return the cotangent of `tensor` that a backward pass starts from, in memory of its own."""
+    """Return the cotangent of `tensor` that a backward pass starts from, in memory that nobody writes to."""
     dtype = gradient_dtype(tensor._array.dtype)
     if gradient is None:
         if tensor._array.size != 1:
@@ -219,7 +220,7 @@ def seed_of(tensor: Tensor, gradient: Any) -> Any:
                 f"backward of a Tensor of shape {tensor.shape} needs a gradient of that shape; only a Tensor "
                 "with one entry has an obvious one. Sum it first, or pass gradient="
             )
-        return np.ones(tensor.shape, dtype)
+        return ONE[dtype] if tensor._array.ndim == 0 and dtype in ONE else np.ones(tensor.shape, dtype)
     if type(gradient) is ndarray and gradient.dtype is dtype and gradient.shape == tensor._array.shape:
         return gradient.copy()
     if isinstance(gradient, Tensor) and gradient.requires_grad:
@@ -240,15 +241,18 @@ def seed_of(tensor: Tensor, gradient: Any) -> Any:
 
 def _deliver(leaves: dict[int, Tensor], shadow: Shadow) -> None:
     """Add what the pass left over to the leaves."""
-    arrived = [(leaves[key], key) for key in shadow.memory if key in leaves]
-    for leaf, key in arrived:
+    for key in list(shadow.memory):
+        leaf = leaves.get(key)
+        if leaf is None:
+            continue
         gradient = shadow.memory.pop(key)
-        if not isinstance(gradient, Tensor) and not _is_private(gradient):
+        if type(gradient) is not Tensor and not _is_private(gradient):
             gradient = arrays.array(gradient)
-        if gradient.dtype != leaf._array.dtype and leaf._array.dtype.kind in "fc":
-            gradient = gradient.astype(leaf._array.dtype)
+        dtype = leaf._array.dtype
+        if gradient.dtype is not dtype and gradient.dtype != dtype and dtype.kind in "fc":
+            gradient = gradient.astype(dtype)
         if leaf._hooks:
-            seen = gradient if isinstance(gradient, Tensor) else wrap(gradient)
+            seen = gradient if type(gradient) is Tensor else wrap(gradient)
             gradient = run_hooks(leaf._hooks, seen)
         old = leaf._grad
         if old is None:
@@ -380,10 +384,7 @@ def between(operations: Sequence[Any], keys: set[int]) -> tuple[list[Any], set[i
     walked: list[Any] = []
     everything = True
     for operation in operations:
-        if type(operation) is Elementwise:
-            hits = [key in reached for key in (operation.target_a, operation.target_b) if key is not None]
-        else:
-            hits = [key_of(place) in reached for place in operation.targets if place is not None]
+        hits = [key_of(place) in reached for place in operation.targets if place is not None]
         is_write = type(operation) is Write
         if operation.serial in keys:
             if is_write:

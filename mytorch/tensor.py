@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dis import opmap
-from types import FrameType
+from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,7 +34,7 @@ from numpy import ndarray
 from mytorch import arrays
 from mytorch.autograd_engine import (
     Autograd,
-    Elementwise,
+    Exact,
     Operation,
     TapeError,
     Write,
@@ -549,8 +549,10 @@ def savers(owner: Tensor) -> list[Autograd]:
     saved = owner._saved
     if saved is None:
         return []
-    alive = [r() for r in (saved if type(saved) is list else [saved])]
-    return [tape for tape in alive if tape is not None]
+    if type(saved) is not list:
+        tape = saved()
+        return [] if tape is None else [tape]
+    return [tape for r in saved if (tape := r()) is not None]
 
 
 def record(rule: Rule, y: Any, operands: tuple[Any, ...], static: dict[str, Any] | None = None) -> Tensor:
@@ -565,19 +567,22 @@ def record(rule: Rule, y: Any, operands: tuple[Any, ...], static: dict[str, Any]
     inputs, reads_output = _kept(rule, operands, mask, tape)
     output = y if reads_output else None
     serial = next_serial()
-    code, lasti = caller()
-    fits = rule.always_fit or _differ(operands, y, rule.elementwise)
-    if fits or static or len(targets) > 2 or type(targets[0]) is Region or type(targets[-1]) is Region:
-        metas = _metas(operands) if fits else None
-        operation: Any = Operation(
+    code, lasti = caller(3)
+    operation: Any
+    if static or not _is_exact(rule, y, operands, targets):
+        metas = _metas(operands) if rule.always_fit or _differ(operands, y, rule.elementwise) else None
+        operation = Operation(
             inputs, output, None, rule, targets, serial, metas, static or {}, serial, code, lasti
         )
-    elif len(targets) == 2:
-        operation = Elementwise(
-            rule, inputs[0], inputs[1], output, targets[0], targets[1], serial, code, lasti
-        )
     else:
-        operation = Elementwise(rule, inputs[0], None, output, targets[0], None, serial, code, lasti)
+        operation = Exact()
+        operation.rule, operation.output = rule, output
+        operation.serial, operation.code, operation.lasti = serial, code, lasti
+        operation.a, operation.target_a = inputs[0], targets[0]
+        if len(targets) > 1:
+            operation.b, operation.target_b = inputs[1], targets[1]
+            if len(targets) > 2:
+                operation.c, operation.target_c = inputs[2], targets[2]
     tape.operation_list.append(operation)
     result = _new(y, serial, tape)
     if reads_output:
@@ -642,12 +647,27 @@ def _hold(x: Any, tape: Autograd) -> Any:
     """Return the array of an operand that a rule will read, protected from unseen writes."""
     if isinstance(x, Tensor):
         owner = x if x._base is None else x._base
-        if owner._saved is not tape.ref:
+        if owner._saved is None:
+            owner._saved = tape.ref
+        elif owner._saved is not tape.ref:
             note_saved(owner, tape)
         return x._array
     if type(x) is ndarray and id(x) not in tape.guards.seen:
         tape.protect(x)
     return x
+
+
+def _is_exact(rule: Rule, y: ndarray, operands: tuple[Any, ...], targets: tuple[Any, ...]) -> bool:
+    """Say whether the gradients that are wanted come as their memories are: whole, and of the output's dtype."""
+    if rule.pull is None:
+        return False
+    dtype = y.dtype
+    for x, place in zip(operands, targets, strict=True):
+        if place is not None:
+            a = x._array
+            if a.dtype is not dtype or type(place) is Region or (rule.elementwise and a.shape != y.shape):
+                return False
+    return True
 
 
 def _differ(operands: tuple[Any, ...], y: ndarray, elementwise: bool) -> bool:
@@ -741,13 +761,9 @@ def _write_unrecorded(destination: Tensor, owner: Tensor, index: Any, compute: C
     if not readers:
         compute()
         return
-    code, lasti = caller()
     if owner._key is not None and owner._tape is None:
         compute()  # a parameter that is stepped: to keep every old value would cost as much as the step
-        for tape in readers:
-            if tape.stale is None:
-                tape.stale = {}
-            tape.stale[owner._key] = (next_serial(), code, lasti)
+        note_changed([owner])
         return
     old = arrays.array(destination._array[index])
     compute()
@@ -757,10 +773,19 @@ def _write_unrecorded(destination: Tensor, owner: Tensor, index: Any, compute: C
 def update(parameter: Tensor, change: Callable[..., None], *arguments: Any) -> None:
     """Run ``change(array, *arguments)``, which changes a parameter's array in place, unrecorded."""
     owner = parameter if parameter._base is None else parameter._base
-    if owner._saved is None:
-        change(parameter._array, *arguments)
-    else:
-        _write_unrecorded(parameter, owner, ..., lambda: change(parameter._array, *arguments))
+    _write_unrecorded(parameter, owner, ..., lambda: change(parameter._array, *arguments))
+
+
+def note_changed(leaves: list[Tensor]) -> None:
+    """Tell the tapes that read the values of `leaves` that they are gone."""
+    moment: tuple[int, CodeType, int] | None = None
+    for leaf in leaves:
+        for tape in savers(leaf):
+            if moment is None:
+                moment = (next_serial(), *caller())
+            if tape.stale is None:
+                tape.stale = {}
+            tape.stale[leaf._key] = moment  # type: ignore[index]
 
 
 def before_unseen_write(tensor: Tensor) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,3 +53,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("torch")
         if "mnist_folder" in names:
             item.add_marker("mnist")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say how much of PyTorch's operator database was compared, if it was."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
+    figures = [value for report in reports for key, value in report.user_properties if key == "op_db"]
+    if figures:
+        from tests.op_db import summary
+
+        total: Counter[str] = Counter()
+        for part in figures:
+            total.update(part)
+        terminalreporter.write_line(summary(len(figures), total))

@@ -61,6 +61,11 @@ CALLS: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "apply_over_axes": (lambda x: np.apply_over_axes(lambda a, axis: a.sum(), x, 0), ValueError, "correct shape"),
     "bins of histogram": (lambda x: np.histogram(x, 0), ValueError, "must be positive"),
     "edges of histogram": (lambda x: np.histogram(x, [2.0, 1.0]), ValueError, "increase monotonically"),
+    "points of histogramdd": (
+        lambda x: np.histogramdd(x.reshape(1, 2, 3), 2),
+        ValueError,
+        r"a point in each row, got an array of shape \(1, 2, 3\); write sample.reshape\(-1, 3\)",
+    ),
     "bins of histogramdd": (lambda x: np.histogramdd(x, (2, 2)), ValueError, "dimension of bins must be equal"),
     "points of polyval2d": (lambda x: polynomial.polyval2d(x, x.T, np.ones((2, 2))), ValueError, "are incompatible"),
     "weights of bincount": (lambda x: np.bincount([0, 1], x[0]), ValueError, "length"),

@@ -341,6 +341,17 @@ def test_hessian_of_rosenbrock() -> None:
     close(grad(lambda x: jvp(rosenbrock, (x,), (V,))[1])(X), expected @ V)
 
 
+@pytest.mark.parametrize("product", [np.matmul, np.dot], ids=["matmul", "dot"])
+@pytest.mark.parametrize("columns", [1, 3])
+def test_hessian_of_products_with_constant_arrays(product: Any, columns: int) -> None:
+    """On either side: the constant is a plain array, and its product with a gradient is differentiated again."""
+    rng = np.random.default_rng(0)
+    a, x = rng.normal(size=(4, 2)), rng.normal(size=(2, columns))
+    for f in (lambda x: np.sum(product(a, x) ** 3), lambda x: np.sum(product(x.T, a.T) ** 3)):
+        expected = np.einsum("ki,kl,kj,lm->iljm", a, 6 * (a @ x), a, np.eye(columns))
+        np.testing.assert_allclose(hessian(f)(x), expected, rtol=1e-12, atol=1e-12)
+
+
 def test_hessian_by_several_arguments() -> None:
     def f(a: Any, b: Any) -> Any:
         return a @ a * (b @ b)

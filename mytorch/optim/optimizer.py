@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mytorch.tensor import Tensor, raw, update
+from mytorch.tensor import Tensor, note_changed, raw, update
 
 Parameter = Any
 
@@ -36,14 +36,21 @@ class Optimizer:
 
     def step(self) -> None:
         """Change every parameter that has a gradient."""
-        for parameter, state in zip(self.parameters, self.state, strict=True):
-            if isinstance(parameter, Tensor):
-                gradient = parameter._grad
-                if gradient is not None:
-                    update(parameter, self.change, raw(gradient), state)
-            else:
-                array, gradient = parameter
-                self.change(array, gradient, state)
+        changed: list[Tensor] = []
+        try:
+            for parameter, state in zip(self.parameters, self.state, strict=True):
+                if type(parameter) is tuple:
+                    value, gradient = parameter
+                    self.change(value, gradient, state)
+                elif parameter._grad is not None:
+                    gradient = raw(parameter._grad)
+                    if parameter._key is not None and parameter._base is None:
+                        changed.append(parameter)
+                        self.change(parameter._array, gradient, state)
+                    else:
+                        update(parameter, self.change, gradient, state)
+        finally:
+            note_changed(changed)
 
     def change(self, value: np.ndarray, gradient: np.ndarray, state: dict[str, Any]) -> None:
         """Change `value` in place."""

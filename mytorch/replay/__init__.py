@@ -6,8 +6,8 @@ function is recorded), `recorder` (notes what is done to it), `captured` (what a
 writes where it belongs), `program` (what runs), and `compiled` (the function that the user has).
 """
 
-from mytorch.replay.compiled import Compiled, ReplayWarning, compile
+from mytorch.replay.compiled import Compiled, compile
+from mytorch.replay.errors import ReplayError, ReplayWarning
 from mytorch.replay.program import Program
-from mytorch.replay.recorder import ReplayError
 
 __all__ = ["Compiled", "Program", "ReplayError", "ReplayWarning", "compile"]

@@ -7,8 +7,12 @@ checked before every replay (a `Cell` is such a name).
 
 from __future__ import annotations
 
+import dis
+import sys
+import sysconfig
 import types
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -112,7 +116,10 @@ class _Search:
         elif isinstance(thing, list | tuple):
             for i, value in enumerate(thing):
                 yield Cell("item", thing, i, value, f"{path}[{i}]")
-        elif isinstance(thing, type | types.ModuleType | types.BuiltinFunctionType | np.ufunc):
+        elif isinstance(thing, types.ModuleType):
+            for name in self.names & vars(thing).keys():
+                yield Cell("item", vars(thing), name, vars(thing)[name], f"{path}.{name}")
+        elif isinstance(thing, type | types.BuiltinFunctionType | np.ufunc):
             return
         elif hasattr(thing, "__dict__") and (
             not _is_foreign(type(thing).__module__) or type(thing).__module__.startswith(_HOLDERS)
@@ -123,7 +130,7 @@ class _Search:
 
     def _cells_of_function(self, function: types.FunctionType) -> Iterator[Cell]:
         code = function.__code__
-        if _is_foreign(function.__module__):
+        if _is_foreign(function.__module__) or _is_installed(code.co_filename):
             if function.__closure__ is not None and (function.__module__ or "").startswith(_HOLDERS):
                 for name, cell in zip(code.co_freevars, function.__closure__, strict=True):
                     if not _is_empty(cell):
@@ -136,7 +143,7 @@ class _Search:
         for name in _global_names(code):
             if name in function.__globals__:
                 value = function.__globals__[name]
-                if not isinstance(value, types.ModuleType | type) or name == "np":
+                if not isinstance(value, type) and not (isinstance(value, types.ModuleType) and _is_library(value)):
                     yield Cell("item", function.__globals__, name, value, name)
         for default in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
             if not isinstance(default, _LEAVES):
@@ -160,17 +167,30 @@ class _Search:
                     self.waiting.append((inner, ""))
 
 
-def _global_names(code: types.CodeType) -> set[str]:
-    names = set(code.co_names)
+@lru_cache(maxsize=1024)
+def _global_names(code: types.CodeType) -> frozenset[str]:
+    """Return the names of the globals that code, and the functions in it, reads."""
+    names = {i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             names |= _global_names(constant)
-    return names
+    return frozenset(names)
 
 
 def _is_foreign(module: str | None) -> bool:
     """Say whether a module is this package's or NumPy's, whose own state is not the user's affair."""
     return (module or "").split(".")[0] in ("mytorch", "numpy", "builtins")
+
+
+def _is_library(module: types.ModuleType) -> bool:
+    """Say whether a module is one that nobody keeps state in."""
+    name = module.__name__.split(".")[0]
+    return _is_foreign(name) or name in sys.stdlib_module_names or _is_installed(getattr(module, "__file__", ""))
+
+
+def _is_installed(filename: str | None) -> bool:
+    """Say whether a file belongs to an installed package or to Python, which keep no state of the user's."""
+    return (filename or "").startswith((sysconfig.get_path("stdlib"), "<frozen")) or "site-packages" in (filename or "")
 
 
 def _is_empty(cell: types.CellType) -> bool:

@@ -17,19 +17,16 @@ from numpy import ndarray
 from mytorch import arrays, trees
 from mytorch.autograd_engine import inside_files
 from mytorch.gradient_buffer import owner_of
+from mytorch.replay.backends import chosen
 from mytorch.replay.captured import GENERATORS, PLAIN
 from mytorch.replay.lowering import Changed
-from mytorch.replay.program import Diverged, Program, Unreplayable
-from mytorch.replay.recorder import ReplayError
-from mytorch.replay.recording import Recording, record
+from mytorch.replay.errors import Diverged, ReplayError, ReplayWarning, Unreplayable
+from mytorch.replay.program import Program, same
+from mytorch.replay.recording import Recording, overlap, record
 from mytorch.tensor import Tensor, _is_recording
 
 F = TypeVar("F", bound=Callable[..., Any])
 SIGNATURES, PATHS = 32, 8
-
-
-class ReplayWarning(UserWarning):
-    """A compiled function runs without replay; the message says why, and what would help."""
 
 
 class Entry:
@@ -39,7 +36,7 @@ class Entry:
 
     def __init__(self, holds: list[Any]) -> None:
         self.paths: list[Path] = []
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # a function may call itself
         self.holds = holds  # objects whose identities are in the signature
         self.misses = 0
         self.excuse: str | None = None
@@ -48,10 +45,10 @@ class Entry:
 class Path:
     """A recording, and, once it is asked for again, its program."""
 
-    __slots__ = ("_program", "fits", "recording")
+    __slots__ = ("_program", "backend", "fits", "recording")
 
-    def __init__(self, recording: Recording) -> None:
-        self.recording = recording
+    def __init__(self, recording: Recording, backend: str) -> None:
+        self.recording, self.backend = recording, backend
         self._program: Program | None = None
         self.fits = fits(recording)
 
@@ -59,7 +56,7 @@ class Path:
     def program(self) -> Program:
         """The program, planned when it is first asked for."""
         if self._program is None:
-            self._program = Program(self.recording)
+            self._program = Program(self.recording, self.backend)
         return self._program
 
 
@@ -148,7 +145,7 @@ class Compiled:
         seen: list[tuple[int, Any]] = []
         tried: list[Path] = []
         for path in list(entry.paths):
-            if path.fits() and not _contradicts(path.recording, seen) and _grads_fit(path.recording, leaves):
+            if path.fits() and _fits_call(path.recording, leaves) and not _contradicts(path.recording, seen):
                 program = path.program
                 if program.conflicts(leaves):
                     return self.function(*args, **kwargs)
@@ -160,7 +157,6 @@ class Compiled:
                     seen.append((guard.guard, guard.value))
                     continue
                 except (Changed, Unreplayable):
-                    program.restore()
                     continue
                 if path is not entry.paths[0]:
                     entry.paths.remove(path)
@@ -173,6 +169,9 @@ class Compiled:
 
     def _record(self, entry: Entry, leaves: list[Any], structure: trees.Structure, tried: list[Path]) -> Any:
         """Run the function, and keep the recording."""
+        if overlap(leaves):  # whether that matters is known only of a recording
+            args, kwargs = structure.unflatten(leaves)
+            return self.function(*args, **kwargs)
         result, recording = record(self.function, leaves, structure)
         if recording.once is not None:
             return result
@@ -189,7 +188,7 @@ class Compiled:
                 "takes out of an array decides everything after it: return the array instead"
             )
         else:
-            path = Path(recording)
+            path = Path(recording, self.backend)
             entry.paths.insert(0, path)
             self._last = path
         if entry.excuse is not None:
@@ -244,19 +243,15 @@ def _named(leaf: Any, holds: list[Any]) -> tuple[str, int]:
 
 def _contradicts(recording: Recording, seen: list[tuple[int, Any]]) -> bool:
     """Say whether a recording decided otherwise than what this call has decided already."""
-    from mytorch.replay.program import same
-
     guards = [i for i in recording.instructions if i.kind == "guard"]
     return any(i < len(guards) and not same(guards[i].expected, value) for i, value in seen)
 
 
-def _grads_fit(recording: Recording, leaves: list[Any]) -> bool:
-    """Say whether the gradients that the call reads are there, or not there, as they were."""
-    for tensor, value in recording.before:
-        gradient = tensor._grad
-        if (gradient is None) != (value is None):
-            return False
-    return True
+def _fits_call(recording: Recording, leaves: list[Any]) -> bool:
+    """Say whether arguments that are also taken from outside, and gradients that are read, are as they were."""
+    return all(leaves[i] is leaf for i, leaf in recording.same) and all(
+        (tensor._grad is None) == (value is None) for tensor, value in recording.before
+    )
 
 
 @overload
@@ -275,7 +270,9 @@ def compile(function: Any = None, *, backend: str = "numpy") -> Any:
     ----------
     function : of arrays and Tensors, or of nested lists, tuples and dicts of them; numbers and other objects among
         its arguments are part of the signature
-    backend : "numpy"
+    backend : "numpy"; "numba", which joins elementwise operations and small products into compiled loops; "blas", which
+        updates weights by one call of SciPy's BLAS; or "blas+numba".  Loops that Numba compiled neither warn nor raise
+        when numbers overflow or are divided by zero
 
     Returns
     -------
@@ -285,6 +282,8 @@ def compile(function: Any = None, *, backend: str = "numpy") -> Any:
     ------
     ReplayError
         The function takes values out of arrays where a recording cannot follow; the message names the line.
+    ImportError
+        What the back end needs is not installed; the message says what to install.
 
     Examples
     --------
@@ -299,8 +298,7 @@ def compile(function: Any = None, *, backend: str = "numpy") -> Any:
         return functools.partial(compile, backend=backend)
     if not callable(function):
         raise TypeError(f"mytorch.compile needs a function, got {type(function).__name__}")
-    if backend != "numpy":
-        raise ValueError(f"mytorch.compile: backend must be 'numpy', got {backend!r}")
+    chosen(backend)
     return Compiled(function, backend)
 
 

@@ -28,8 +28,8 @@ class Changed(Exception):
 def store(out: ndarray, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Write the result of a call that can only make a new array to where it belongs."""
     result = function(*args, **kwargs)
-    if result.shape != out.shape:
-        raise Changed(f"{function!r} returned the shape {result.shape}, and {out.shape} when it was recorded")
+    if np.shape(result) != out.shape:
+        raise Changed(f"{function!r} returned the shape {np.shape(result)}, and {out.shape} when it was recorded")
     np.copyto(out, result, "unsafe")
 
 
@@ -41,8 +41,8 @@ def store_all(
     if len(results) != len(outs):
         raise Changed(f"{function!r} returned {len(results)} arrays, and {len(outs)} when it was recorded")
     for out, result in zip(outs, results, strict=True):
-        if result.shape != out.shape:
-            raise Changed(f"{function!r} returned the shape {result.shape}, and {out.shape} when recorded")
+        if np.shape(result) != out.shape:
+            raise Changed(f"{function!r} returned the shape {np.shape(result)}, and {out.shape} when recorded")
         np.copyto(out, result, "unsafe")
 
 
@@ -77,8 +77,17 @@ def _generic(instruction: Instruction) -> Form:
 
 
 def part(value: Value, view: Callable[[ndarray], ndarray]) -> Value:
-    """Return the Value of a view of the array of `value`."""
-    return Value(value.buffer, view(value.array))
+    """Return the Value of a view of the array of `value`, which may have been moved to another memory since."""
+    found = Value(value.buffer, view(value.array))
+    if found.array.size:
+        found.offset = value.offset + address(found.array) - address(value.array)
+    return found
+
+
+def address(array: ndarray) -> int:
+    """Return the address of an array's first entry."""
+    place: int = array.__array_interface__["data"][0]
+    return place
 
 
 # -- ufuncs ---------------------------------------------------------------------------------------------------

@@ -60,8 +60,12 @@ def needs_place(buffer: Buffer, written: dict[int, int], by_reference: set[int])
     return buffer.kind == INSIDE and buffer.number in written
 
 
-def planned(listing: Listing, by_reference: set[int]) -> Plan:
-    """Return the plan of a listing; arguments in `by_reference` are used where the caller has them."""
+def planned(listing: Listing, by_reference: set[int], pinned: set[int]) -> Plan:
+    """Return the plan of a listing.
+
+    Arguments in `by_reference` are used where the caller has them; memories in `pinned` keep their place from one
+    call to the next.
+    """
     plan = Plan()
     written = last_writes(listing.instructions)
     buffers: dict[int, Buffer] = {}
@@ -76,6 +80,8 @@ def planned(listing: Listing, by_reference: set[int]) -> Plan:
             plan.lifetimes[number] = -1, plan.lifetimes[number][1]
             if buffer.kind == ARGUMENT and number in written:
                 plan.lifetimes[number] = -1, end
+        if number in pinned:
+            plan.lifetimes[number] = -1, end
     _place(plan, listing, buffers)
     return plan
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import linecache
 import time
+from bisect import bisect_right
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -21,6 +22,8 @@ from mytorch import trees
 from mytorch.autograd_engine import inside_files
 from mytorch.gradient_buffer import owner_of
 from mytorch.replay import lowering
+from mytorch.replay.backends import chosen
+from mytorch.replay.errors import Diverged, Unreplayable, note
 from mytorch.replay.instructions import ARGUMENT, INSIDE, OUTSIDE, Buffer, Instruction, Value, mapped
 from mytorch.replay.passes import Listing, guards_early, last_writes, simplified
 from mytorch.replay.planning import Plan, planned
@@ -32,18 +35,6 @@ from mytorch.tensor import Tensor, before_unseen_write, wrap
 _number = count(1).__next__
 SMALL = 1 << 14  # bytes of an argument that is copied, so that all views of it are made beforehand
 LONG = 2_000  # instructions from which a program is a loop: to compile its text would take long
-
-
-class Diverged(Exception):
-    """A guard saw another value than the recording did."""
-
-    def __init__(self, guard: int, value: Any) -> None:
-        super().__init__(f"guard {guard} saw {value!r}")
-        self.guard, self.value = guard, value
-
-
-class Unreplayable(Exception):
-    """This call cannot be replayed: the function has to run as it is written."""
 
 
 def check(guard: int, expected: Any, value: Any) -> None:
@@ -74,23 +65,26 @@ class Program:
     decisions : what every guard expects, in order
     """
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: Recording, backend: str = "numpy") -> None:
         start = time.perf_counter()
         self.recording = recording
+        self.backends = chosen(backend)
         roots = [leaf.what for leaf in recording.leaves if leaf.kind != "constant"]
         roots += [value for _, value in recording.after if value is not None]
         roots += [leaf.what for _, leaf in recording.assigned if leaf.kind not in ("constant", "argument")]
         self.recorded = Listing(recording.instructions, roots)
         self.listing = guards_early(simplified(self.recorded))
+        for each in self.backends:
+            self.listing = each.arranged(self.listing)
         self.instructions = self.listing.instructions
         self.final = {id(a): b for a, b in zip(roots, self.listing.roots, strict=True)}
         self.written = last_writes(self.instructions)
         self.guards = [i for i in self.instructions if i.kind == "guard"]
         self.by_reference = self._by_reference()
-        self.plan: Plan = planned(self.listing, self.by_reference)
+        self.plan: Plan = planned(self.listing, self.by_reference, self._pinned())
         self.saved = self._saved()
         self.outside_ids = {id(buffer.owner) for buffer in self.outside_written()}
-        self.forms = [self._form(i) for i in self.instructions]
+        self.forms = self._forms()
         self.source_of_run, self.run = self._emit()
         self.seconds = time.perf_counter() - start
 
@@ -98,14 +92,41 @@ class Program:
         """Run the program on the leaves of a call's arguments."""
         try:
             return self.run(*[leaves[i] for i in self.recording.arguments])
-        except Diverged:
+        except (Diverged, lowering.Changed, Unreplayable):
             self.restore()
+            raise
+        except BaseException as error:
+            self.restore()
+            self._explain(error)
             raise
 
     def restore(self) -> None:
         """Put memory outside back as it was before the call."""
         for owner, copy in self.saved:
             np.copyto(owner, copy)
+
+    def _explain(self, error: BaseException) -> None:
+        """Say in an error which instruction failed, and whether memory outside has changed."""
+        line = 0
+        traceback = error.__traceback__
+        while traceback is not None:
+            if traceback.tb_frame.f_code.co_filename == self.filename:
+                line = traceback.tb_lineno
+            traceback = traceback.tb_next
+        position = bisect_right(self.first_lines, line) - 1
+        if position < 0:
+            return
+        instruction = self.instructions[position]
+        note(error, f"(in the replay of {instruction.name}, recorded at {instruction.line})")
+        if not self.saved:
+            written = {
+                out.buffer.name or "memory outside"
+                for earlier in self.instructions[:position]
+                for out in earlier.outs
+                if out.buffer.kind == OUTSIDE
+            }
+            if written:
+                note(error, f"(changed before the error, and not put back: {', '.join(sorted(written))})")
 
     def conflicts(self, leaves: list[Any]) -> bool:
         """Say whether an argument is memory that the program also writes, or takes from outside, by another name."""
@@ -143,6 +164,12 @@ class Program:
             if buffer.nbytes > SMALL and buffer.number not in self.written and buffer.owner.flags.c_contiguous
         }
 
+    def _pinned(self) -> set[int]:
+        """Return the memories of gradients that the next call reads."""
+        if not any(value is not None for _, value in self.recording.before):
+            return set()
+        return {self.final[id(value)].buffer.number for _, value in self.recording.after if value is not None}
+
     def outside_written(self) -> list[Buffer]:
         """Return the memories outside that the program writes to."""
         found: dict[int, Buffer] = {}
@@ -161,6 +188,16 @@ class Program:
             changed = changed or any(out.buffer.kind == OUTSIDE for out in instruction.outs)
         return []
 
+    def _forms(self) -> list[lowering.Form]:
+        """Return the calls of every instruction: what a back end puts in its place, or the fastest of NumPy's."""
+        found: list[lowering.Form | None] = [None] * len(self.instructions)
+        for each in self.backends:
+            found = each.replaced(self, found)
+        return [
+            self._form(instruction) if form is None else form
+            for instruction, form in zip(self.instructions, found, strict=True)
+        ]
+
     def _form(self, instruction: Instruction) -> lowering.Form:
         """Return the fastest way to run an instruction on its memory."""
         if instruction.kind == "guard":
@@ -170,9 +207,9 @@ class Program:
             return ways[0]
         real = [lowering.constants_of(way, self.real) for way in ways]
         with np.errstate(all="ignore"):
-            times = _times(real)
-        best = min(range(len(ways)), key=times.__getitem__)
-        return ways[best] if times[best] < 0.95 * times[0] else ways[0]
+            took = times(real)
+        best = min(range(len(ways)), key=took.__getitem__)
+        return ways[best] if took[best] < 0.95 * took[0] else ways[0]
 
     def real(self, value: Value) -> ndarray:
         """Return the array of a value."""
@@ -184,7 +221,8 @@ class Program:
         """Return the text of the program, and the function that it defines."""
         writer = _Writer(self)
         text = writer.text()
-        filename = f"<mytorch program {_number()}>"
+        self.filename = filename = f"<mytorch program {_number()}>"
+        self.first_lines = [len(writer.ahead) + 3 + n for n in writer.first_lines]
         linecache.cache[filename] = len(text), None, text.splitlines(True), filename
         inside_files.add(filename)
         scope: dict[str, Any] = {}
@@ -197,7 +235,7 @@ def _may_fail(instruction: Instruction) -> bool:
     return instruction.kind in ("call", "fetch") and instruction.function not in lowering._SPECIAL
 
 
-def _times(ways: list[lowering.Form]) -> list[float]:
+def times(ways: list[lowering.Form]) -> list[float]:
     """Return the least time that each way took, in turns."""
     best = [float("inf")] * len(ways)
     clock = time.perf_counter
@@ -228,8 +266,8 @@ class _Writer:
             if number in tensors:
                 self.names["tensor", tensors[number]] = self.parameters[position] = f"t{position}"
                 self.prologue.append(f"x{position} = t{position}._array")
-        self.lines: list[str] = []
-        self.origins: list[Instruction | None] = []
+        self.ahead: list[str] = []  # the lines before those of the instructions
+        self.first_lines: list[int] = []  # per instruction, its first line among them
 
     def bind(self, thing: Any, prefix: str) -> str:
         """Return the name of an object."""
@@ -270,14 +308,14 @@ class _Writer:
 
     def text(self) -> str:
         """Return the text."""
-        program = self.program
-        body = [self._told(), self._copied_in(), self._initial(), self._saved(), self._steps()]
+        before = [*self._told(), *self._copied_in(), *self._initial(), *self._saved()]
+        steps = self._steps()
         end = self._epilogue()
-        head = [*self.prologue, *[line for lines in body for line in lines], *end]
+        self.ahead = [*self.prologue, *before]
+        head = [*self.ahead, *steps, *end]
         lines = ["def bind(" + ", ".join(self.bound) + "):", f"    def run({', '.join(self.parameters)}):"]
         lines += ["        " + line for line in head or ["pass"]]
         lines.append("    return run")
-        del program
         return "\n".join(lines) + "\n"
 
     def _told(self) -> list[str]:
@@ -334,6 +372,7 @@ class _Writer:
         if len(steps) > LONG:
             return self._loop(steps)
         for instruction, form in steps:
+            self.first_lines.append(len(lines))
             if instruction.kind == "guard":
                 new = [self._guard(instruction, number)]
                 number += 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dis import opmap
 from types import FrameType
 from typing import Any
 
@@ -16,9 +17,10 @@ import numpy as np
 from numpy import ndarray
 
 from mytorch import arrays
-from mytorch.autograd_engine import TapeError, caller, sweep, where
+from mytorch.autograd_engine import caller, sweep, where
 from mytorch.gradient_buffer import base_of, owner_of
 from mytorch.guard import Guards
+from mytorch.replay.errors import ReplayError
 from mytorch.replay.instructions import (
     ARGUMENT,
     INSIDE,
@@ -31,10 +33,6 @@ from mytorch.replay.instructions import (
     name_of,
 )
 from mytorch.replay.traced import Traced
-
-
-class ReplayError(TapeError):
-    """A function cannot be recorded, or not be replayed; the message says what it did, where, and what to do."""
 
 
 # Functions that write to an argument and return nothing, with the argument's position.
@@ -72,21 +70,26 @@ class Recorder:
         self.once: str | None = None
         self.numbers_made: set[int] = set()  # identities of results that NumPy gives as mere numbers
         self.arrays: set[int] = set()  # identities of results that are arrays even where they have no axes
-        self.closed = False
+        self.ended = False
         self.guards = Guards()
         self.errors = np.geterr()
         self.names: dict[int, str] = {}
 
     def close(self) -> None:
         """End the recording: what is left of Traced arrays computes as real ones do."""
-        self.closed = True
+        self.ended = True
         self.guards.release()
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing is noted: the recording has ended, or another thread asks."""
+        return self.ended or arrays.recording() is not self
 
     # -- memory -----------------------------------------------------------------------------------------------
 
     def show(self, array: Any) -> Any:
         """Return what stands for a real array."""
-        if self.closed or type(array) is not ndarray:
+        if self.ended or type(array) is not ndarray:
             return array
         known = self.shown.get(id(array))
         if known is None:
@@ -299,6 +302,8 @@ class Recorder:
         """Return what Python makes of a value, and note that it was decided so."""
         result = convert(traced.array)
         if not self.closed:
+            if convert in (float, int, complex, bool) and _stores(sys._getframe(2)):
+                self.leave(traced, None)
             guard = self.note("guard", convert, (traced,), {}, (), False)
             guard.expected = result
         return result
@@ -409,6 +414,11 @@ class Weak(Traced):
         dtype = np.result_type(*kinds, self.number) if kinds else self.array.dtype
         shown = self.recorder.show(self.array)
         return shown if dtype == self.array.dtype else shown.astype(dtype)
+
+
+def _stores(frame: FrameType) -> bool:
+    """Say whether a frame is at an assignment ``array[i] = x``, for which NumPy asks for a mere number."""
+    return frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]
 
 
 def _strong(x: Any) -> Any:

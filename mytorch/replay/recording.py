@@ -13,9 +13,9 @@ from numpy import ndarray
 
 from mytorch import arrays, trees
 from mytorch.gradient_buffer import owner_of
-from mytorch.guard import Guards
 from mytorch.replay.captured import GENERATORS, PLAIN, Cell, captured
 from mytorch.replay.instructions import ARGUMENT, OUTSIDE, Buffer, Instruction, Value, name_of
+from mytorch.replay.errors import note
 from mytorch.replay.locals import watching
 from mytorch.replay.recorder import Recorder, ReplayError, Weak
 from mytorch.replay.traced import Traced
@@ -60,6 +60,7 @@ class Recording:
         self.cells: list[Cell] = []
         self.changed: list[Cell] = []
         self.once: str | None = None
+        self.same: list[tuple[int, Any]] = []  # arguments that are also taken from outside
         self.tensors: dict[int, int] = {}  # by the identity of a Tensor among the arguments, its number
         self.assigned: list[tuple[Cell, Leaf]] = []  # places outside that the call gave computed values
         self.outside: set[int] = set()  # identities of the owners of memory outside that is read or written
@@ -86,8 +87,15 @@ def record(function: Callable[..., Any], leaves: list[Any], structure: trees.Str
     given = [_given(leaf, i, recorder, recording) for i, leaf in enumerate(leaves)]
     args, kwargs = structure.unflatten(given)
     with _hooks(), recorder.running(cells):
-        with watching(lambda name, value: recorder.note_local(name, value, recording.local_names)):
-            result = function(*args, **kwargs)
+        try:
+            with watching(lambda name, value: recorder.note_local(name, value, recording.local_names)):
+                result = function(*args, **kwargs)
+        except Exception as error:
+            changed = {o.buffer.name for i in recorder.instructions for o in i.outs if o.buffer.kind == OUTSIDE}
+            if changed:
+                names = ", ".join(sorted(name or "memory outside" for name in changed))
+                note(error, f"(changed before the error, and not put back: {names})")
+            raise
         found, recording.structure = trees.flatten(result)
         recording.leaves = [_leaf(x, recorder) for x in found]
         after, before = recorder.gradients()
@@ -119,9 +127,10 @@ def _changes(
     """Return the places outside that the call gave computed values, and those that it changed otherwise."""
     assigned, changed = [], []
     for cell in cells:
-        if cell.holds or isinstance(cell.value, GENERATORS) or _is_draw(cell.value):
-            continue
         now = cell.read()
+        shown = isinstance(now, Traced) and now.array is cell.value
+        if cell.holds or shown or isinstance(now, Generator) or _is_draw(cell.value):
+            continue
         position = next((i for i, x in enumerate(given) if x is now), None)
         if position is not None and not isinstance(now, PLAIN):
             assigned.append((cell, Leaf("argument", position)))
@@ -134,6 +143,9 @@ def _changes(
 
 def _given(leaf: Any, i: int, recorder: Recorder, recording: Recording) -> Any:
     """Return what the function is given for a leaf of its arguments."""
+    if isinstance(leaf, Tensor | ndarray) and id(owner_of(_real(leaf))) in recorder.outside:
+        recording.same.append((i, leaf))  # the function knows it by another name, too
+        return leaf if isinstance(leaf, Tensor) else recorder.show(leaf)
     if isinstance(leaf, Tensor):
         array = _SLOT.__get__(leaf)
         recording.tensors[id(leaf)] = i
@@ -152,6 +164,16 @@ def _given(leaf: Any, i: int, recorder: Recorder, recording: Recording) -> Any:
     if isinstance(leaf, GENERATORS):
         return Generator(leaf, recorder)
     return leaf
+
+
+def _real(leaf: Any) -> Any:
+    return _SLOT.__get__(leaf) if isinstance(leaf, Tensor) else leaf
+
+
+def overlap(leaves: Sequence[Any]) -> bool:
+    """Say whether two arrays among the leaves share memory."""
+    found = [_real(leaf) for leaf in leaves if isinstance(leaf, Tensor | ndarray)]
+    return any(np.may_share_memory(a, b) for i, a in enumerate(found) for b in found[:i])
 
 
 def _leaf(x: Any, recorder: Recorder) -> Leaf:
@@ -238,13 +260,13 @@ class _TensorRecorder(Recorder):
     def __init__(self) -> None:
         super().__init__()
         self.made: list[Tensor] = []
+        self.same: list[tuple[int, Any]] = []  # arguments that are also taken from outside
         self.tensors: dict[int, Tensor] = {}  # from outside, by identity
         self.read: dict[int, tuple[Tensor, Value | None]] = {}
         self.set: dict[int, Tensor] = {}
-        self.held = Guards()
 
     def know(self, cells: Sequence[Cell]) -> None:
-        """Take note of the arrays that live outside; plain ones are held read-only, so that no write goes unseen."""
+        """Take note of the arrays that live outside."""
         for cell in cells:
             value = cell.value
             if isinstance(value, Tensor):
@@ -252,8 +274,7 @@ class _TensorRecorder(Recorder):
                 self.names.setdefault(id(value), cell.path)
                 self.outside.add(id(owner_of(_SLOT.__get__(value))))
             elif type(value) is ndarray and value.dtype.kind in "biufc":
-                self.outside.add(id(owner_of(value)))
-                self.held.protect(value)
+                self.live(value)
                 self.buffer(value).name = self.buffer(value).name or cell.path
 
     @contextmanager
@@ -264,17 +285,23 @@ class _TensorRecorder(Recorder):
         try:
             yield
         except ValueError as error:
+            if isinstance(error.__cause__, ReplayError):  # NumPy's word for an error of ours
+                raise error.__cause__ from None
             if "read-only" in str(error):
                 raise ReplayError(
-                    f"{error}: mytorch.compile holds arrays that the function takes from outside read-only, because a "
-                    "replay would not repeat a write to a plain array; make it a Tensor, or pass it as an argument"
+                    f"{error}: mytorch.compile holds plain arrays that the function takes from outside, or has computed "
+                    "with, read-only, because a replay would not repeat a write to them; make it a Tensor, pass it as an "
+                    "argument, or make it with np.zeros_like(x) of an array that is followed"
                 ) from error
             raise
         finally:
-            for cell, value in patched:
-                cell.write(value)
+            for cell, shown in patched:
+                now = cell.read()
+                if now is shown:
+                    cell.write(cell.value)
+                elif isinstance(now, Traced):
+                    cell.write(now.array.copy())
             arrays._recording.reset(token)
-            self.held.release()
             self.close()
             for tensor in self.made:
                 self.unhook(tensor)
@@ -387,25 +414,32 @@ def _drawing(method: Callable[..., Any], recorder: Recorder) -> Callable[..., An
 
 
 def _patch(cells: Sequence[Cell], recorder: Recorder) -> list[tuple[Cell, Any]]:
-    """Put recorded generators in the places of those that the function can reach; return what was there."""
-    places = [cell for cell in cells if isinstance(cell.value, GENERATORS) or _is_draw(cell.value)]
+    """Put what is recorded in the places of arrays and generators that the function can reach; return what is there."""
+    places = [cell for cell in cells if isinstance(cell.value, GENERATORS) or _is_draw(cell.value) or _is_array(cell.value)]
     for name in dir(np.random):
         member = getattr(np.random, name)
         if _is_draw(member):
             places.append(Cell("attribute", np.random, name, member, f"np.random.{name}"))
     patched = []
     for cell in places:
-        if isinstance(cell.container, tuple):
+        if isinstance(cell.container, tuple | types.MethodType):
             continue
-        is_method = _is_draw(cell.value)
-        cell.write(_drawing(cell.value, recorder) if is_method else Generator(cell.value, recorder))
-        patched.append((cell, cell.value))
+        if _is_array(cell.value):
+            shown = recorder.live(cell.value)
+        else:
+            shown = _drawing(cell.value, recorder) if _is_draw(cell.value) else Generator(cell.value, recorder)
+        cell.write(shown)
+        patched.append((cell, shown))
     return patched
+
+
+def _is_array(value: Any) -> bool:
+    return type(value) is ndarray and value.dtype.kind in "biufc"
 
 
 def _is_draw(value: Any) -> bool:
     """Say whether a value is a method of a random generator."""
-    return isinstance(value, types.BuiltinMethodType) and isinstance(value.__self__, GENERATORS)
+    return isinstance(value, types.MethodType | types.BuiltinMethodType) and isinstance(value.__self__, GENERATORS)
 
 
 __all__ = ["Leaf", "Recording", "record"]

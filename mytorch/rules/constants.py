@@ -77,3 +77,15 @@ refused(
         if name != "chararray" and not hasattr(np, name)  # a class; and functions of numbers too, such as add
     ],
 )
+
+
+# Numbers as arrays without axes: to make one of a Python number takes as long as to compute with it.
+ZERO = {np.dtype(kind): np.zeros((), kind) for kind in (np.float32, np.float64)}
+ONE = {dtype: np.ones((), dtype) for dtype in ZERO}
+for _number in (*ZERO.values(), *ONE.values()):
+    _number.flags.writeable = False
+
+
+def one(like: Any) -> Any:
+    """Return 1 in the form that is cheapest to compute with beside `like`."""
+    return ONE.get(like.dtype, 1) if type(like) is np.ndarray else 1

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mytorch.rules.arithmetic import LOG_2, nonzero, sign_of
-from mytorch.rules.constants import values
+from mytorch.rules.constants import one, values
 from mytorch.rules.masks import masked
 from mytorch.rules.registry import backward_of, composed, constant, dispatched, present
 
@@ -36,7 +36,7 @@ backward_of(np.arccos, lambda g, a: -g / circle(a))
 backward_of(np.arctan, lambda g, a: g / (1 + a * a))
 backward_of(np.sinh, lambda g, a: g * np.cosh(a))
 backward_of(np.cosh, lambda g, a: g * np.sinh(a))
-backward_of(np.tanh, lambda g, y: g * (1 - y * y))
+backward_of(np.tanh, lambda g, y: g * (one(y) - y * y))
 backward_of(np.arcsinh, lambda g, a: g / np.sqrt(plus_one(a * a)))
 backward_of(np.arccosh, lambda g, a: g / (np.sqrt(a - 1) * np.sqrt(plus_one(a))))
 backward_of(np.arctanh, lambda g, a: g / ((1 - a) * (1 + a)))

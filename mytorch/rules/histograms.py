@@ -52,6 +52,11 @@ def histogramdd(
     sample: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
 ) -> Any:
     """Return the counts, or weights, of points per cell of a grid, and the grid's edges per axis."""
+    if getattr(sample, "ndim", 0) > 2:
+        raise ValueError(
+            f"np.histogramdd: the sample is a matrix with a point in each row, got an array of shape "
+            f"{sample.shape}; write sample.reshape(-1, {sample.shape[-1]})"
+        )
     columns = list(np.atleast_2d(sample.T)) if hasattr(sample, "T") else [as_array(x) for x in sample]
     ndim = len(columns)
     per_axis = list(bins) if _is_sequence(bins) else [bins] * ndim

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from mytorch.rules.arithmetic import times
+from mytorch.rules.constants import ZERO, one
 from mytorch.rules.registry import backward_of, dispatched
 
 
@@ -24,7 +26,7 @@ def linear(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
     -------
     (N, out) array
     """
-    y: np.ndarray = a * b.T if b.shape[1] == 1 else a.dot(b.T)
+    y: np.ndarray = times(a, b.T)
     y += c if c.ndim == 1 else c.reshape(-1)
     return y
 
@@ -32,12 +34,7 @@ def linear(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
 @dispatched
 def relu(a: np.ndarray) -> np.ndarray:
     """Return the positive part ``max(a, 0)``; its slope at 0 is 0, as in PyTorch."""
-    zero = _ZERO.get(a.dtype) if a.ndim else None
-    return np.maximum(a, 0 if zero is None else zero)
-
-
-# An array of one zero: with a Python number `maximum` is four times slower on large arrays.
-_ZERO = {np.dtype(kind): np.zeros(1, kind) for kind in (np.float32, np.float64)}
+    return np.maximum(a, ZERO.get(a.dtype, 0))
 
 
 @dispatched
@@ -62,14 +59,28 @@ _sum: Any = np.add.reduce
 
 def row_max(a: np.ndarray) -> np.ndarray:
     """Return the maximum over the last axis, kept; over few columns NumPy is ten times faster transposed."""
-    if a.ndim == 2 and a.shape[1] <= 32 < a.shape[0]:
+    if a.ndim == 2 and a.shape[1] <= 32 and a.size >= 256:
         return _maximum(a.T.copy(), 0)[:, None]
     return _maximum(a, -1, None, None, True)
 
 
 def row_sum(a: Any) -> Any:
-    """Return the sum over the last axis, kept (the ufunc's own method saves `np.sum` half its time)."""
+    """Return the sum over the last axis, kept: of a matrix as a product with ones, 3 to 8 times faster."""
+    if type(a) is np.ndarray and a.ndim == 2 and a.dtype in ZERO:
+        return a.dot(_ones(a.shape[1], a.dtype))[:, None]
     return _sum(a, -1, None, None, True)
+
+
+def column_sum(a: Any) -> Any:
+    """Return the sum over the rows of a matrix, as a product with ones."""
+    if type(a) is np.ndarray and a.dtype in ZERO:
+        return _ones(a.shape[0], a.dtype).dot(a)
+    return _sum(a, 0)
+
+
+@lru_cache(maxsize=64)
+def _ones(count: int, dtype: np.dtype[Any]) -> np.ndarray:
+    return np.ones(count, dtype)
 
 
 def softmax(a: Any) -> Any:
@@ -93,13 +104,13 @@ backward_of(
     linear,
     lambda g, b: times(g, b),
     lambda g, a: times(g.T, a),
-    lambda g, c: np.add.reduce(g, 0).reshape(c.shape),  # the bias lives on anyway
+    lambda g, c: column_sum(g) if c.ndim == 1 else column_sum(g).reshape(c.shape),  # the bias lives on anyway
     exact=True,
 )
-backward_of(relu, lambda g, y: g * (y > 0), elementwise=True)
-backward_of(sigmoid, lambda g, y: g * (y * (1 - y)), elementwise=True)
+backward_of(relu, lambda g, y: g * (y > ZERO.get(y.dtype, 0)), elementwise=True)
+backward_of(sigmoid, lambda g, y: g * (y * (one(y) - y)), elementwise=True)
 backward_of(log_softmax, lambda g, y: g - np.exp(y) * row_sum(g), exact=True)
-backward_of(cross_entropy, lambda g, a, b: b * (-g / len(a)), lambda g, a: a * (-g / len(a)), exact=True)
+backward_of(cross_entropy, lambda g, a, b: b * (g / -len(a)), lambda g, a: a * (g / -len(a)), exact=True)
 backward_of(
     mean_squared_error,
     lambda g, a, b: (a - b) * (g * (2 / a.size)),

@@ -58,7 +58,8 @@ class Rule:
     elementwise : whether the output has the broadcast shape of the inputs
     exact : whether the formulas, given one dtype, return gradients of their inputs' own shapes and dtype
     vjps : per argument, a function of (g, operation) that gives the gradient, or None (constant by nature)
-    direct : the same for the records that hold their (at most two) inputs as fields
+    pull : ``pull(g, operation, memory, add)`` gives every wanted gradient of a record that holds its (at most three)
+        inputs as fields to the memory that it belongs to
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class Rule:
         self.always_fit = self.reads_shapes or None in formulas or not (elementwise or exact)
         self.needs = tuple(self._needs(mask) for mask in range(2 ** len(formulas)))
         self.vjps = tuple(_compile(f, i, self) if f else None for i, f in enumerate(formulas))
-        self.direct = tuple(_compile(f, i, self, _FIELDS) if f else None for i, f in enumerate(formulas[:2]))
+        self.pull = None if self.always_fit or len(formulas) > 3 else _compile_pull(self)
         self.vjp_each = _compile(each, None, self) if each else None
 
     def __repr__(self) -> str:
@@ -183,10 +184,8 @@ _INPUTS = {letter: f"op.inputs[{i}]" for i, letter in enumerate(LETTERS)}
 _FIELDS = {letter: f"op.{letter}" for letter in LETTERS}
 
 
-def _compile(
-    formula: Formula, index: int | None, rule: Rule, sources: dict[str, str] = _INPUTS
-) -> Callable[..., Any]:
-    """Return ``vjp(g, operation)`` that hands the formula what it reads, with no look-up left for run time."""
+def _arguments(formula: Formula, index: int | None, rule: Rule, sources: dict[str, str]) -> str:
+    """Return, as code, what the formula of argument `index` reads of the operation ``op``."""
     positional, keywords, open_ended = _parameters(formula)
     words = []
     for name in positional:
@@ -211,10 +210,33 @@ def _compile(
     if keywords or open_ended:
         exact = open_ended or set(keywords) == rule.statics
         words.append("**op.static" if exact else "**{k: v for k, v in op.static.items() if k in names}")
+    return ", ".join(words)
+
+
+def _compile(formula: Formula, index: int | None, rule: Rule) -> Callable[..., Any]:
+    """Return ``vjp(g, operation)`` that hands the formula what it reads, with no look-up left for run time."""
     head = "g, op" if index is not None else "g, op, i"
-    source = f"lambda {head}: formula({', '.join(words)})"
-    code = compile(source, __file__, "eval")
-    return eval(code, {"formula": formula, "names": frozenset(keywords)})
+    source = f"lambda {head}: formula({_arguments(formula, index, rule, _INPUTS)})"
+    names = frozenset(_parameters(formula)[1])
+    return eval(compile(source, __file__, "eval"), {"formula": formula, "names": names})
+
+
+def _compile_pull(rule: Rule) -> Callable[..., None]:
+    """Return `Rule.pull`: the formulas one after the other, so that the reverse pass makes one call per record."""
+    lines = ["def pull(g, op, memory, add):"]
+    for i, formula in enumerate(rule.formulas):
+        assert formula is not None  # else `always_fit`
+        lines += [
+            f" key = op.target_{LETTERS[i]}",
+            " if key is not None:",
+            f"  gradient = formula_{LETTERS[i]}({_arguments(formula, i, rule, _FIELDS)})",
+            "  if key in memory: add(key, gradient)",
+            "  else: memory[key] = gradient",
+        ]
+    scope: dict[str, Any] = {f"formula_{LETTERS[i]}": formula for i, formula in enumerate(rule.formulas)}
+    exec(compile("\n".join(lines), __file__, "exec"), scope)
+    pull: Callable[..., None] = scope["pull"]
+    return pull
 
 
 def fit(gradient: Any, shape: tuple[int, ...], dtype: np.dtype[Any] | None) -> Any:

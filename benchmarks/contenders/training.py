@@ -1,0 +1,95 @@
+"""What all training steps share: loss, gradients and the SGD update, in each framework; and when two are the same.
+
+`loss_of(parameters, *inputs)` is written for one framework: its arrays come in, its loss goes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks.contenders.torch_compile import torch_compiled
+from benchmarks.harness import Work, load, replayed
+
+RATE = 1e-2
+Loss = Callable[..., Any]
+Arrays = Sequence[np.ndarray]
+
+
+def training(step: Callable[[], Any], start: Arrays, now: Callable[[], Sequence[Any]]) -> Work:
+    """Return a training step that is compared by its loss and by the gradients that it followed.
+
+    Each gradient shows itself as ``(before - after) / rate``, summed with random signs.
+
+    Parameters
+    ----------
+    step : does a step, returns the loss
+    start : the parameters before the first step
+    now : gives the parameters, in the same order and shapes
+    """
+    before = [np.array(array, dtype=np.float64) for array in start]
+
+    def check(loss: Any) -> list[float]:
+        rng = np.random.default_rng(11785)
+        after = [np.asarray(array, dtype=np.float64) for array in now()]
+        gradients = [(a - b).ravel() / RATE for a, b in zip(before, after, strict=True)]
+        return [float(loss), *(float(g @ rng.choice([-1.0, 1.0], g.size)) for g in gradients)]
+
+    return Work(step, check)
+
+
+def mytorch_training(loss_of: Loss, arrays: Arrays, inputs: Arrays, replay: bool = False) -> Work:
+    """Prepare a step on Tensors; with `replay`, the same function is recorded once by `mytorch.compile`."""
+    from mytorch import Tensor
+    from mytorch.optim import SGD
+
+    parameters = [Tensor(array.copy(), requires_grad=True) for array in arrays]
+    optimizer = SGD(parameters, RATE)
+
+    def train(*inputs: Any) -> Any:
+        loss = loss_of(parameters, *inputs)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    step = replayed(train) if replay else train
+    return training(lambda: step(*inputs), arrays, lambda: [p.numpy() for p in parameters])
+
+
+def torch_training(loss_of: Loss, arrays: Arrays, inputs: Arrays, compiled: bool = False) -> Work:
+    """Prepare the leanest step of PyTorch: `autograd.grad` and one `_foreach_add_`; or its loss by torch.compile."""
+    torch = load("torch")
+    parameters = [torch.tensor(array, requires_grad=True) for array in arrays]
+    values = [parameter.detach() for parameter in parameters]
+    tensors = [torch.from_numpy(array) for array in inputs]
+    loss_of = torch_compiled(loss_of, parameters, *tensors) if compiled else loss_of
+
+    def step() -> Any:
+        loss = loss_of(parameters, *tensors)
+        torch._foreach_add_(values, torch.autograd.grad(loss, parameters), alpha=-RATE)
+        return loss
+
+    return training(step, arrays, lambda: values)
+
+
+def jax_training(loss_of: Loss, arrays: Arrays, inputs: Arrays) -> Work:
+    """Prepare a step of JAX: loss, gradients and update in one jitted function, the parameters given away to it."""
+    jax = load("jax")
+    parameters = [jax.numpy.array(array) for array in arrays]
+    tensors = [jax.numpy.asarray(array) for array in inputs]
+
+    def update(parameters: Any, *inputs: Any) -> Any:
+        loss, gradients = jax.value_and_grad(loss_of)(parameters, *inputs)
+        return loss, [p - RATE * g for p, g in zip(parameters, gradients, strict=True)]
+
+    train = jax.jit(update, donate_argnums=0)
+
+    def step() -> Any:
+        nonlocal parameters
+        loss, parameters = train(parameters, *tensors)
+        return loss.block_until_ready()
+
+    return training(step, arrays, lambda: parameters)

@@ -1,0 +1,201 @@
+"""The numba back end: instructions that follow each other become one compiled function.
+
+A piece is a run of instructions that `loops` understands; its text is Python, and Numba compiles it for a table of
+addresses, so that programs with the same loops on other memory share one compiled function.  A call of a piece costs
+about 0.1 µs, as much as a third of one NumPy call.  What is not understood stays a NumPy call between the pieces, and a
+piece that is not faster than NumPy's calls, measured on the program's memory, is not taken.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numba
+import numpy as np
+from numba import float32, float64, types, uint8
+from numba.extending import intrinsic
+
+from mytorch.extras import vector_math
+from mytorch.extras.loops import Readers, Step, nests, step_of
+from mytorch.extras.numba_text import Text
+from mytorch.extras.order import early, is_outer, late
+from mytorch.replay import lowering
+from mytorch.replay.backends import Backend
+from mytorch.replay.instructions import Value
+from mytorch.replay.lowering import Form
+from mytorch.replay.passes import Listing
+from mytorch.replay.program import Program, times
+from mytorch.replay.scratch import Scratch
+
+LONGEST = 64  # instructions in a piece: what Numba needs to compile grows faster than the text
+PATIENCE = 20.0  # seconds of compiling after which the rest of a program is left to NumPy
+
+
+# -- what the text of a piece names -------------------------------------------------------------------------------------
+
+
+@intrinsic
+def pointer(_: Any, place: Any, kind: Any) -> Any:
+    """Return the pointer to entries of a dtype at an address."""
+    result = types.CPointer(kind.dtype)
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], context.get_value_type(result))
+
+    return result(place, kind), code
+
+
+@intrinsic
+def address(_: Any, array: Any) -> Any:
+    """Return the address of an array's first entry."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        return builder.ptrtoint(data, context.get_value_type(types.intp))
+
+    return types.intp(array), code
+
+
+@intrinsic
+def plus(_: Any, a: Any, b: Any) -> Any:
+    """Return a + b as a part of a sum whose order is free, as it is in BLAS and in np.sum."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.fadd(args[0], args[1], flags=("reassoc",))
+
+    return a(a, a), code
+
+
+SCOPE: dict[str, Any] = {
+    "pointer": pointer,
+    "address": address,
+    "plus": plus,
+    "float32": float32,
+    "float64": float64,
+    "uint8": uint8,
+    "boolean": types.boolean,
+    "inf": np.inf,
+    "nan": np.nan,
+    "sqrt": np.sqrt,
+    "sin": np.sin,
+    "cos": np.cos,
+    "expm1": np.expm1,
+    "log1p": np.log1p,
+    "exp_float32": vector_math.exp32,
+    "exp_float64": vector_math.exp64,
+    "log_float32": vector_math.log32,
+    "log_float64": vector_math.log64,
+    "tanh_float32": vector_math.tanh32,
+    "tanh_float64": vector_math.tanh64,
+}
+_compiled: dict[tuple[str, Any], Callable[..., None]] = {}
+
+
+def compiled(text: str, arguments: tuple[tuple[str, int], ...]) -> Callable[..., None]:
+    """Return the function of a text, whose arguments have the given dtypes and numbers of axes.
+
+    What it returns takes its arguments as they are: their types were decided when it was compiled.
+    """
+    key = text, arguments
+    if key not in _compiled:
+        scope = dict(SCOPE)
+        exec(compile(text, "<mytorch piece>", "exec"), scope)
+        arrays = [types.Array(numba.from_dtype(np.dtype(char)), ndim, "C") for char, ndim in arguments]
+        signature = types.void(types.Array(types.int64, 1, "C"), *arrays)
+        function = numba.njit(signature, error_model="numpy")(scope["piece"])
+        _compiled[key] = function.overloads[function.signatures[0]].entry_point
+    return _compiled[key]
+
+
+# -- pieces --------------------------------------------------------------------------------------------------------------
+
+
+class Piece:
+    """A run of instructions as one compiled function.
+
+    Attributes
+    ----------
+    positions : of its instructions
+    text : what was compiled
+    call : the call that does their work
+    """
+
+    def __init__(self, steps: list[Step], readers: Readers) -> None:
+        program = readers.program
+        self.positions = [step.position for step in steps]
+        writer = Text(readers)
+        self.text = writer.whole(nests(steps))
+        self.places = writer.places
+        buffers = {b.number: b for b in program.recording.arguments.values()}
+        self.arguments = [Value(buffers[n], buffers[n].owner) for n in writer.arguments]
+        kinds = tuple([(v.dtype.char, len(v.shape)) for v in self.arguments])
+        self.function = compiled(self.text, kinds)
+        self.table = np.array(self.places, np.int64)
+
+    @property
+    def call(self) -> lowering.Call:
+        """The call that does the work of the piece."""
+        return self.function, (self.table, *self.arguments), {}
+
+
+class Numba(Backend):
+    """Runs of elementwise instructions, reductions and small products as compiled functions."""
+
+    name = "numba"
+
+    def __init__(self) -> None:
+        self.pieces: list[Piece] = []
+        self.refused: list[Piece] = []  # NumPy is faster
+        self.seconds = 0.0
+
+    def arranged(self, listing: Listing) -> Listing:
+        """Fetch numbers first, and compute outer products where they are used: fewer and longer runs."""
+        return Listing(late(early(listing.instructions), is_outer), listing.roots)
+
+    def replaced(self, program: Program, forms: list[Form | None]) -> list[Form | None]:
+        """Put pieces in the place of runs of instructions."""
+        readers, forms = Readers(program), list(forms)
+        start = time.perf_counter()
+        for run in runs(program, forms):
+            if time.perf_counter() - start > PATIENCE:
+                break
+            piece = Piece(run, readers)
+            if not faster(piece, program):
+                self.refused.append(piece)
+                continue
+            self.pieces.append(piece)
+            for position in piece.positions:
+                forms[position] = []
+            forms[piece.positions[0]] = [piece.call]
+        self.seconds = time.perf_counter() - start
+        return forms
+
+
+def runs(program: Program, forms: list[Form | None]) -> Iterator[list[Step]]:
+    """Iterate over the longest runs of instructions that can be one piece."""
+    now: list[Step] = []
+    for position, instruction in enumerate(program.instructions):
+        step = step_of(instruction, program) if forms[position] is None else None
+        if step is not None:
+            step.position = position
+            now.append(step)
+        if now and (step is None or len(now) == LONGEST):
+            yield from [now] if len(now) > 1 else []
+            now = []
+    if len(now) > 1:
+        yield now
+
+
+def faster(piece: Piece, program: Program) -> bool:
+    """Say whether a piece takes less time than NumPy's calls, on the program's memory and on copies of what is outside."""
+    scratch = Scratch(program)
+    calls: Form = []
+    for position in piece.positions:
+        form = lowering.forms(program.instructions[position])[0]
+        calls += lowering.constants_of(form, scratch.array)
+    own = [(piece.function, (np.array([scratch.moved(place) for place in piece.places], np.int64), *[program.real(v) for v in piece.arguments]), {})]
+    with np.errstate(all="ignore"):
+        numpy, ours = times([calls, own])
+    return ours < numpy
