@@ -98,7 +98,10 @@ def _ufunc(instruction: Instruction) -> list[Form]:
     args = _as_arrays(function, instruction.args, instruction)
     if instruction.kwargs or (len(outs) > 1):
         return [[(function, args, {**instruction.kwargs, "out": outs})]]
-    found: list[Form] = [[(function, (*args, *outs), {})]]
+    if function in (np.maximum, np.minimum):  # NumPy wants their `out` named
+        found: list[Form] = [[(function, args, {"out": outs})]]
+    else:
+        found = [[(function, (*args, *outs), {})]]
     if function is np.matmul and not instruction.kwargs:
         a, b = args
         if isinstance(a, Value) and isinstance(b, Value) and len(a.shape) == len(b.shape) == 2:
@@ -108,7 +111,7 @@ def _ufunc(instruction: Instruction) -> list[Form]:
             other = args[1 - i]
             if type(operand) is ndarray and operand.size == 1 and isinstance(other, Value):
                 row = np.full(outs[0].shape[-1:], operand.reshape(-1)[0], operand.dtype)
-                found.append([(function, (other, row, outs[0]), {})])
+                found.append([(function, (other, row), {"out": outs})])
     return found
 
 

@@ -13,7 +13,7 @@ from mytorch.replay import literals
 from mytorch.replay.captured import GENERATORS, PLAIN, Cell
 from mytorch.replay.instructions import ARGUMENT, Buffer, Instruction
 from mytorch.replay.naming import _NOISE, Names, best_path, identifier
-from mytorch.replay.recorder import ReplayError
+from mytorch.replay.errors import ReplayError
 from mytorch.replay.recording import Recording
 from mytorch.tensor import Tensor
 

@@ -21,7 +21,8 @@ from mytorch.replay.layout import Row, laid_out
 from mytorch.replay.naming import Names, argument_names, identifier, user_names
 from mytorch.replay.outside import Outside
 from mytorch.replay.passes import Listing, last_writes
-from mytorch.replay.recorder import ReplayError, _setitem
+from mytorch.replay.errors import ReplayError
+from mytorch.replay.recorder import _setitem
 from mytorch.replay.spelling import ATOM, UNARY, Expr
 from mytorch.replay.viewing import Place, spelled
 
@@ -89,7 +90,8 @@ class _Printer:
 
     def __init__(self, program: Program) -> None:
         self.program, self.recording = program, program.recording
-        listing = without_plain_copies(program.listing)
+        roots = list(program.final.values())
+        listing = without_plain_copies(Listing(program.instructions, roots))
         self.instructions = listing.instructions
         self.final = dict(zip(program.final, listing.roots, strict=True))
         self.roots = {root.buffer.number for root in listing.roots}

@@ -12,7 +12,8 @@ from numpy import ndarray
 
 from mytorch.replay.instructions import Instruction, Value
 from mytorch.replay.literals import dtype_text, number, strong
-from mytorch.replay.recorder import ReplayError, _getitem
+from mytorch.replay.errors import ReplayError
+from mytorch.replay.recorder import _getitem
 from mytorch.replay.traced import POWERS
 from mytorch.replay.viewing import slice_text
 
