@@ -403,7 +403,8 @@ def test_numbers_that_were_taken_out_are_checked(tmp_path):
 
 def test_a_place_outside_that_gets_a_new_value(tmp_path):
     class Model:
-        last = None
+        def __init__(self):
+            self.last = None
 
     model = Model()
 

@@ -77,12 +77,11 @@ def origin(instruction: Instruction) -> tuple[str, str]:
 
 def _section(rows: list[Row]) -> list[str]:
     """Return lines with their comments; lines that come from one line are a group, and its text stands once."""
-    lengths = [len(row.text) for row in rows if row.instruction is not None and len(row.text) + 2 <= COLUMN]
-    column = max(lengths, default=0) + 2
+    column = max([n for n in (len(row.text) + 2 for row in rows if row.instruction is not None) if n <= COLUMN], default=0)
     lines: list[str] = []
     before = ""
     for row in rows:
-        if row.instruction is None:
+        if row.instruction is None or row.text.lstrip().startswith("raise "):
             lines.append(row.text)
             continue
         place, text = origin(row.instruction)

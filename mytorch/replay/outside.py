@@ -34,7 +34,7 @@ class Outside:
         self.state: dict[str, Buffer] = {}
         self.by_buffer: dict[int, str] = {}
         self.keys: dict[int, str] = {}
-        self.gradients: dict[str, Buffer] = {}
+        self.gradients: dict[str, Tensor] = {}
         self.number_names: dict[str, tuple[Any, str]] = {}
         self.own_generators: dict[str, Any] = {}
         self.assigned_names: dict[str, Cell] = {}
@@ -60,7 +60,7 @@ class Outside:
             for tensor, value in self.recording.before:
                 if value is not None and value.buffer is buffer:
                     key = self.tensor_name(tensor)
-                    self.gradients[key] = buffer
+                    self.gradients[key] = tensor
                     return f'grads["{key}"]'
         name = self.names.fresh(self._name(buffer))
         self.state[name], self.by_buffer[buffer.number] = buffer, name
@@ -154,7 +154,8 @@ class Outside:
         lines += [line for name, generator in self.own_generators.items() for line in self._generator(name, generator, arrays)]
         if has_gradients:
             entries = [
-                f'"{key}": {self.text_of(f"grad_{key}", buffer.owner, arrays)}' for key, buffer in self.gradients.items()
+                f'"{key}": {self.text_of(f"grad_{key}", _gradient(tensor), arrays)}'
+                for key, tensor in self.gradients.items()
             ]
             lines.append((f"grads = {{{', '.join(entries)}}}", ".grad of the parameters"))
         width = max((len(text) for text, _ in lines if len(text) < 60), default=0)
@@ -224,6 +225,14 @@ class Outside:
 def _short(path: str) -> str:
     words = [word for word in re.findall(r"\w+", path) if word not in _NOISE]
     return "_".join(words[1:] or words) or "x"
+
+
+def _gradient(tensor: Tensor) -> ndarray:
+    """Return the gradient that a Tensor has now; zeros where it has none."""
+    gradient = tensor._grad
+    if gradient is None:
+        return np.zeros(tensor.shape, tensor.dtype)
+    return np.asarray(gradient._array if isinstance(gradient, Tensor) else gradient)
 
 
 def _is_array(value: Any) -> bool:

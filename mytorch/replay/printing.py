@@ -545,10 +545,16 @@ def _covers(base: Base, value: Value) -> bool:
 
 
 def _spreads(instruction: Instruction, position: int) -> bool:
-    """Say whether the result has its shape without this operand."""
-    others = [x.shape for i, x in enumerate(instruction.args) if isinstance(x, Value) and i != position]
+    """Say whether the result has its shape, and lies as it does, without this operand."""
+    others = [x for i, x in enumerate(instruction.args) if isinstance(x, Value) and i != position]
     is_elementwise = isinstance(instruction.function, np.ufunc) and instruction.function.signature is None
-    return bool(others) and is_elementwise and np.broadcast_shapes(*others) == instruction.outs[0].shape
+    out, operand = instruction.outs[0], instruction.args[position]
+    if not others or not is_elementwise or np.broadcast_shapes(*[x.shape for x in others]) != out.shape:
+        return False
+    has_no_order = operand.size == 1 or not any(operand.strides)
+    return has_no_order or all(
+        x.shape != out.shape or x.is_contiguous and out.is_contiguous or x.strides == out.strides for x in others
+    )
 
 
 def _stays(instruction: Instruction, position: int, entry: np.generic) -> bool:

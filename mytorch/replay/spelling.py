@@ -311,7 +311,7 @@ def decision(instruction: Instruction, term: Term) -> str:
     """Return the condition under which a guard fails."""
     asked, expected = _asked(instruction, term), instruction.expected
     if expected is True:
-        return f"not {asked.within(COMPARISON)}"
+        return f"not {asked.atom}"
     if expected is False:
         return asked.text
     if isinstance(expected, float | complex) and expected != expected:

@@ -75,11 +75,11 @@ def _roots(base: ndarray, place: Place) -> Iterator[View]:
         array = root.array
         packed = root if array.flags.c_contiguous else View(array.T, root.text + ".T")
         if packed.array.flags.c_contiguous and array.size:
-            shape = _nested_shape(place)
-            if shape is not None and int(np.prod(shape)) == array.size:
+            shape = _nested_shape(place, array.nbytes)
+            yield from _blocks(packed, place)
+            if shape is not None:
                 text = ", ".join(map(str, shape)) if len(shape) > 1 else "-1"
                 yield View(packed.array.reshape(shape), f"{packed.text}.reshape({text})")
-            yield from _blocks(packed, place)
             yield View(packed.array.reshape(-1), f"{packed.text}.reshape(-1)")
 
 
@@ -96,18 +96,18 @@ def _axes(place: Place) -> list[tuple[int, int]]:
     return [(n, s) for n, s in zip(place.shape, place.strides, strict=True) if n != 1 and s != 0]
 
 
-def _nested_shape(place: Place) -> tuple[int, ...] | None:
-    """Return the shape, in C order, of an array whose axes are those of the view (None: they do not nest)."""
-    expected = place.dtype.itemsize
-    shape: list[int] = []
-    for n, stride in sorted(_axes(place), key=lambda axis: (axis[1], axis[0])):
-        if stride < expected or stride % expected:
+def _nested_shape(place: Place, nbytes: int) -> tuple[int, ...] | None:
+    """Return the shape, in C order, of which the axes of the view are axes (None: they do not nest)."""
+    before, shape = place.dtype.itemsize, []
+    for stride in sorted({abs(stride) for _, stride in _axes(place)}):
+        if stride % before:
             return None
-        if stride > expected:
-            shape.insert(0, stride // expected)
-        shape.insert(0, n)
-        expected = stride * n
-    return tuple(shape)
+        shape.insert(0, stride // before)
+        before = stride
+    if nbytes % before:
+        return None
+    shape.insert(0, nbytes // before)
+    return tuple(shape[:-1] if len(shape) > 1 and shape[-1] == 1 else shape)
 
 
 def _blocks(root: View, place: Place) -> Iterator[View]:
@@ -116,7 +116,7 @@ def _blocks(root: View, place: Place) -> Iterator[View]:
     first, rest = divmod(place.offset, place.dtype.itemsize)
     flat = root.array.reshape(-1)
     form = ", ".join(map(str, place.shape)) or "()"
-    if rest or not 0 <= first <= first + size <= flat.size or len(place.shape) < 2:
+    if rest or not 0 <= first <= first + size <= flat.size or size == flat.size or len(place.shape) < 2:
         return
     row = int(np.prod(root.array.shape[1:])) or 1
     if root.array.ndim > 1 and first % row == 0 and size % row == 0:
