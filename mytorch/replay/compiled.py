@@ -8,6 +8,7 @@ import types
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path as FilePath
 from typing import Any, TypeVar, overload
 
 import numpy as np
@@ -294,8 +295,12 @@ class Compiled:
 
     @property
     def source(self) -> str:
-        """The program that ran last, as straight-line NumPy."""
+        """The program that ran last, as straight-line NumPy (see `Program.source`)."""
         return self.program.source
+
+    def save(self, path: str | FilePath) -> FilePath:
+        """Write the program that ran last as a module that needs NumPy alone (see `Program.save`)."""
+        return self.program.save(path)
 
 
 def signature(leaves: list[Any], structure: trees.Structure) -> tuple[Any, list[Any]]:

@@ -12,6 +12,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,9 @@ from mytorch.replay.instructions import ARGUMENT, INSIDE, OUTSIDE, Buffer, Instr
 from mytorch.replay.packing import in_pieces, together
 from mytorch.replay.passes import Listing, guards_early, last_writes, simplified
 from mytorch.replay.planning import Plan, planned
+from mytorch.replay.printing import printed
 from mytorch.replay.recording import Recording
+from mytorch.replay.saving import save
 from mytorch.tensor import Tensor, before_unseen_write, wrap
 
 _number = count(1).__next__
@@ -151,6 +154,17 @@ class Program:
             ):
                 return True
         return False
+
+    # -- for the reader -----------------------------------------------------------------------------------------
+
+    @property
+    def source(self) -> str:
+        """The program as straight-line NumPy, each line with the line of the user's that caused it."""
+        return printed(self).text
+
+    def save(self, path: str | Path) -> Path:
+        """Write `source` as a module that runs with NumPy alone, with the arrays it needs beside it (see `saving`)."""
+        return save(self, path)
 
     # -- what the program is made of ----------------------------------------------------------------------------
 
