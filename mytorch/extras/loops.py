@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy import ndarray
 
+from mytorch.extras.order import factors
 from mytorch.gradient_buffer import byte_bounds
 from mytorch.replay.instructions import TEMPORARY, Instruction, Value
 
@@ -316,7 +317,7 @@ def _reduction(instruction: Instruction, out: Operand, program: Program) -> Step
 
 def _product(instruction: Instruction, out: Operand, program: Program) -> Step | None:
     """Return a product of two vectors or matrices, as matrices."""
-    args = instruction.args
+    args = factors(instruction) or instruction.args
     if len(args) != 2 or instruction.kwargs or not all(isinstance(x, Value) for x in args):
         return None
     a, b = operand(args[0], program), operand(args[1], program)
@@ -374,6 +375,7 @@ _SPECIAL: dict[Any, Any] = {
     np.where: _where,
     ndarray.dot: _product,
     np.dot: _product,
+    np.einsum: _product,
     np.vdot: _vdot,
     np.outer: _outer,
 }
