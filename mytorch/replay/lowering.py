@@ -123,7 +123,7 @@ def _ufunc(instruction: Instruction) -> list[Form]:
         a, b = args
         if isinstance(a, Value) and isinstance(b, Value) and len(a.shape) == len(b.shape) == 2:
             found += _products(a, b, outs[0]) or []
-    if extremum and outs[0].size > 1 and len(outs[0].shape) >= 1:
+    if function in _NAMED_OUT and outs[0].size > 1 and len(outs[0].shape) >= 1:
         for i, operand in enumerate(args):
             other = args[1 - i]
             if type(operand) is ndarray and operand.size == 1 and isinstance(other, Value):
