@@ -415,6 +415,7 @@ class Shadow:
             self.memory[key] = gradient
         elif (
             type(old) is ndarray
+            and type(gradient) is ndarray
             and sys.getrefcount(old) <= _ONE_REFERENCE
             and old.base is None
             and old.dtype == gradient.dtype

@@ -245,6 +245,8 @@ def _outer(instruction: Instruction) -> list[Form] | None:
 
 def _with_out(instruction: Instruction) -> list[Form] | None:
     out = instruction.outs[0]
+    if instruction.kwargs.get("dtype") is not None:
+        return None
     return [[(instruction.function, instruction.args, {**instruction.kwargs, "out": out})]]
 
 

@@ -76,16 +76,16 @@ class Program:
         roots += [leaf.what for _, leaf in recording.assigned if leaf.kind not in ("constant", "argument")]
         self.recorded = Listing(recording.instructions, roots)
         self.listing = guards_early(simplified(self.recorded))
-        planned_listing = in_pieces(together(self.listing)) if backend == "numpy" else self.listing
+        self.planned = in_pieces(together(self.listing)) if backend == "numpy" else self.listing
         for each in self.backends:
-            planned_listing = each.arranged(planned_listing)
-        self.instructions = planned_listing.instructions
-        self.final = {id(a): b for a, b in zip(roots, planned_listing.roots, strict=True)}
+            self.planned = each.arranged(self.planned)
+        self.instructions = self.planned.instructions
+        self.final = {id(a): b for a, b in zip(roots, self.planned.roots, strict=True)}
         self.written = last_writes(self.instructions)
         self.guards = [i for i in self.instructions if i.kind == "guard"]
         self.by_reference = self._by_reference()
         self.refreshed = self._refreshed()
-        self.plan: Plan = planned(planned_listing, self.by_reference, self._pinned())
+        self.plan: Plan = planned(self.planned, self.by_reference, self._pinned())
         self.saved = self._saved()
         self.states = self._states()
         self.outside_ids = {id(tensor._array) for b in self.outside_written() for tensor in b.tensors}

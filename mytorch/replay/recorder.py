@@ -229,6 +229,9 @@ class Recorder:
         if self.closed:
             return function(*self.real(args), **self.real(kwargs))
         if not (function.__module__ or "").startswith("numpy"):
+            for x in args:  # a Tensor among the arguments knows better
+                if type(x) not in (Traced, Weak, ndarray) and hasattr(type(x), "__array_function__"):
+                    return x.__array_function__(function, (type(x),), args, kwargs)
             return function.__wrapped__(*args, **kwargs)  # type: ignore[attr-defined]
         if function in METADATA:
             return function(*self.real(args), **self.real(kwargs))
@@ -369,19 +372,17 @@ class Recorder:
         self.write(getattr(ndarray, name), (array, *args), kwargs)
 
     def destination(self, out: Any) -> ndarray:
-        """Return the real array that will be written; if it is plain, its memory becomes known."""
+        """Return the real array that will be written.
+
+        A plain one cannot be: what the function reads of it afterwards would be unseen.
+        """
         if isinstance(out, Traced):
             return out.array
-        if type(out) is not ndarray:
-            self.refuse(f"writing to a {type(out).__name__}", "write to an array")
-        known = self.buffers.get(id(owner_of(out)))
-        if id(owner_of(out)) not in self.outside and (known is None or known.kind == OUTSIDE):
-            # Nobody outside has it, as far as is known: the function made it, and will make it again.
-            if known is None:
-                self.made_inside(out)
-            else:
-                known.kind, known.initial = INSIDE, np.array(known.owner)
-        return out
+        array: ndarray = self.refuse(
+            f"writing a computed value to a plain {type(out).__name__}",
+            "np.zeros_like(x) or np.empty_like(x) of an array that is followed, or a Tensor, for what is written to",
+        )
+        return array
 
     def leave(self, traced: Traced, dtype: Any) -> ndarray:
         """Answer a function that wants a real array of a Traced one: an error, while recording."""
