@@ -226,6 +226,8 @@ def _outer(instruction: Instruction) -> list[Form] | None:
 
 def _with_out(instruction: Instruction) -> list[Form] | None:
     out = instruction.outs[0]
+    if "dtype" in instruction.kwargs:  # NumPy takes one or the other
+        return None
     return [[(instruction.function, instruction.args, {**instruction.kwargs, "out": out})]]
 
 
