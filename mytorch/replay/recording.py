@@ -16,7 +16,9 @@ from mytorch.gradient_buffer import owner_of
 from mytorch.replay.captured import GENERATORS, PLAIN, Cell, captured
 from mytorch.replay.instructions import ARGUMENT, OUTSIDE, Buffer, Instruction, Value, name_of
 from mytorch.replay.errors import note
+from mytorch.replay.packing import pack_parameters
 from mytorch.replay.impure import noticed, watched
+from mytorch.replay.locals import watching
 from mytorch.replay.recorder import Recorder, ReplayError, Weak
 from mytorch.replay.traced import Traced
 from mytorch.tensor import Tensor, wrap
@@ -65,6 +67,11 @@ class Recording:
         self.tensors: dict[int, int] = {}  # by the identity of a Tensor among the arguments, its number
         self.assigned: list[tuple[Cell, Leaf]] = []  # places outside that the call gave computed values
         self.outside: set[int] = set()  # identities of the owners of memory outside that is read or written
+        self.function: Callable[..., Any]
+        self.structure_given: trees.Structure  # of the arguments
+        self.given: list[Any] = []  # the arguments' leaves, None for arrays
+        self.paths: dict[int, list[str]] = {}  # by the identity of what lies outside, where it is found
+        self.local_names: dict[int, str] = {}  # per memory's number, a local variable that held it
 
 
 def record(function: Callable[..., Any], leaves: list[Any], structure: trees.Structure) -> tuple[Any, Recording]:
@@ -75,12 +82,18 @@ def record(function: Callable[..., Any], leaves: list[Any], structure: trees.Str
     recording, recorder = Recording(), _TensorRecorder()
     objects = {f"argument {i}": leaf for i, leaf in enumerate(leaves) if not isinstance(leaf, _VALUES)}
     cells = captured(function, objects)
+    pack_parameters(cells)
     recorder.know(cells)
+    recording.function, recording.structure_given = function, structure
+    recording.given = [None if isinstance(leaf, Tensor | ndarray | np.generic) else leaf for leaf in leaves]
+    for cell in cells:
+        recording.paths.setdefault(id(cell.value), []).append(cell.path)
     given = [_given(leaf, i, recorder, recording) for i, leaf in enumerate(leaves)]
     args, kwargs = structure.unflatten(given)
     with _hooks(), recorder.running(cells):
         try:
-            result = function(*args, **kwargs)
+            with watching(lambda name, value: recorder.note_local(name, value, recording.local_names)):
+                result = function(*args, **kwargs)
         except Exception as error:
             changed = {o.buffer.name for i in recorder.instructions for o in i.outs if o.buffer.kind == OUTSIDE}
             if changed:
@@ -314,7 +327,7 @@ class _TensorRecorder(Recorder):
         if id(owner) not in self.buffers:
             self.outside.add(id(owner))
             buffer = self.buffer(array)
-            buffer.tensor = tensor if tensor._base is None else tensor._base
+            buffer.tensors = [tensor if tensor._base is None else tensor._base]
             buffer.name = self.names.get(id(tensor))
         return self.show(array)
 
@@ -359,6 +372,14 @@ class _TensorRecorder(Recorder):
                 real = array.array if isinstance(array, Traced) else array
                 after.append((tensor, None if real is None else self.value(real)))
         return after, [pair for key, pair in self.read.items() if key not in made]
+
+    def note_local(self, name: str, value: Any, names: dict[int, str]) -> None:
+        """Note that a local variable holds an array, or a Tensor."""
+        array = _SLOT.__get__(value) if type(value) is Tensor else value
+        real = array.array if type(array) is Traced else array
+        buffer = self.buffers.get(id(owner_of(real))) if type(real) is ndarray else None
+        if buffer is not None and not name.startswith("."):
+            names.setdefault(buffer.number, name)
 
     def unhook(self, tensor: Tensor) -> None:
         """Give a Tensor its real array."""
