@@ -171,7 +171,7 @@ def place(arr: Any, mask: Any, vals: Any) -> None:
     vals = as_array(vals)
     if mask.any() and vals.size == 0:
         raise ValueError("Cannot insert from an empty array!")
-    arr[mask] = np.resize(vals, np.count_nonzero(mask))
+    arr[mask] = np.resize(vals, int(np.count_nonzero(mask)))
 
 
 @composed(np.putmask)
