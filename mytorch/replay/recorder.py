@@ -229,8 +229,8 @@ class Recorder:
         if self.closed:
             return function(*self.real(args), **self.real(kwargs))
         if not (function.__module__ or "").startswith("numpy"):
-            for x in args:  # a Tensor among the arguments knows better
-                if type(x) not in (Traced, Weak, ndarray) and hasattr(type(x), "__array_function__"):
+            for x in args:  # a Tensor among them knows better
+                if hasattr(type(x), "__array_function__") and not isinstance(x, ndarray | np.generic):
                     return x.__array_function__(function, (type(x),), args, kwargs)
             return function.__wrapped__(*args, **kwargs)  # type: ignore[attr-defined]
         if function in METADATA:
@@ -372,17 +372,15 @@ class Recorder:
         self.write(getattr(ndarray, name), (array, *args), kwargs)
 
     def destination(self, out: Any) -> ndarray:
-        """Return the real array that will be written.
-
-        A plain one cannot be: what the function reads of it afterwards would be unseen.
-        """
+        """Return the real array that will be written."""
         if isinstance(out, Traced):
             return out.array
-        array: ndarray = self.refuse(
-            f"writing a computed value to a plain {type(out).__name__}",
-            "np.zeros_like(x) or np.empty_like(x) of an array that is followed, or a Tensor, for what is written to",
+        if type(out) is not ndarray:
+            self.refuse(f"writing to a {type(out).__name__}", "to an array")
+        return self.refuse(  # whoever reads it later would not be followed
+            "writing to a plain array what was computed from others",
+            "np.zeros_like(x) of an array that is followed, or a Tensor, in the place of np.zeros",
         )
-        return array
 
     def leave(self, traced: Traced, dtype: Any) -> ndarray:
         """Answer a function that wants a real array of a Traced one: an error, while recording."""
