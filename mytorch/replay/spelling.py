@@ -58,7 +58,10 @@ _REDUCTIONS: dict[np.ufunc, str] = {
 }  # fmt: skip
 _NAMESPACES = (
     (np, "np"), (np.linalg, "np.linalg"), (np.fft, "np.fft"), (np.random, "np.random"),
-    (np.lib.stride_tricks, "np.lib.stride_tricks"),
+    (np.lib.stride_tricks, "np.lib.stride_tricks"), (np.emath, "np.emath"),
+    (np.polynomial.polynomial, "np.polynomial.polynomial"), (np.polynomial.chebyshev, "np.polynomial.chebyshev"),
+    (np.polynomial.legendre, "np.polynomial.legendre"), (np.polynomial.hermite, "np.polynomial.hermite"),
+    (np.polynomial.hermite_e, "np.polynomial.hermite_e"), (np.polynomial.laguerre, "np.polynomial.laguerre"),
 )  # fmt: skip
 _SHORTER = {"np.absolute": "np.abs", "np.conjugate": "np.conj"}
 
@@ -219,7 +222,7 @@ def is_masking(instruction: Instruction) -> bool:
         and value.dtype.kind == "i"
         and value.buffer.owner.dtype.kind == "f"
         and value.buffer.owner.itemsize == value.dtype.itemsize
-        and value.shape == instruction.outs[0].shape
+        and np.broadcast_shapes(value.shape, mask.shape) == instruction.outs[0].shape
     )
 
 
