@@ -238,9 +238,8 @@ class _Printer:
             if value.buffer.kind == OUTSIDE or value.buffer.kind == INSIDE and number not in self.written:
                 return self._constant(value)
             self._make(value.buffer)
-        known = self.bases[number]
-        best = next((base for base in known if _covers(base, value)), known[0])
-        return self._view(best, value, to_write)
+        texts = [self._view(base, value, to_write) for base in self.bases[number]]
+        return min(texts, key=lambda text: ("strides" in text.text or "np.ndarray(" in text.text, len(text.text)))
 
     def _view(self, base: Base, value: Value, to_write: str, whole: Expr | None = None) -> Expr:
         place = Place(value.offset, value.shape, value.strides, value.dtype)
@@ -286,7 +285,8 @@ class _Printer:
             others = [y for i, y in enumerate(instruction.args) if i != position and isinstance(y, Value)]
             others = [y for y in others if not self._is_number(y)]
             if not self._is_number(x) or not _spreads(instruction, x, others):
-                return self.term(_narrow(x) if _is_given(instruction, others) else x)
+                repeats = _is_given(instruction, others) and not self._is_constant(x)
+                return self.term(_narrow(x) if repeats else x)
             entry = x.array.reshape(-1)[0]
         if isinstance(entry, bool | np.bool_) or not isinstance(entry, np.generic | int | float | complex):
             return Expr(spelling.argument(entry, self.term))
@@ -296,8 +296,12 @@ class _Printer:
 
     def _is_number(self, x: Value) -> bool:
         """Say whether a value is a constant all of whose entries are one number."""
-        known = x.buffer.number in self.bases or x.buffer.number in self.pending or x.buffer.number in self.written
-        return not known and x.buffer.kind in (INSIDE, OUTSIDE) and literals.is_uniform(x.array)
+        return self._is_constant(x) and literals.is_uniform(x.array)
+
+    def _is_constant(self, x: Value) -> bool:
+        number = x.buffer.number
+        known = number in self.bases or number in self.pending or number in self.written
+        return not known and x.buffer.kind in (INSIDE, OUTSIDE)
 
     # -- lines --------------------------------------------------------------------------------------------------------
 
@@ -547,11 +551,6 @@ def _made(instruction: Instruction, out: Value) -> ndarray:
     if spelling.is_masking(instruction):
         return out.array.view(instruction.args[0].buffer.owner.dtype)
     return out.array
-
-
-def _covers(base: Base, value: Value) -> bool:
-    """Say whether a view begins within an array."""
-    return base.offset <= value.offset < base.offset + max(base.array.nbytes, 1)
 
 
 def _is_elementwise(instruction: Instruction) -> bool:

@@ -328,6 +328,8 @@ def decision(instruction: Instruction, term: Term) -> str:
 
 
 def _plain(x: Any) -> str:
+    if isinstance(x, ndarray):
+        raise ReplayError("a decision by several arrays at once cannot be printed: decide by one")
     if isinstance(x, list | tuple):
         return f"[{', '.join(map(_plain, x))}]"
     return number(x) if isinstance(x, int | float | complex | np.generic) else repr(x)

@@ -91,6 +91,8 @@ def _packed(root: View) -> View:
     if array.flags.f_contiguous:
         return View(array.T, root.text + ".T")
     order = sorted(range(array.ndim), key=lambda k: -array.strides[k])
+    if order == list(range(array.ndim)):
+        return root
     return View(array.transpose(order), f"{root.text}.transpose{tuple(order)}")
 
 
