@@ -87,7 +87,9 @@ def _draw_times(axes: Any, report: Report) -> None:
             )
     axes.set_ylim(0, 1.4 * tall or 1.0)
     axes.set_ylabel("µs per operation")
-    axes.set_title(f"time: {sum(times):.1f} µs in all (least of {report.rounds} rounds)", loc="left", fontsize=10)
+    axes.set_title(
+        f"time: {sum(times):.1f} µs in all (least of {report.rounds} rounds)", loc="left", fontsize=10
+    )
     _tidy(axes)
 
 
@@ -112,7 +114,9 @@ def _draw_memory(axes: Any, report: Report) -> None:
             )
         )
     for height, text in ((report.nbytes, "the block"), (report.lower_bound, "lower bound")):
-        axes.axhline(height / scale, color="#444444", linewidth=0.9, linestyle="-" if text == "the block" else ":")
+        axes.axhline(
+            height / scale, color="#444444", linewidth=0.9, linestyle="-" if text == "the block" else ":"
+        )
     axes.set_xlim(-1.2, end + 1.2)
     axes.set_ylim(0, 1.08 * report.nbytes / scale or 1.0)
     axes.set_xlabel("number of the operation (grey: filled before the first)")

@@ -142,12 +142,20 @@ class _Printer:
             b
             for b in found.values()
             if b.number not in self.bases
-            and (b.kind == ARGUMENT or b.kind == OUTSIDE and (self.outside.knows(b) or b.number in self.written))
+            and (
+                b.kind == ARGUMENT
+                or b.kind == OUTSIDE
+                and (self.outside.knows(b) or b.number in self.written)
+            )
         ]
 
     def _result_names(self) -> dict[int, str]:
         """Return names for results that have none."""
-        values = [self.final[id(leaf.what)] for leaf in self.recording.leaves if leaf.kind in ("array", "number", "tensor")]
+        values = [
+            self.final[id(leaf.what)]
+            for leaf in self.recording.leaves
+            if leaf.kind in ("array", "number", "tensor")
+        ]
         return {value.buffer.number: "result" if value.shape else "value" for value in values}
 
     def _forward_name(self, buffer: Buffer) -> str | None:
@@ -164,7 +172,9 @@ class _Printer:
             for tensor, value in self.recording.after
             if value is not None
         ]
-        results = [self.final[id(leaf.what)] for leaf in self.recording.leaves if leaf.kind not in ("constant",)]
+        results = [
+            self.final[id(leaf.what)] for leaf in self.recording.leaves if leaf.kind not in ("constant",)
+        ]
         made = {o.buffer.number for i in self.instructions if i.phase == "backward" for o in i.outs}
         backward = [value for value in results if value.buffer.number in made]
         shapes = [(buffer.owner.shape, self.leaf_names[i]) for i, buffer in self.recording.arguments.items()]
@@ -215,7 +225,12 @@ class _Printer:
             return None
         number = instruction.outs[0].buffer.number
         named = number in self.user or number in self.gradients
-        free = instruction.errors is None and not named and number not in self.written and number not in self.roots
+        free = (
+            instruction.errors is None
+            and not named
+            and number not in self.written
+            and number not in self.roots
+        )
         return number if free and not spelling.gives_tuple(instruction) else None
 
     # -- values -------------------------------------------------------------------------------------------------------
@@ -239,7 +254,9 @@ class _Printer:
                 return self._constant(value)
             self._make(value.buffer)
         texts = [self._view(base, value, to_write) for base in self.bases[number]]
-        return min(texts, key=lambda text: ("strides" in text.text or "np.ndarray(" in text.text, len(text.text)))
+        return min(
+            texts, key=lambda text: ("strides" in text.text or "np.ndarray(" in text.text, len(text.text))
+        )
 
     def _view(self, base: Base, value: Value, to_write: str, whole: Expr | None = None) -> Expr:
         place = Place(value.offset, value.shape, value.strides, value.dtype)
@@ -367,12 +384,16 @@ class _Printer:
         outs = [self.term(out, "array").text for out in instruction.outs]
         given = outs[0] if len(outs) == 1 else f"({', '.join(outs)})"
         text = spelling.function_text(instruction.function, instruction)
-        self._row(f"{text}({spelling.arguments(instruction.args, instruction.kwargs, self.term)}, out={given})")
+        self._row(
+            f"{text}({spelling.arguments(instruction.args, instruction.kwargs, self.term)}, out={given})"
+        )
 
     def _target(self, place: Value) -> str:
         """Return a place as it stands on the left of an assignment."""
         text = self.term(place, "place").text
-        return text if text.endswith("]") and not text.startswith("grads[") or "][" in text else f"{text}[...]"
+        return (
+            text if text.endswith("]") and not text.startswith("grads[") or "][" in text else f"{text}[...]"
+        )
 
     def _write(self, instruction: Instruction) -> None:
         """Write a call that changes its first argument."""
@@ -483,7 +504,9 @@ class _Printer:
             return f"{text}.copy()"
         if leaf.kind == "array" and not value.shape:
             return f"np.array({text})"
-        return f"{text}.copy()" if value.shape and (shared or value.buffer.kind in (ARGUMENT, OUTSIDE)) else text
+        return (
+            f"{text}.copy()" if value.shape and (shared or value.buffer.kind in (ARGUMENT, OUTSIDE)) else text
+        )
 
     def constants_numbers(self) -> set[int]:
         """Return the memories that are constants of the module."""
@@ -500,7 +523,9 @@ class _Printer:
             return "None"
         if issubclass(structure.kind, dict):
             pairs = zip(structure.keys, children, strict=True)
-            return "{" + ", ".join(f"{spelling.argument(key, self.term)}: {child}" for key, child in pairs) + "}"
+            return (
+                "{" + ", ".join(f"{spelling.argument(key, self.term)}: {child}" for key, child in pairs) + "}"
+            )
         return f"({children[0]},)" if len(children) == 1 else f"({', '.join(children)})"
 
     # -- the module -----------------------------------------------------------------------------------------------------
@@ -515,7 +540,11 @@ class _Printer:
         changed = textwrap.wrap(", ".join(self.outside.rebound(set(self.written))), 96)
         head = [f"global {line.rstrip(',')}" for line in changed]
         arguments += [""] if arguments or head else []
-        lines = [f'"""{self._title()}"""', "", *(["from pathlib import Path", ""] if self.arrays and beside else [])]
+        lines = [
+            f'"""{self._title()}"""',
+            "",
+            *(["from pathlib import Path", ""] if self.arrays and beside else []),
+        ]
         lines += ["import numpy as np", ""]
         if self.arrays:
             lines += [f"with np.load({self._file(beside)}) as file:", "    saved = dict(file)", ""]
@@ -560,12 +589,19 @@ def _is_elementwise(instruction: Instruction) -> bool:
 def _spreads(instruction: Instruction, operand: Value, others: list[Value]) -> bool:
     """Say whether the result has its shape, and lies as it does, if an operand is replaced by a number."""
     out = instruction.outs[0]
-    if not others or not _is_elementwise(instruction) or np.broadcast_shapes(*[x.shape for x in others]) != out.shape:
+    if (
+        not others
+        or not _is_elementwise(instruction)
+        or np.broadcast_shapes(*[x.shape for x in others]) != out.shape
+    ):
         return False
     return (
         operand.size == 1
         or not any(operand.strides)
-        or all(x.shape != out.shape or x.is_contiguous and out.is_contiguous or x.strides == out.strides for x in others)
+        or all(
+            x.shape != out.shape or x.is_contiguous and out.is_contiguous or x.strides == out.strides
+            for x in others
+        )
     )
 
 
@@ -573,13 +609,17 @@ def _is_given(instruction: Instruction, others: list[Value]) -> bool:
     """Say whether one of the other operands alone gives the result its shape."""
     shape = instruction.outs[0].shape
     return _is_elementwise(instruction) and any(
-        x.shape == shape and all(stride or n == 1 for n, stride in zip(x.shape, x.strides, strict=True)) for x in others
+        x.shape == shape and all(stride or n == 1 for n, stride in zip(x.shape, x.strides, strict=True))
+        for x in others
     )
 
 
 def _narrow(value: Value) -> Value:
     """Return a view that is repeated along some axes without the repetitions, which NumPy makes itself."""
-    axes = [(1 if stride == 0 and n > 1 else n, stride) for n, stride in zip(value.shape, value.strides, strict=True)]
+    axes = [
+        (1 if stride == 0 and n > 1 else n, stride)
+        for n, stride in zip(value.shape, value.strides, strict=True)
+    ]
     while axes and axes[0] == (1, 0):
         axes.pop(0)
     other = Value.__new__(Value)

@@ -78,7 +78,9 @@ class Report:
         return sum(timed.seconds or 0.0 for timed in self.operations)
 
     def __str__(self) -> str:
-        return "\n".join([f"{self.name}, as it is replayed", *self._counts(), *self._memory(), *self._times()])
+        return "\n".join(
+            [f"{self.name}, as it is replayed", *self._counts(), *self._memory(), *self._times()]
+        )
 
     def _counts(self) -> list[str]:
         head = f"{'operations':<38}" + "".join(f"{phase:>10}" for phase in (*PHASES, "all"))
@@ -102,7 +104,12 @@ class Report:
         if not self.rounds:
             return ["", f"{made}; .profile(*arguments) measures where the time goes"]
         total = self.seconds
-        lines = ["", made, "", f"time of each operation alone, the least of {self.rounds} rounds: {1e6 * total:.1f} µs in all"]
+        lines = [
+            "",
+            made,
+            "",
+            f"time of each operation alone, the least of {self.rounds} rounds: {1e6 * total:.1f} µs in all",
+        ]
         lines.append(f"{'µs':>9}{'share':>7}  {'phase':<9} {'operation':<20} {'as':<20} line")
         rows = sorted(self.operations, key=lambda timed: -(timed.seconds or 0.0))
         for timed in rows[:ROWS]:
@@ -112,7 +119,9 @@ class Report:
             lines.append(f"{1e6 * seconds:>9.2f}{share:>7}  {columns}"[:120].rstrip())
         rest = sum(timed.seconds or 0.0 for timed in rows[ROWS:])
         if rows[ROWS:]:
-            lines.append(f"{1e6 * rest:>9.2f}{rest / total if total else 0:>7.0%}  {len(rows) - ROWS} more operations")
+            lines.append(
+                f"{1e6 * rest:>9.2f}{rest / total if total else 0:>7.0%}  {len(rows) - ROWS} more operations"
+            )
         return lines
 
     def plot(self, path: str | Path, *, dpi: int = 150) -> Path:
@@ -144,7 +153,11 @@ def _cut(text: str, width: int = 20) -> str:
 def report_of(program: Program, seconds: list[float] | None = None, rounds: int = 0) -> Report:
     """Return the report of a program, with the times of its instructions if they were measured."""
     plan, recording = program.plan, program.recording
-    results = [program.final[id(leaf.what)] for leaf in recording.leaves if leaf.kind in ("array", "tensor", "number")]
+    results = [
+        program.final[id(leaf.what)]
+        for leaf in recording.leaves
+        if leaf.kind in ("array", "tensor", "number")
+    ]
     sizes = {
         value.buffer.number: value.buffer.nbytes
         for i in program.instructions
@@ -182,7 +195,9 @@ def _by_phase(instructions: list[Instruction]) -> dict[str, int]:
 
 def _timed(position: int, instruction: Instruction, form: lowering.Form, seconds: float | None) -> Timed:
     place, text = origin(instruction)
-    return Timed(position, instruction.phase, _operation(instruction), _form(instruction, form), place, text, seconds)
+    return Timed(
+        position, instruction.phase, _operation(instruction), _form(instruction, form), place, text, seconds
+    )
 
 
 def _operation(instruction: Instruction) -> str:
@@ -294,7 +309,9 @@ def _leaves(program: Program, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
     return found
 
 
-def _real(program: Program, instruction: Instruction, form: lowering.Form, leaves: dict[int, ndarray]) -> Calls:
+def _real(
+    program: Program, instruction: Instruction, form: lowering.Form, leaves: dict[int, ndarray]
+) -> Calls:
     """Return the calls of an instruction on the program's own memory."""
     given = {buffer.number: leaves[i] for i, buffer in program.recording.arguments.items() if i in leaves}
 
@@ -350,4 +367,6 @@ def _put_back(program: Program) -> Iterator[Callable[[], None]]:
 
 
 def _bits(generator: Any) -> Any:
-    return generator._bit_generator if isinstance(generator, np.random.RandomState) else generator.bit_generator
+    return (
+        generator._bit_generator if isinstance(generator, np.random.RandomState) else generator.bit_generator
+    )

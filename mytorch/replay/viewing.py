@@ -138,7 +138,10 @@ def _blocks(root: View, place: Place) -> Iterator[View]:
         start, stop = first // row, (first + size) // row
         part = f"[{start}]" if size == row else f"[{start}:{stop}]"
         yield View(root.array[start:stop].reshape(place.shape), f"{root.text}{part}.reshape({form})")
-    yield View(flat[first : first + size].reshape(place.shape), f"{root.text}.reshape(-1)[{first}:{first + size}].reshape({form})")
+    yield View(
+        flat[first : first + size].reshape(place.shape),
+        f"{root.text}.reshape(-1)[{first}:{first + size}].reshape({form})",
+    )
 
 
 def _indexed(base: ndarray, root: View, place: Place) -> str | None:
@@ -163,7 +166,9 @@ def _indexed(base: ndarray, root: View, place: Place) -> str | None:
         if any(hidden):
             view, text = _applied(view, text, [None if new else slice(None) for new in hidden])
     if view.shape != place.shape:
-        if any(n != m and n != 1 for n, m in zip(view.shape, place.shape, strict=False)) or view.ndim != len(place.shape):
+        if any(n != m and n != 1 for n, m in zip(view.shape, place.shape, strict=False)) or view.ndim != len(
+            place.shape
+        ):
             return None
         view, text = np.broadcast_to(view, place.shape), f"np.broadcast_to({text}, {place.shape})"
     return text if _shows(base, view, place) else None
