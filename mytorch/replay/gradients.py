@@ -66,7 +66,10 @@ def _name_cotangent(
 
 
 def _name_steps(
-    instructions: list[Instruction], made: set[int], name_of: Callable[[Buffer], str | None], names: dict[int, str]
+    instructions: list[Instruction],
+    made: set[int],
+    name_of: Callable[[Buffer], str | None],
+    names: dict[int, str],
 ) -> None:
     """Name the gradients along which parameters are stepped: what the step reads of the backward pass."""
     makers = {o.buffer.number: i for i in instructions if i.fresh and i.phase != "backward" for o in i.outs}
