@@ -98,17 +98,18 @@ def _ufunc(instruction: Instruction) -> list[Form]:
     args = _as_arrays(function, instruction.args, instruction)
     if instruction.kwargs or (len(outs) > 1):
         return [[(function, args, {**instruction.kwargs, "out": outs})]]
-    found: list[Form] = [[(function, (*args, *outs), {})]]
+    extremes = function in (np.maximum, np.minimum)  # whose `out` NumPy 2.4 wants by name
+    found: list[Form] = [[(function, args, {"out": outs[0]}) if extremes else (function, (*args, *outs), {})]]
     if function is np.matmul and not instruction.kwargs:
         a, b = args
         if isinstance(a, Value) and isinstance(b, Value) and len(a.shape) == len(b.shape) == 2:
             found += _products(a, b, outs[0]) or []
-    if function in (np.maximum, np.minimum) and outs[0].size > 1 and len(outs[0].shape) >= 1:
+    if extremes and outs[0].size > 1 and len(outs[0].shape) >= 1:
         for i, operand in enumerate(args):
             other = args[1 - i]
             if type(operand) is ndarray and operand.size == 1 and isinstance(other, Value):
                 row = np.full(outs[0].shape[-1:], operand.reshape(-1)[0], operand.dtype)
-                found.append([(function, (other, row, outs[0]), {})])
+                found.append([(function, (other, row), {"out": outs[0]})])
     return found
 
 
