@@ -342,8 +342,9 @@ class Tensor:
             raise TapeError("only leaves can be pickled; use .detach() first")
         return Tensor, (self._array, self.requires_grad)
 
-    if TYPE_CHECKING:  # what `operators` and `methods` give to the class
+    if TYPE_CHECKING:  # what `operators`, `methods` and `reverse` give to the class
 
+        def backward(self, gradient: Any = None, *, create_graph: bool = False) -> None: ...
         def __add__(self, other: Any) -> Tensor: ...
         def __neg__(self) -> Tensor: ...
         def __lt__(self, other: Any) -> Any: ...
@@ -404,19 +405,6 @@ class Tensor:
         return apply(RULES[memory_rules.cast], (self,), {"dtype": dtype})
 
     # -- differentiation ----------------------------------------------------------------------------------------
-
-    def backward(self, gradient: Any = None, *, create_graph: bool = False) -> None:
-        """Add the gradient of this Tensor with respect to every leaf to the leaf's `grad`.
-
-        Parameters
-        ----------
-        gradient : array_like of this Tensor's shape (or broadcasting to it), the weight of every entry;
-            may be left out for a Tensor with one entry
-        create_graph : whether the pass itself is recorded, so that the gradients can be differentiated
-        """
-        from mytorch.reverse import backward
-
-        backward(self, gradient, create_graph)
 
     def retain_grad(self) -> None:
         """Ask that `backward` also fills the `grad` of this Tensor, which is not a leaf."""

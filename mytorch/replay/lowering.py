@@ -46,6 +46,19 @@ def store_all(
         np.copyto(out, result, "unsafe")
 
 
+PIECE = 1 << 16  # entries: what fits in the cache beside its gradient
+
+
+def descend(place: ndarray, rate: Any, gradient: ndarray, scratch: ndarray) -> None:
+    """Do ``place -= rate * gradient`` piece by piece, so that large memory is passed through once."""
+    places, gradients = place.reshape(-1), gradient.reshape(-1)
+    for start in range(0, place.size, PIECE):
+        piece = places[start : start + PIECE]
+        change = scratch[: piece.size]
+        np.multiply(gradients[start : start + PIECE], rate, change, casting="same_kind")
+        np.subtract(piece, change, piece)
+
+
 def fetch(out: ndarray, owner: Any, name: str) -> None:
     """Write a number that lives outside to where the program reads it."""
     out[()] = getattr(owner, name)
@@ -90,6 +103,10 @@ def address(array: ndarray) -> int:
     return place
 
 
+# NumPy warns of a third positional operand of these, because people mean `np.max` of several arrays.
+_NAMED_OUT = (np.maximum, np.minimum)
+
+
 # -- ufuncs ---------------------------------------------------------------------------------------------------
 
 
@@ -98,13 +115,15 @@ def _ufunc(instruction: Instruction) -> list[Form]:
     args = _as_arrays(function, instruction.args, instruction)
     if instruction.kwargs or (len(outs) > 1):
         return [[(function, args, {**instruction.kwargs, "out": outs})]]
-    extremes = function in (np.maximum, np.minimum)  # whose `out` NumPy 2.4 wants by name
-    found: list[Form] = [[(function, args, {"out": outs[0]}) if extremes else (function, (*args, *outs), {})]]
+    if function in _NAMED_OUT:
+        found: list[Form] = [[(function, args, {"out": outs[0]})]]
+    else:
+        found = [[(function, (*args, *outs), {})]]
     if function is np.matmul and not instruction.kwargs:
         a, b = args
         if isinstance(a, Value) and isinstance(b, Value) and len(a.shape) == len(b.shape) == 2:
             found += _products(a, b, outs[0]) or []
-    if extremes and outs[0].size > 1 and len(outs[0].shape) >= 1:
+    if function in _NAMED_OUT and outs[0].size > 1 and len(outs[0].shape) >= 1:
         for i, operand in enumerate(args):
             other = args[1 - i]
             if type(operand) is ndarray and operand.size == 1 and isinstance(other, Value):
@@ -175,7 +194,7 @@ def _products(a: Value, b: Value, out: Value) -> list[Form]:
     if not fits:
         return []
     (m, k), n = a.shape, b.shape[1]
-    found: list[Form] = [[(ndarray.dot, (a, b, out), {})]]
+    found: list[Form] = [[(ndarray.dot, (a, b, out), {})], [(np.matmul, (a, b, out), {})]]
     if k == 1:
         found.append([(np.multiply, (a, b, out), {})])
     if m == 1 and n > 1 and k > 1:

@@ -47,7 +47,7 @@ WRITERS: dict[Any, int] = {
 # Functions that tell of shapes, dtypes and memory only, which every replay has in common.
 METADATA = {
     np.shape, np.ndim, np.size, np.result_type, np.common_type, np.min_scalar_type, np.can_cast, np.iscomplexobj,
-    np.isrealobj, np.may_share_memory, np.shares_memory, np.array2string, np.array_repr, np.array_str,
+    np.isrealobj, np.may_share_memory, np.shares_memory,
 }  # fmt: skip
 # Functions of one array that are methods, so that both are recorded alike.
 AS_METHODS: dict[Any, str] = {
@@ -68,6 +68,8 @@ class Recorder:
         self.numbers: dict[tuple[int, str], tuple[Any, Traced]] = {}
         self.fetched: list[tuple[Any, str]] = []
         self.once: str | None = None
+        self.excuse: str | None = None  # what the function did that no replay would do
+        self.refused: ReplayError | None = None  # the error that something cannot be followed
         self.numbers_made: set[int] = set()  # identities of results that NumPy gives as mere numbers
         self.arrays: set[int] = set()  # identities of results that are arrays even where they have no axes
         self.ended = False
@@ -388,15 +390,17 @@ class Recorder:
         return self.refuse(
             "np.array, np.asarray or an assignment into a plain array, which takes the values out of the recording",
             "np.copy(x) or x.astype(...) in the place of np.array(x), np.zeros_like(x) or a Tensor in the place of a "
-            "plain array that is written to, np.stack in the place of np.array([x, y])",
+            "plain array that is written to, np.stack in the place of np.array([x, y]), np.take(a, x) in the place of "
+            "a[x] where a is plain",
         )
 
     def refuse(self, what: str, instead: str) -> Any:
-        """Raise the error that something cannot be followed."""
-        raise ReplayError(
+        """Raise the error that something cannot be followed, and keep it: whoever catches it goes another way."""
+        self.refused = ReplayError(
             f"mytorch.compile cannot follow {what}, at {where(*caller())}; write {instead}, "
             "or do it outside of the compiled function"
         )
+        raise self.refused
 
 
 class Weak(Traced):
