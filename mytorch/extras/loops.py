@@ -399,6 +399,12 @@ class Nest:
         """How many leading axes the reductions keep (None: there are none)."""
         return next((step.kept for step in self.steps if step.kind == "reduce"), None)
 
+    @property
+    def is_apart(self) -> bool:
+        """Whether what it writes meets nothing that lies elsewhere."""
+        operands = [x for step in self.steps for x in (*step.operands, step.out)]
+        return not any(step.out.meets(x) and step.out.place != x.place for step in self.steps for x in operands)
+
     def takes(self, step: Step) -> bool:
         """Whether a step can run in this loop, after the others in every turn."""
         first = self.steps[0]
@@ -408,12 +414,15 @@ class Nest:
             return False
         if self.kept is not None and self.kept < 0:
             return False
+        late = step.kind == "reduce" and step.kept == 0  # is written when the loop is over
         for earlier in self.steps:
-            if any(earlier.out.meets(x) and not earlier.out.agrees(x) for x in (*step.operands, step.out)):
-                return False
-            if any(x.meets(step.out) and not x.agrees(step.out) for x in earlier.operands):
+            if any(earlier.out.meets(x) and not earlier.out.agrees(x) for x in step.operands):
                 return False
             if earlier.kind == "reduce" and any(earlier.out.meets(x) for x in (*step.operands, step.out)):
+                return False
+            if late:
+                continue
+            if any(x.meets(step.out) and not x.agrees(step.out) for x in (*earlier.operands, earlier.out)):
                 return False
             if step.kind == "reduce" and any(x.meets(step.out) for x in earlier.operands):
                 return False

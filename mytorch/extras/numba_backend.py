@@ -21,7 +21,7 @@ from numba.extending import intrinsic
 from mytorch.extras import vector_math
 from mytorch.extras.loops import Readers, Step, nests, step_of
 from mytorch.extras.numba_text import Text
-from mytorch.extras.order import early, is_outer, late
+from mytorch.extras.order import is_outer, late
 from mytorch.replay import lowering
 from mytorch.replay.backends import Backend
 from mytorch.replay.instructions import Value
@@ -167,8 +167,8 @@ class Numba(Backend):
         self.seconds = 0.0
 
     def arranged(self, listing: Listing) -> Listing:
-        """Fetch numbers first, and compute outer products where they are used: fewer and longer runs."""
-        return Listing(late(early(listing.instructions), is_outer), listing.roots)
+        """Compute outer products where they are used, so that they need no memory."""
+        return Listing(late(listing.instructions, is_outer), listing.roots)
 
     def replaced(self, program: Program, forms: list[Form | None]) -> list[Form | None]:
         """Put pieces in the place of runs of instructions."""
@@ -195,7 +195,10 @@ class Numba(Backend):
 def runs(program: Program, forms: list[Form | None]) -> Iterator[list[Step]]:
     """Iterate over the longest runs of instructions that can be one piece."""
     now: list[Step] = []
+    refreshed = set(program.refreshed)  # these run when a number outside changes, and do not part others
     for position, instruction in enumerate(program.instructions):
+        if position in refreshed:
+            continue
         step = step_of(instruction, program) if forms[position] is None else None
         if step is not None:
             step.position = position

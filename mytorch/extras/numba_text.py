@@ -37,7 +37,7 @@ class Text:
         """Return the text of a function that runs loops one after another."""
         functions: list[str] = []
         for nest in loops:
-            if prod(nest.shape) >= LARGE:
+            if prod(nest.shape) >= LARGE and nest.is_apart:
                 functions.append(self.apart(nest, len(functions)))
             else:
                 self.loop(nest)
@@ -56,7 +56,7 @@ class Text:
     def apart(self, nest: Nest, number: int) -> str:
         """Return a loop as a function of its pointers, and write the call of it.
 
-        What a loop writes meets no other of its pointers, or `nests` would not have made it: Numba is told so.
+        What it writes meets none of its other pointers; the compiler is told so.
         """
         lines, self.lines = self.lines, []
         self.loop(nest)

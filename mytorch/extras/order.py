@@ -12,12 +12,6 @@ from mytorch.replay.instructions import TEMPORARY, Instruction, Value
 PRODUCTS = (np.dot, np.matmul, ndarray.dot)
 
 
-def early(instructions: list[Instruction]) -> list[Instruction]:
-    """Fetch numbers that live outside before everything else: a fetch reads nothing that a program writes."""
-    fetched = [i for i in instructions if i.kind == "fetch"]
-    return [*fetched, *[i for i in instructions if i.kind != "fetch"]]
-
-
 def late(instructions: list[Instruction], moves: Callable[[Instruction], bool]) -> list[Instruction]:
     """Compute what `moves` names, and is used once, just before its use, unless its operands change before that."""
     users = readers(instructions)
