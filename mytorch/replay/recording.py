@@ -378,6 +378,8 @@ class _TensorRecorder(Recorder):
     def array_set(self, tensor: Tensor, array: Any) -> None:
         """Note that a Tensor was made."""
         self.made.append(tensor)
+        if isinstance(array, Traced):
+            self.arrays.add(id(array.array))  # what a Tensor shows is an array also where it has no axes
         if type(array) is ndarray:
             self.made_inside(array)
 
