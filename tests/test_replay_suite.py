@@ -16,7 +16,7 @@ import pytest
 from mytorch import trees
 from mytorch.transforms import vjp
 from tests.op_cases import Case
-from tests.replaying import REPLAYED, compared
+from tests.replaying import compared
 from tests.test_rules import CASES, Call, _copy, _cotangents
 
 REPLAYS = 10
