@@ -99,7 +99,7 @@ def _terms(recording: Recording, bound: _Bound) -> list[str]:
         terms.append(f"type({name(cell.read)}()) is {name(kind)}")
     for cell in recording.cells:
         if cell.kind == "names":
-            if not isinstance(cell.container, types.FunctionType):
+            if cell.key:
                 terms.append(f"len({name(vars(cell.container))}) == {cell.value}")
             continue
         key = repr(cell.key) if type(cell.key) in (str, int) else name(cell.key)
