@@ -204,8 +204,9 @@ class _Search:
 
     def _cells_of_function(self, function: types.FunctionType) -> Iterator[Cell]:
         code = function.__code__
-        if _is_foreign(function.__module__) or _is_installed(code.co_filename):
-            if function.__closure__ is not None and (function.__module__ or "").startswith(_HOLDERS):
+        module = function.__globals__.get("__name__", "")  # a wrapped function's `__module__` may be another's
+        if _is_foreign(module) or _is_installed(code.co_filename):
+            if function.__closure__ is not None and module.startswith(_HOLDERS):
                 for name, cell in zip(code.co_freevars, function.__closure__, strict=True):
                     if not _is_empty(cell):
                         yield Cell("closure", cell, name, cell.cell_contents, name)
