@@ -6,7 +6,7 @@ import functools
 import threading
 import types
 import warnings
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from pathlib import Path as FilePath
 from typing import Any, TypeVar, overload
@@ -18,7 +18,7 @@ from mytorch import arrays, trees
 from mytorch.autograd_engine import inside_files
 from mytorch.gradient_buffer import owner_of
 from mytorch.replay.backends import chosen
-from mytorch.replay.captured import GENERATORS, PLAIN
+from mytorch.replay.captured import GENERATORS, PLAIN, snapshot
 from mytorch.replay.lowering import Changed
 from mytorch.replay.errors import Diverged, ReplayError, ReplayWarning, Unreplayable
 from mytorch.replay.program import Program, same
@@ -78,7 +78,7 @@ class _Bound(dict[str, Any]):
     """Objects by the names that a text gives them."""
 
     def __init__(self) -> None:
-        super().__init__(equal=_equal)
+        super().__init__(equal=_equal, snapshot=snapshot)
 
     def name(self, thing: Any) -> str:
         """Return a name for an object."""
@@ -95,15 +95,22 @@ def _terms(recording: Recording, bound: _Bound) -> list[str]:
     """Return the conditions on what a recording takes from outside."""
     terms = []
     name = bound.name
+    for cell, kind in recording.kinds:
+        terms.append(f"type({name(cell.read)}()) is {name(kind)}")
     for cell in recording.cells:
-        container = vars(cell.container) if cell.kind == "attribute" else cell.container
+        if cell.kind == "names":
+            if not isinstance(cell.container, types.FunctionType):
+                terms.append(f"len({name(vars(cell.container))}) == {cell.value}")
+            continue
+        key = repr(cell.key) if type(cell.key) in (str, int) else name(cell.key)
         if cell.kind == "closure":
-            now = f"{name(container)}.cell_contents"
-        elif isinstance(container, list):
-            now = f"{name(container)}[{cell.key}]"
+            now = f"{name(cell.container)}.cell_contents"
+        elif cell.kind == "slot":
+            now = f"getattr({name(cell.container)}, {key}, None)"
+        elif isinstance(cell.container, list | deque):
+            now = f"{name(cell.container)}[{key}]"
         else:
-            key = repr(cell.key) if type(cell.key) in (str, int) else name(cell.key)
-            now = f"{name(container)}.get({key})"
+            now = f"{name(vars(cell.container) if cell.kind in ('attribute', 'class') else cell.container)}.get({key})"
         value = name(cell.value)
         if isinstance(cell.value, PLAIN) and cell.value is not None and type(cell.value) is not bool:
             terms.append(f"({now} is {value} or equal({now}, {value}))")
@@ -111,6 +118,8 @@ def _terms(recording: Recording, bound: _Bound) -> list[str]:
             terms.append(f"{now} is {value}")
         if cell.size is not None:
             terms.append(f"len({value}) == {cell.size}")
+        if cell.copy is not None:
+            terms.append(f"snapshot({value}) == {name(cell.copy)}")
     return terms
 
 
