@@ -12,7 +12,7 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-numpy1 test-all lint format bench clean check-python
+.PHONY: help demo test test-numpy1 test-all lint format benchmark clean check-python
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*##/\1 -/p' $(MAKEFILE_LIST)
@@ -39,8 +39,8 @@ format: .venv/.installed  ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: .venv/.installed  ## the benchmarks whose tables stand in the README
-	$(BIN)/python -m benchmarks
+benchmark: .venv-bench/.installed  ## measure: README's tables, docs/benchmarks.md; BENCHMARK=--quick for a first impression
+	.venv-bench/bin/python -m benchmarks $(BENCHMARK)
 
 clean:  ## remove everything that make built
 	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis handin.tar
@@ -66,6 +66,14 @@ check-python:
 .venv-3.%/.installed: $(SOURCES)
 	python3.$* -m venv .venv-3.$*
 	.venv-3.$*/bin/python -m pip install --quiet --constraint constraints.txt --editable .[test]
+	touch $@
+
+# Everybody who is measured: JAX, autograd, MyGrad, SciPy's BLAS and numba beside the package and PyTorch.
+.venv-bench/.installed: $(SOURCES) benchmarks/requirements.txt | check-python
+	@echo "Setting up .venv-bench: the frameworks that are measured (two minutes, once)"
+	@$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --constraint constraints.txt --requirement benchmarks/requirements.txt \
+	    --editable .[dev]
 	touch $@
 
 matrix-%: .venv-%/.installed

@@ -135,24 +135,28 @@ def best_chain(length: int, size: int, dtype: str) -> Callable[[], Any]:
     return step
 
 
+def field(length: int, size: int, dtype: str) -> list[Contender]:
+    """Return everybody who takes part."""
+    chain = (length, size, dtype)
+    return [
+        Contender("mytorch", mytorch_chain, chain, length),
+        Contender(REPLAY, mytorch_chain, (*chain, True), length),
+        Contender("torch", torch_chain, chain, length),
+        Contender("torch.compile", torch_chain, (*chain, True), length, slow=True),
+        Contender("jax.jit", jax_chain, chain, length),
+        Contender("autograd", autograd_chain, chain, length),
+        Contender("mygrad", mygrad_chain, chain, length),
+        Contender("plain NumPy", plain_chain, chain, length),
+        Contender("best NumPy", best_chain, chain, length),
+    ]
+
+
 def run(effort: Effort) -> Iterator[Result]:
     """Race through both."""
-    for arguments in (SHORT_VECTOR, LONG_VECTOR):
-        length, size, dtype = arguments
-        contenders = [
-            Contender("mytorch", mytorch_chain, arguments, length),
-            Contender(REPLAY, mytorch_chain, (*arguments, True), length),
-            Contender("torch", torch_chain, arguments, length),
-            Contender("torch.compile", torch_chain, (*arguments, True), length, slow=True),
-            Contender("jax.jit", jax_chain, arguments, length),
-            Contender("autograd", autograd_chain, arguments, length),
-            Contender("mygrad", mygrad_chain, arguments, length),
-            Contender("plain NumPy", plain_chain, arguments, length),
-            Contender("best NumPy", best_chain, arguments, length),
-        ]
+    for length, size, dtype in (SHORT_VECTOR, LONG_VECTOR):
         what = f"{length:,} elementwise operations on {size:,} numbers"
         rtol = 1e-6 if dtype == "float64" else 1e-3
-        times = race(contenders, effort, rtol=rtol, what=what, against="torch")
+        times = race(field(length, size, dtype), effort, rtol=rtol, what=what, against="torch")
         yield times
         yield from times.figures(
             (what, "mytorch", "torch", {"at_most": 0.35} if size == 10 else {}),

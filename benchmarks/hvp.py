@@ -93,19 +93,21 @@ def numpy_hvp() -> Callable[[], Any]:
     return product
 
 
+FIELD = [
+    Contender("mytorch", mytorch_hvp),
+    Contender("mytorch, replayed", mytorch_hvp, (True,)),
+    Contender("torch", torch_hvp),
+    Contender("torch.func", torch_func_hvp),
+    Contender("jax.jit", jax_hvp),
+    Contender("autograd", autograd_hvp),
+    Contender("NumPy by hand", numpy_hvp),
+]
+
+
 def run(effort: Effort) -> Iterator[Result]:
     """Race."""
-    contenders = [
-        Contender("mytorch", mytorch_hvp),
-        Contender("mytorch, replayed", mytorch_hvp, (True,)),
-        Contender("torch", torch_hvp),
-        Contender("torch.func", torch_func_hvp),
-        Contender("jax.jit", jax_hvp),
-        Contender("autograd", autograd_hvp),
-        Contender("NumPy by hand", numpy_hvp),
-    ]
     what = "Hessian-vector product, Rosenbrock-1000"
-    times = race(contenders, effort, what=what, against="torch")
+    times = race(FIELD, effort, what=what, against="torch")
     yield times
     yield from times.figures(
         (what, "mytorch", "torch", {"at_most": 1.0}),

@@ -26,7 +26,14 @@ LOOKS = {
     "best NumPy, SciPy's BLAS": ("#bcbd22", "*", "--"),
     "matrix products alone": ("#17becf", "_", "-."),
 }
+FAMILIES = {"mytorch": "mytorch", "torch": "torch", "NumPy": "best NumPy"}
 OTHER = ("#e377c2", "o", "-")
+
+
+def look(name: str) -> tuple[str, str, str]:
+    """Return the colour, marker and line of a contender: its own, or those of the family in its name."""
+    family = next((known for word, known in FAMILIES.items() if word in name), "")
+    return LOOKS.get(name) or LOOKS.get(family, OTHER)
 
 
 def plot_cells(races: Sequence[Race], path: Path) -> None:
@@ -44,7 +51,7 @@ def plot_cells(races: Sequence[Race], path: Path) -> None:
                 if (race := cells.get(f"{network}/{batch}")) and (ratio := race.ratio(name)) is not None
             ]
             if points:
-                color, marker, line = LOOKS.get(name, OTHER)
+                color, marker, line = look(name)
                 (seen[name],) = axes.plot(*zip(*points, strict=True), line, color=color, marker=marker, ms=7)
         axes.set_title(f"{network}: {'-'.join(map(str, NETWORKS[network]))}")
         axes.set_xticks(range(len(BATCHES)), [f"batch {batch}" for batch in BATCHES])
@@ -64,14 +71,19 @@ def plot_works(races: Sequence[Race], path: Path) -> None:
     for race, axes in zip(races, panels, strict=False):
         names = [name for name in race.times if race.ratio(name) is not None]
         ratios = [race.ratio(name) or 0.0 for name in names]
-        colors = [LOOKS.get(name, LOOKS.get(name.partition(",")[0], OTHER))[0] for name in names]
-        bars = axes.barh(names, ratios, color=colors, left=0)
-        axes.bar_label(bars, [race.show(race.medians[name]) for name in names], padding=3, fontsize=8)
+        colors = [look(name)[0] for name in names]
+        axes.barh(names, [ratio - 1 for ratio in ratios], left=1, color=colors)
+        for i, (name, ratio) in enumerate(zip(names, ratios, strict=True)):
+            label, side = f"{race.show(race.medians[name])} ({show_number(ratio)})", -1 if ratio < 1 else 1
+            place = {"xytext": (4 * side, 0), "textcoords": "offset points", "va": "center", "fontsize": 8}
+            axes.annotate(label, (ratio, i), ha="right" if ratio < 1 else "left", **place)
         axes.set_title(race.what, fontsize=10)
-        axes.set_xlabel(f"/ {race.against}", fontsize=8)
-        axes.set_xscale("log")
-        axes.set_xlim(min(*ratios, 1) / 2, max(*ratios, 1) * 6)
         logarithmic(axes.xaxis)
+        least, most = min(*ratios, 1), max(*ratios, 1)
+        room = (most / least) ** 0.4 * 1.5
+        axes.set_xlim(least / room, most * room)
+        measured = "time" if race.unit == "s" else "memory"
+        axes.set_xlabel(f"{measured} / that of {race.against}", fontsize=8)
         axes.axvline(1, color="black", linewidth=0.8)
         axes.invert_yaxis()
         axes.tick_params(labelsize=8)

@@ -59,10 +59,11 @@ class Frozen:
         """Make `array`, a view of the memory, read-only, and all between it and the owner."""
         link: np.ndarray | None = array
         while link is not None:
-            if link.flags.writeable and _can_be_thawed(link):
+            flags = link.flags
+            if flags.writeable and _can_be_thawed(link):
                 self.arrays.append(link)
-                link.flags.writeable = False
-            link = base_of(link)
+                flags.writeable = False
+            link = None if link.base is None else base_of(link)
 
     def thaw(self) -> None:
         """Make the arrays writable again: a view only after its base."""
@@ -72,8 +73,7 @@ class Frozen:
 
 # Which memories are frozen, by the identity of the owner; several tapes, in several threads, may hold one.
 _frozen: dict[int, Frozen] = {}
-# Reentrant: the garbage collector may let a tape go while this thread holds the lock.
-_lock = RLock()
+_lock = RLock()  # the cyclic collector may let go of a tape while another is being held
 
 
 class Guards:
@@ -106,23 +106,25 @@ class Guards:
 
     def release(self, owners: Container[int] | None = None) -> None:
         """Let go of the memories whose owners' identities are in `owners` (None: of all)."""
-        for name, (frozen, _) in list(self.held.items()):
-            if owners is None or (frozen is not None and id(frozen.owner) in owners):
-                del self.held[name]
-                self.seen.discard(name)
-                if frozen is not None:
-                    _let_go(frozen)
+        with _lock:
+            for name, (frozen, _) in list(self.held.items()):
+                if owners is None or (frozen is not None and id(frozen.owner) in owners):
+                    del self.held[name]
+                    self.seen.discard(name)
+                    if frozen is not None:
+                        _let_go(frozen)
 
     def __del__(self) -> None:
-        self.release()
+        if self.held:
+            self.release()
 
 
 def _let_go(frozen: Frozen) -> None:
-    with _lock:
-        frozen.holders -= 1
-        if frozen.holders == 0:
-            del _frozen[id(frozen.owner)]
-            frozen.thaw()
+    """Let one tape less hold a memory."""
+    frozen.holders -= 1
+    if frozen.holders == 0:
+        del _frozen[id(frozen.owner)]
+        frozen.thaw()
 
 
 def _can_be_thawed(array: np.ndarray) -> bool:

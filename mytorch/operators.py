@@ -69,7 +69,31 @@ def _forward(function: Callable[..., Any]) -> Callable[[Tensor, Any], Any]:
         if reads_b and kind is ndarray and id(other) not in tape.guards.seen:
             tape.protect(other)
         first, second = a if reads_a else None, other if reads_b else None
-        return _recorded(rule, tape, y, reads_output, first, second, place, None)
+        if type(place) is Region:
+            return _recorded(rule, tape, y, reads_output, first, second, place, None, 3)
+        serial = next_serial()
+        frame = getframe(1)
+        code, lasti = frame.f_code, frame.f_lasti
+        if code.co_filename not in outside_files:
+            code, lasti = caller(2)
+        operation = Exact()
+        operation.rule = rule
+        operation.a = first
+        operation.b = second
+        operation.output = y if reads_output else None
+        operation.target_a = place  # type: ignore[assignment]
+        operation.target_b = None
+        operation.serial = serial
+        operation.code = code
+        operation.lasti = lasti
+        tape.operation_list.append(operation)
+        result = make(Tensor)
+        result._array = y
+        result._base = None
+        result._key = serial
+        result._tape = tape
+        result._saved = tape.ref if reads_output else None
+        return result
 
     return operator
 
@@ -122,7 +146,31 @@ def _of_tensors(rule: Rule, function: Callable[..., Any]) -> Callable[[Tensor, T
         if reads_b and owner_b._saved is not tape.ref:
             note_saved(owner_b, tape)
         first, second = a if reads_a else None, b if reads_b else None
-        return _recorded(rule, tape, y, reads_output, first, second, place, place_b, 4)
+        if type(place) is Region or type(place_b) is Region:
+            return _recorded(rule, tape, y, reads_output, first, second, place, place_b, 4)
+        serial = next_serial()
+        frame = getframe(2)
+        code, lasti = frame.f_code, frame.f_lasti
+        if code.co_filename not in outside_files:
+            code, lasti = caller(3)
+        operation = Exact()
+        operation.rule = rule
+        operation.a = first
+        operation.b = second
+        operation.output = y if reads_output else None
+        operation.target_a = place  # type: ignore[assignment]
+        operation.target_b = place_b  # type: ignore[assignment]
+        operation.serial = serial
+        operation.code = code
+        operation.lasti = lasti
+        tape.operation_list.append(operation)
+        result = make(Tensor)
+        result._array = y
+        result._base = None
+        result._key = serial
+        result._tape = tape
+        result._saved = tape.ref if reads_output else None
+        return result
 
     return operator
 

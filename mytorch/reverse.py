@@ -167,17 +167,24 @@ def _constants(operation: Operation, earlier: bool, g: Any) -> tuple[Call, Any]:
     return Call(tuple(arrays[:-1]), arrays[-1], operation.static or {}, operation.metas), g
 
 
-def backward(tensor: Tensor, gradient: Any, create_graph: bool) -> None:
-    """Add the gradient of `tensor` to the `grad` of every leaf (see `Tensor.backward`)."""
-    owner = tensor if tensor._base is None else tensor._base
+def backward(self: Tensor, gradient: Any = None, *, create_graph: bool = False) -> None:
+    """Add the gradient of this Tensor with respect to every leaf to the leaf's `grad`.
+
+    Parameters
+    ----------
+    gradient : array_like of this Tensor's shape (or broadcasting to it), the weight of every entry;
+        may be left out for a Tensor with one entry
+    create_graph : whether the pass itself is recorded, so that the gradients can be differentiated
+    """
+    owner = self if self._base is None else self._base
     if owner._key is None:
         raise TapeError(
             "backward: this Tensor does not depend on any Tensor with requires_grad=True, so there is nothing "
             "to differentiate (or it was computed under no_grad, or detached)"
         )
-    seed = seed_of(tensor, gradient)
+    seed = seed_of(self, gradient)
     shadow = TensorShadow() if create_graph else Shadow()
-    place = target(tensor)
+    place = target(self)
     if place is not None:
         shadow.add(place, wrap(seed) if create_graph and not isinstance(seed, Tensor) else seed)
     tape = owner._tape
@@ -189,6 +196,9 @@ def backward(tensor: Tensor, gradient: Any, create_graph: bool) -> None:
     sweep(tape.history(), shadow, lifter(tape) if create_graph else None, None, stale, hooks)
     shadow.settle()
     _deliver(leaves, shadow)
+
+
+Tensor.backward = backward  # type: ignore[method-assign]
 
 
 def families(tapes: Sequence[Autograd]) -> list[Autograd]:

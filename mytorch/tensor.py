@@ -342,8 +342,9 @@ class Tensor:
             raise TapeError("only leaves can be pickled; use .detach() first")
         return Tensor, (self._array, self.requires_grad)
 
-    if TYPE_CHECKING:  # what `operators` and `methods` give to the class
+    if TYPE_CHECKING:  # what `operators`, `methods` and `reverse` give to the class
 
+        def backward(self, gradient: Any = None, *, create_graph: bool = False) -> None: ...
         def __add__(self, other: Any) -> Tensor: ...
         def __neg__(self) -> Tensor: ...
         def __lt__(self, other: Any) -> Any: ...
@@ -405,19 +406,6 @@ class Tensor:
 
     # -- differentiation ----------------------------------------------------------------------------------------
 
-    def backward(self, gradient: Any = None, *, create_graph: bool = False) -> None:
-        """Add the gradient of this Tensor with respect to every leaf to the leaf's `grad`.
-
-        Parameters
-        ----------
-        gradient : array_like of this Tensor's shape (or broadcasting to it), the weight of every entry;
-            may be left out for a Tensor with one entry
-        create_graph : whether the pass itself is recorded, so that the gradients can be differentiated
-        """
-        from mytorch.reverse import backward
-
-        backward(self, gradient, create_graph)
-
     def retain_grad(self) -> None:
         """Ask that `backward` also fills the `grad` of this Tensor, which is not a leaf."""
         if self.is_leaf:
@@ -468,7 +456,12 @@ _make = Tensor.__new__
 
 def wrap(array: Any) -> Tensor:
     """Return a constant Tensor that shows `array` without a copy."""
-    return _new(array if type(array) is ndarray else asarray(array), None, None)
+    return _new(array if type(array) is ndarray else as_ndarray(array), None, None)
+
+
+def as_ndarray(x: Any) -> Any:
+    """Return `x` as an ndarray of no subclass; what only passes for one (to `isinstance`) stays what it is."""
+    return asarray(x) if issubclass(type(x), ndarray) or not isinstance(x, ndarray) else x
 
 
 def _view(tensor: Tensor, array: ndarray) -> Tensor:
@@ -558,7 +551,7 @@ def savers(owner: Tensor) -> list[Autograd]:
 def record(rule: Rule, y: Any, operands: tuple[Any, ...], static: dict[str, Any] | None = None) -> Tensor:
     """Return the Tensor of `y`, computed from `operands`, recorded when an operand is differentiable."""
     if type(y) is not ndarray:
-        y = asarray(y)
+        y = as_ndarray(y)
     if not _is_recording() or y.dtype.kind not in "fc":
         return _new(y, None, None)
     targets, tape, mask = _targets(operands)

@@ -139,9 +139,8 @@ def flat(*arrays: np.ndarray) -> list[np.ndarray]:
 def one_example(block: Block) -> Callable[[], Any]:
     """Return what turns the logits of one example into the loss and the gradient times -rate, in their place."""
     z, p = block.logits, np.empty_like(block.logits)
-    largest, subtract, exp, multiply, divide, log = (
-        np.maximum.reduce, np.subtract, np.exp, np.multiply, np.divide, np.log
-    )  # fmt: skip
+    largest, subtract, exp = np.maximum.reduce, np.subtract, np.exp
+    multiply, divide, log = np.multiply, np.divide, np.log
     item, target = z.item, int(np.flatnonzero(block.onehot)[0])
     scaled, add = block.onehot * np.float32(RATE), np.add
     sum_of, ones, total, factor = p.dot, np.ones_like(z), np.empty((), np.float32), np.empty((), np.float32)
@@ -163,9 +162,8 @@ def one_example(block: Block) -> Callable[[], Any]:
 def many_examples(block: Block) -> Callable[[], Any]:
     """Return what turns the logits of a batch into the loss and the gradient times -rate, in their place."""
     z, p, batch = block.logits, np.empty_like(block.logits), block.batch
-    largest, subtract, exp, multiply, divide, log = (
-        np.maximum.reduce, np.subtract, np.exp, np.multiply, np.divide, np.log
-    )  # fmt: skip
+    largest, subtract, exp = np.maximum.reduce, np.subtract, np.exp
+    multiply, divide, log = np.multiply, np.divide, np.log
     rate, scaled, add = np.array(-RATE / batch, np.float32), block.onehot * np.float32(RATE / batch), np.add
     most, total, logs = np.empty((3, batch), np.float32)
     sum_of, sum_of_logs = np.ones(len(z), np.float32).dot, np.ones(batch, np.float32).dot
@@ -259,7 +257,7 @@ def product(g: np.ndarray, a: np.ndarray, out: np.ndarray) -> Calls:
 
 
 def products(network: str, batch: int) -> Callable[[], Any]:
-    """Prepare the matrix products of a step, and nothing else: what no arrangement of the rest can undercut."""
+    """Prepare the matrix products of a step as NumPy does them, each whole, and nothing else."""
     block = Block(network, batch)
     calls: Calls = []
     for weights, a, z in zip(block.weights, block.inputs, block.outputs(), strict=True):

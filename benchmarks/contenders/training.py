@@ -35,7 +35,8 @@ def training(step: Callable[[], Any], start: Arrays, now: Callable[[], Sequence[
         rng = np.random.default_rng(11785)
         after = [np.asarray(array, dtype=np.float64) for array in now()]
         gradients = [(a - b).ravel() / RATE for a, b in zip(before, after, strict=True)]
-        return [float(loss), *(float(g @ rng.choice([-1.0, 1.0], g.size)) for g in gradients)]
+        number = float(loss.detach() if hasattr(loss, "detach") else loss)
+        return [number, *(float(g @ rng.choice([-1.0, 1.0], g.size)) for g in gradients)]
 
     return Work(step, check)
 

@@ -20,7 +20,7 @@ import scipy.linalg.blas as library
 import threadpoolctl
 from numpy import ndarray
 
-from mytorch.extras.order import is_new, is_outer, is_product, late, readers
+from mytorch.extras.order import columns, factors, is_new, late, readers
 from mytorch.replay import lowering
 from mytorch.replay.backends import Backend
 from mytorch.replay.instructions import Instruction, Value
@@ -53,7 +53,7 @@ def held() -> Any:
 
 
 def stepped_by_product(
-    gemm: Any, sign: float, scale: Any, a: ndarray, b: ndarray, c: ndarray, transposed_a: int, transposed_b: int
+    gemm: Any, scale: Any, sign: float, a: ndarray, b: ndarray, c: ndarray, transposed_a: int, transposed_b: int
 ) -> None:
     """Add ``sign * scale * a @ b`` to c, in Fortran's order."""
     alpha = sign * float(scale)
@@ -63,7 +63,7 @@ def stepped_by_product(
         np.add(c, alpha * ((a.T if transposed_a else a) @ (b.T if transposed_b else b)), c)
 
 
-def stepped_by_rows(ger: Any, sign: float, scale: Any, x: ndarray, y: ndarray, c: ndarray) -> None:
+def stepped_by_rows(ger: Any, scale: Any, sign: float, x: ndarray, y: ndarray, c: ndarray) -> None:
     """Add ``sign * scale * outer(x, y)`` to c, in Fortran's order."""
     alpha = sign * float(scale)
     if alpha:
@@ -72,7 +72,7 @@ def stepped_by_rows(ger: Any, sign: float, scale: Any, x: ndarray, y: ndarray, c
         np.add(c, alpha * np.outer(x, y), c)
 
 
-def stepped(axpy: Any, size: int, sign: float, scale: Any, x: ndarray, y: ndarray) -> None:
+def stepped(axpy: Any, scale: Any, sign: float, size: int, x: ndarray, y: ndarray) -> None:
     """Add ``sign * scale * x`` to y."""
     alpha = sign * float(scale)
     if alpha:
@@ -103,7 +103,7 @@ class Blas(Backend):
         users = readers(listing.instructions)
 
         def moves(instruction: Instruction) -> bool:
-            if not is_product(instruction):
+            if factors(instruction) is None and columns(instruction) is None:
                 return False
             user = listing.instructions[users[instruction.outs[0].buffer.number][0]]
             return user.function is np.multiply and is_new(user) and len(user.outs[0].shape) == 2
@@ -135,8 +135,8 @@ def candidates(program: Program, last: int) -> list[tuple[int, Form]]:
     if update is None:
         return found
     product = program.instructions[last - 2] if last >= 2 else None
-    if product is not None and update.is_only_use_of(product) and is_product(product):
-        call = update.by_rows(product) if is_outer(product) else update.by_product(product)
+    if product is not None and update.is_only_use_of(product):
+        call = update.by_rows(product) or update.by_product(product)
         if call is not None:
             found.append((last - 2, [call]))
     call = update.by_itself()
@@ -191,14 +191,14 @@ class _Update:
             return None
         axpy = getattr(library, f"{PREFIX[self.weight.dtype.char]}axpy")
         flat = [lowering.part(v, lambda x: x.reshape(-1)) for v in both]
-        return stepped, (axpy, self.weight.size, self.sign, self.scale, flat[1], flat[0]), {}
+        return stepped, (axpy, self.scale, self.sign, self.weight.size, flat[1], flat[0]), {}
 
     def by_product(self, product: Instruction) -> Call | None:
         """Return the call that adds a product of matrices."""
-        a, b = product.args
-        c = self.weight
-        if not self._fits(a, b):
+        pair, c = factors(product), self.weight
+        if pair is None or not self._fits(*pair):
             return None
+        a, b = pair
         if c.is_contiguous:
             a, b, c = turned(b), turned(a), turned(c)
         if not turned(c).is_contiguous:
@@ -213,13 +213,15 @@ class _Update:
                 return None
         gemm = getattr(library, f"{PREFIX[c.dtype.char]}gemm")
         (x, transposed_x), (y, transposed_y) = sides
-        return stepped_by_product, (gemm, self.sign, self.scale, x, y, c, transposed_x, transposed_y), {}
+        return stepped_by_product, (gemm, self.scale, self.sign, x, y, c, transposed_x, transposed_y), {}
 
     def by_rows(self, product: Instruction) -> Call | None:
         """Return the call that adds an outer product."""
-        a, b = product.args
-        c = self.weight
-        if not self._fits(a, b) or len(c.shape) != 2 or (a.size, b.size) != c.shape:
+        pair, c = columns(product), self.weight
+        if pair is None or not self._fits(*pair):
+            return None
+        a, b = pair
+        if len(c.shape) != 2 or (a.size, b.size) != c.shape:
             return None
         if not (a.is_contiguous and b.is_contiguous):
             return None
@@ -229,7 +231,7 @@ class _Update:
             return None
         ger = getattr(library, f"{PREFIX[c.dtype.char]}ger")
         x, y = [lowering.part(v, lambda array: array.reshape(-1)) for v in (a, b)]
-        return stepped_by_rows, (ger, self.sign, self.scale, x, y, c), {}
+        return stepped_by_rows, (ger, self.scale, self.sign, x, y, c), {}
 
     def _fits(self, a: Any, b: Any) -> bool:
         weight = self.program.real(self.weight)
@@ -251,7 +253,7 @@ def _is_number(x: Any) -> bool:
 def _is_last_use(program: Program, value: Value, position: int) -> bool:
     """Say whether a memory is read at a position, and nowhere else."""
     number = value.buffer.number
-    if any(root.buffer.number == number for root in program.listing.roots):
+    if any(root.buffer.number == number for root in program.planned.roots):
         return False
     return all(
         p == position
@@ -265,7 +267,8 @@ def faster(calls: Form, positions: list[int], program: Program, scratch: Scratch
     theirs: Form = []
     for position in positions:
         theirs += lowering.constants_of(lowering.forms(program.instructions[position])[0], scratch.array)
-    own = lowering.constants_of(calls, scratch.array)
+    (function, (routine, _, *others), _), = lowering.constants_of(calls, scratch.array)
+    own: Form = [(function, (routine, np.float32(0.001), *others), {})]  # by 0 would not be a call of BLAS
     with np.errstate(all="ignore"):
         numpy, ours = times([theirs, own])
     return ours < numpy

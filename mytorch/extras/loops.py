@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy import ndarray
 
+from mytorch.extras.order import factors
 from mytorch.gradient_buffer import byte_bounds
 from mytorch.replay.instructions import TEMPORARY, Instruction, Value
 
@@ -37,9 +38,6 @@ MAPS: dict[np.ufunc, str] = {
     np.square: "{0} * {0}",
     np.reciprocal: "{T}(1) / {0}",
     np.sqrt: "sqrt({0})",
-    np.exp: "exp_{T}({0})",
-    np.log: "log_{T}({0})",
-    np.tanh: "tanh_{T}({0})",
     np.maximum: "{0} if {0} >= {1} or {0} != {0} else {1}",
     np.minimum: "{0} if {0} <= {1} or {0} != {0} else {1}",
     np.sign: "{T}(1) if {0} > 0 else ({T}(-1) if {0} < 0 else ({T}(0) if {0} == 0 else {0}))",
@@ -58,17 +56,19 @@ LOGIC: dict[np.ufunc, str] = {
     np.logical_or: "{0} or {1}",
     np.logical_not: "not {0}",
 }
-# One entry at a time, from the C library: NumPy's own vector loops are faster on long arrays.
-SLOW: dict[np.ufunc, str] = {
-    np.sin: "sin({0})",
-    np.cos: "cos({0})",
-    np.expm1: "expm1({0})",
-    np.log1p: "log1p({0})",
-    np.power: "{0} ** {1}",
+# NumPy's own loops are faster on long arrays: per function, the text, and the entries up to which it is taken.
+SHORT: dict[np.ufunc, tuple[str, int]] = {
+    np.exp: ("exp_{T}({0})", 8192),
+    np.log: ("log_{T}({0})", 2048),
+    np.tanh: ("tanh_{T}({0})", 2048),
+    np.sin: ("sin({0})", 256),
+    np.cos: ("cos({0})", 256),
+    np.expm1: ("expm1({0})", 256),
+    np.log1p: ("log1p({0})", 256),
+    np.power: ("{0} ** {1}", 256),
 }
 REDUCTIONS = {np.add: "{0} + {1}", np.maximum: MAPS[np.maximum], np.minimum: MAPS[np.minimum]}
 FIRST = {np.add: "0", np.maximum: "-inf", np.minimum: "inf"}
-FEW = 256  # entries up to which the slow ones are taken
 EXTREME = 4096  # entries up to which maxima and minima are taken
 MULTIPLICATIONS = 4096  # up to which a product of matrices is taken
 
@@ -230,10 +230,10 @@ def number(x: Any, char: str) -> str:
 
 
 def _map(instruction: Instruction, function: np.ufunc, out: Operand, program: Program) -> Step | None:
-    template = MAPS.get(function) or LOGIC.get(function) or SLOW.get(function)
+    template, limit = SHORT.get(function, (MAPS.get(function) or LOGIC.get(function), None))
     if template is None or instruction.kwargs or len(instruction.args) != function.nin:
         return None
-    if function in SLOW and prod(out.shape) > FEW:
+    if limit is not None and prod(out.shape) > limit:
         return None
     types = [x.dtype if isinstance(x, Value | np.generic | ndarray) else type(x) for x in instruction.args]
     types = [np.dtype(bool) if t is bool else t for t in types]
@@ -316,7 +316,7 @@ def _reduction(instruction: Instruction, out: Operand, program: Program) -> Step
 
 def _product(instruction: Instruction, out: Operand, program: Program) -> Step | None:
     """Return a product of two vectors or matrices, as matrices."""
-    args = instruction.args
+    args = factors(instruction) or instruction.args
     if len(args) != 2 or instruction.kwargs or not all(isinstance(x, Value) for x in args):
         return None
     a, b = operand(args[0], program), operand(args[1], program)
@@ -374,6 +374,7 @@ _SPECIAL: dict[Any, Any] = {
     np.where: _where,
     ndarray.dot: _product,
     np.dot: _product,
+    np.einsum: _product,
     np.vdot: _vdot,
     np.outer: _outer,
 }
@@ -398,6 +399,12 @@ class Nest:
         """How many leading axes the reductions keep (None: there are none)."""
         return next((step.kept for step in self.steps if step.kind == "reduce"), None)
 
+    @property
+    def is_apart(self) -> bool:
+        """Whether what it writes meets nothing that lies elsewhere."""
+        operands = [x for step in self.steps for x in (*step.operands, step.out)]
+        return not any(step.out.meets(x) and step.out.place != x.place for step in self.steps for x in operands)
+
     def takes(self, step: Step) -> bool:
         """Whether a step can run in this loop, after the others in every turn."""
         first = self.steps[0]
@@ -407,12 +414,15 @@ class Nest:
             return False
         if self.kept is not None and self.kept < 0:
             return False
+        late = step.kind == "reduce" and step.kept == 0  # is written when the loop is over
         for earlier in self.steps:
-            if any(earlier.out.meets(x) and not earlier.out.agrees(x) for x in (*step.operands, step.out)):
-                return False
-            if any(x.meets(step.out) and not x.agrees(step.out) for x in earlier.operands):
+            if any(earlier.out.meets(x) and not earlier.out.agrees(x) for x in step.operands):
                 return False
             if earlier.kind == "reduce" and any(earlier.out.meets(x) for x in (*step.operands, step.out)):
+                return False
+            if late:
+                continue
+            if any(x.meets(step.out) and not x.agrees(step.out) for x in (*earlier.operands, earlier.out)):
                 return False
             if step.kind == "reduce" and any(x.meets(step.out) for x in earlier.operands):
                 return False
@@ -435,7 +445,7 @@ class Readers:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.roots = {root.buffer.number for root in program.listing.roots}
+        self.roots = {root.buffer.number for root in program.planned.roots}
         self.positions: dict[int, list[int]] = {}
         for position, instruction in enumerate(program.instructions):
             for value in instruction.reads:

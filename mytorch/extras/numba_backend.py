@@ -8,6 +8,7 @@ piece that is not faster than NumPy's calls, measured on the program's memory, i
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,7 +21,7 @@ from numba.extending import intrinsic
 from mytorch.extras import vector_math
 from mytorch.extras.loops import Readers, Step, nests, step_of
 from mytorch.extras.numba_text import Text
-from mytorch.extras.order import early, is_outer, late
+from mytorch.extras.order import is_outer, late
 from mytorch.replay import lowering
 from mytorch.replay.backends import Backend
 from mytorch.replay.instructions import Value
@@ -68,21 +69,34 @@ def plus(_: Any, a: Any, b: Any) -> Any:
     return a(a, a), code
 
 
+@intrinsic
+def apart(_: Any) -> Any:
+    """Promise the compiler that the pointers that a function is given lead to bytes of their own."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        for argument in builder.function.args[2:]:  # the first two are for the result and for errors
+            argument.add_attribute("noalias")
+        return context.get_dummy_value()
+
+    return types.none(), code
+
+
 SCOPE: dict[str, Any] = {
     "pointer": pointer,
     "address": address,
     "plus": plus,
+    "apart": apart,
     "float32": float32,
     "float64": float64,
     "uint8": uint8,
     "boolean": types.boolean,
     "inf": np.inf,
     "nan": np.nan,
-    "sqrt": np.sqrt,
-    "sin": np.sin,
-    "cos": np.cos,
-    "expm1": np.expm1,
-    "log1p": np.log1p,
+    "sqrt": math.sqrt,
+    "sin": math.sin,
+    "cos": math.cos,
+    "expm1": math.expm1,
+    "log1p": math.log1p,
     "exp_float32": vector_math.exp32,
     "exp_float64": vector_math.exp64,
     "log_float32": vector_math.log32,
@@ -102,6 +116,8 @@ def compiled(text: str, arguments: tuple[tuple[str, int], ...]) -> Callable[...,
     if key not in _compiled:
         scope = dict(SCOPE)
         exec(compile(text, "<mytorch piece>", "exec"), scope)
+        for name in [name for name in scope if name.startswith("loop")]:
+            scope[name] = numba.njit(error_model="numpy")(scope[name])
         arrays = [types.Array(numba.from_dtype(np.dtype(char)), ndim, "C") for char, ndim in arguments]
         signature = types.void(types.Array(types.int64, 1, "C"), *arrays)
         function = numba.njit(signature, error_model="numpy")(scope["piece"])
@@ -151,24 +167,27 @@ class Numba(Backend):
         self.seconds = 0.0
 
     def arranged(self, listing: Listing) -> Listing:
-        """Fetch numbers first, and compute outer products where they are used: fewer and longer runs."""
-        return Listing(late(early(listing.instructions), is_outer), listing.roots)
+        """Compute outer products where they are used, so that they need no memory."""
+        return Listing(late(listing.instructions, is_outer), listing.roots)
 
     def replaced(self, program: Program, forms: list[Form | None]) -> list[Form | None]:
         """Put pieces in the place of runs of instructions."""
         readers, forms = Readers(program), list(forms)
         start = time.perf_counter()
-        for run in runs(program, forms):
-            if time.perf_counter() - start > PATIENCE:
-                break
+        waiting = list(runs(program, forms))[::-1]
+        while waiting and time.perf_counter() - start < PATIENCE:
+            run = waiting.pop()
             piece = Piece(run, readers)
-            if not faster(piece, program):
-                self.refused.append(piece)
+            if faster(piece, program):
+                self.pieces.append(piece)
+                for position in piece.positions:
+                    forms[position] = []
+                forms[piece.positions[0]] = [piece.call]
                 continue
-            self.pieces.append(piece)
-            for position in piece.positions:
-                forms[position] = []
-            forms[piece.positions[0]] = [piece.call]
+            self.refused.append(piece)
+            half = len(run) // 2
+            if half > 1:  # one slow loop must not spoil the others
+                waiting += [run[half:], run[:half]]
         self.seconds = time.perf_counter() - start
         return forms
 
@@ -176,7 +195,10 @@ class Numba(Backend):
 def runs(program: Program, forms: list[Form | None]) -> Iterator[list[Step]]:
     """Iterate over the longest runs of instructions that can be one piece."""
     now: list[Step] = []
+    refreshed = set(program.refreshed)  # these run when a number outside changes, and do not part others
     for position, instruction in enumerate(program.instructions):
+        if position in refreshed:
+            continue
         step = step_of(instruction, program) if forms[position] is None else None
         if step is not None:
             step.position = position

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 
 from mytorch.extras.loops import FIRST, TYPES, Nest, Operand, Readers, Step
 
+LARGE = 4096  # entries from which a loop is a function of its own, whose pointers are known to be apart
 BLOCK = 1024  # entries that are summed in one go: longer sums are sums of such sums, in double precision
 
 
@@ -32,16 +35,35 @@ class Text:
 
     def whole(self, loops: Sequence[Nest]) -> str:
         """Return the text of a function that runs loops one after another."""
+        functions: list[str] = []
         for nest in loops:
-            if nest.steps[0].kind == "product":
-                self.product(nest.steps[0])
-            elif nest.kept is not None and nest.kept < 0:
-                self.leading(nest.steps[0])
+            if prod(nest.shape) >= LARGE and nest.is_apart:
+                functions.append(self.apart(nest, len(functions)))
             else:
-                self.nest(nest)
+                self.loop(nest)
         names = ["table", *[f"x{i}" for i in range(len(self.arguments))]]
-        lines = [*self.head, *self.lines]
-        return f"def piece({', '.join(names)}):\n" + "".join(f"    {line}\n" for line in lines)
+        return "".join(functions) + definition("piece", names, [*self.head, *self.lines])
+
+    def loop(self, nest: Nest) -> None:
+        """Write one loop."""
+        if nest.steps[0].kind == "product":
+            self.product(nest.steps[0])
+        elif nest.kept is not None and nest.kept < 0:
+            self.leading(nest.steps[0])
+        else:
+            self.nest(nest)
+
+    def apart(self, nest: Nest, number: int) -> str:
+        """Return a loop as a function of its pointers, and write the call of it.
+
+        What it writes meets none of its other pointers; the compiler is told so.
+        """
+        lines, self.lines = self.lines, []
+        self.loop(nest)
+        pointers = list(dict.fromkeys(re.findall(r"\bp\d+\b", "\n".join(self.lines))))
+        text = definition(f"loop{number}", pointers, ["apart()", *self.lines])
+        self.lines = [*lines, f"loop{number}({', '.join(pointers)})"]
+        return text
 
     def new(self) -> str:
         """Return a name that is not taken."""
@@ -239,6 +261,11 @@ class Text:
     def index(x: Operand) -> str:
         """Return the place of an entry of a product's operand."""
         return index_of(x, [0 if n == 1 else s for n, s in zip(x.shape, x.strides, strict=True)])
+
+
+def definition(name: str, parameters: Sequence[str], lines: Sequence[str]) -> str:
+    """Return the text of a function."""
+    return f"def {name}({', '.join(parameters)}):\n" + "".join(f"    {line}\n" for line in lines)
 
 
 def cast(text: str, old: str, new: str) -> str:

@@ -7,15 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy import ndarray
 
-from mytorch.replay.instructions import TEMPORARY, Instruction
+from mytorch.replay.instructions import TEMPORARY, Instruction, Value
 
 PRODUCTS = (np.dot, np.matmul, ndarray.dot)
-
-
-def early(instructions: list[Instruction]) -> list[Instruction]:
-    """Fetch numbers that live outside before everything else: a fetch reads nothing that a program writes."""
-    fetched = [i for i in instructions if i.kind == "fetch"]
-    return [*fetched, *[i for i in instructions if i.kind != "fetch"]]
 
 
 def late(instructions: list[Instruction], moves: Callable[[Instruction], bool]) -> list[Instruction]:
@@ -56,20 +50,34 @@ def is_new(instruction: Instruction) -> bool:
     )
 
 
-def is_product(instruction: Instruction) -> bool:
-    """Say whether an instruction multiplies matrices."""
-    return (
-        instruction.function in PRODUCTS
-        and not instruction.kwargs
-        and len(instruction.reads) == 2
-        and all(len(value.shape) == 2 for value in instruction.reads)
-    ) or is_outer(instruction)
+def factors(instruction: Instruction) -> tuple[Value, Value] | None:
+    """Return the operands of a product of two matrices (None: it is none)."""
+    args = instruction.args
+    if instruction.function is np.einsum and args[0] == "ij,jk->ik":
+        args = args[1:]
+    elif instruction.function not in PRODUCTS:
+        return None
+    if len(args) != 2 or instruction.kwargs:
+        return None
+    a, b = args
+    if not (isinstance(a, Value) and isinstance(b, Value) and len(a.shape) == len(b.shape) == 2):
+        return None
+    return a, b
+
+
+def columns(instruction: Instruction) -> tuple[Value, Value] | None:
+    """Return the operands of an outer product, larger than both (None: it is none)."""
+    pair = factors(instruction)
+    if pair is not None and pair[0].shape[1] != 1:
+        return None
+    if pair is None and instruction.function in (np.multiply, np.outer) and not instruction.kwargs:
+        args = instruction.args
+        pair = (args[0], args[1]) if len(args) == 2 and len(instruction.reads) == 2 else None
+    if pair is None or instruction.outs[0].size <= pair[0].size + pair[1].size:
+        return None
+    return pair
 
 
 def is_outer(instruction: Instruction) -> bool:
     """Say whether an instruction makes a large array of products of two small ones."""
-    if instruction.kwargs or len(instruction.reads) != 2 or len(instruction.args) != 2:
-        return False
-    one = instruction.function in PRODUCTS and instruction.reads[0].shape[-1:] == (1,)
-    multiplies = instruction.function in (np.multiply, np.outer) or one
-    return multiplies and instruction.outs[0].size > sum(value.size for value in instruction.reads)
+    return columns(instruction) is not None

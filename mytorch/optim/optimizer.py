@@ -96,21 +96,22 @@ def check_range(optimizer: Optimizer, name: str, value: float, low: float, high:
     return value
 
 
-_CHUNK = 65536  # entries: what fits in the cache beside its gradient
+_PIECE = 65536  # entries: what fits in the cache beside its gradient
+
+
+def pieces(*arrays: np.ndarray) -> Iterable[tuple[np.ndarray, ...]]:
+    """Return arrays of one shape, large ones in pieces, so that several steps pass through memory once."""
+    size = arrays[0].size
+    if size <= _PIECE or not all(type(array) is np.ndarray and array.flags.c_contiguous for array in arrays):
+        return (arrays,)
+    rows = [array.reshape(-1) for array in arrays]
+    return (tuple([row[start : start + _PIECE] for row in rows]) for start in range(0, size, _PIECE))
 
 
 def descend(value: np.ndarray, rate: float, gradient: np.ndarray) -> None:
-    """Do ``value -= rate * gradient`` in place; large arrays in pieces, so that memory is passed through once."""
-    if value.size <= _CHUNK or type(value) is not np.ndarray or not (value.flags.c_contiguous and gradient.flags.c_contiguous):
-        value -= rate * gradient
-        return
-    values, gradients = value.reshape(-1), gradient.reshape(-1)
-    scratch = np.empty(_CHUNK, value.dtype)
-    for start in range(0, value.size, _CHUNK):
-        piece = values[start : start + _CHUNK]
-        change = scratch[: piece.size]
-        np.multiply(gradients[start : start + _CHUNK], rate, change, casting="same_kind")
-        np.subtract(piece, change, piece)
+    """Do ``value -= rate * gradient`` in place."""
+    for part, slope in pieces(value, gradient):
+        part -= rate * slope
 
 
 def decayed(gradient: np.ndarray, value: np.ndarray, weight_decay: float) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mytorch.arrays import happens_once, live, live_number, settled
-from mytorch.optim.optimizer import Optimizer, Parameter, check_range, decayed, descend
+from mytorch.optim.optimizer import Optimizer, Parameter, check_range, decayed, descend, pieces
 
 
 class SGD(Optimizer):
@@ -60,15 +60,19 @@ class SGD(Optimizer):
             )
 
     def change(self, value: np.ndarray, gradient: np.ndarray, state: dict[str, Any]) -> None:
-        gradient = decayed(gradient, value, self.weight_decay)
-        if self.momentum:
-            velocity = state.get("velocity")
-            if velocity is None:
-                happens_once("the optimizer's first step, which makes its velocity")
-                velocity = state["velocity"] = settled(gradient.copy())
-            else:
-                velocity = live(velocity)
-                velocity *= self.momentum
-                velocity += gradient if self.dampening == 0 else (1 - self.dampening) * gradient
-            gradient = gradient + self.momentum * velocity if self.nesterov else velocity
-        descend(value, live_number(self, "lr"), gradient)
+        if self.weight_decay:
+            gradient = decayed(gradient, value, self.weight_decay)
+        rate = live_number(self, "lr")
+        if not self.momentum:
+            descend(value, rate, gradient)
+            return
+        first = "velocity" not in state
+        if first:
+            happens_once("the optimizer's first step, which makes its velocity")
+            state["velocity"] = settled(gradient.copy())
+        velocity = live(state["velocity"])
+        for p, g, v in pieces(value, gradient, velocity):
+            if not first:
+                v *= self.momentum
+                v += g if self.dampening == 0 else (1 - self.dampening) * g
+            p -= rate * (g + self.momentum * v if self.nesterov else v)

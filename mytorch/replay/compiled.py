@@ -46,10 +46,15 @@ class Entry:
 class Path:
     """A recording, and, once it is asked for again, its program."""
 
-    __slots__ = ("_program", "backend", "fits", "recording")
+    __slots__ = ("_program", "backend", "fits", "leaves", "lock", "recording", "structure")
 
-    def __init__(self, recording: Recording, backend: str) -> None:
-        self.recording, self.backend = recording, backend
+    def __init__(
+        self, recording: Recording, backend: str, leaves: list[Any], structure: trees.Structure, lock: Any
+    ) -> None:
+        self.recording, self.backend, self.lock = recording, backend, lock
+        # Of arrays only their forms are needed, not their values.
+        self.leaves = [np.empty_like(x) if type(x) is ndarray else x for x in leaves]
+        self.structure = structure
         self._program: Program | None = None
         self.fits = fits(recording)
 
@@ -63,13 +68,33 @@ class Path:
 
 def fits(recording: Recording) -> Callable[[], bool]:
     """Return the function that says whether all that a recording takes from outside is what it was."""
-    bound: dict[str, Any] = {"equal": _equal}
+    bound = _Bound()
+    text = f"lambda: {' and '.join(_terms(recording, bound)) or 'True'}"
+    check: Callable[[], bool] = bound.evaluated(text)
+    return check
+
+
+class _Bound(dict[str, Any]):
+    """Objects by the names that a text gives them."""
+
+    def __init__(self) -> None:
+        super().__init__(equal=_equal)
+
+    def name(self, thing: Any) -> str:
+        """Return a name for an object."""
+        name = f"c{len(self)}"
+        self[name] = thing
+        return name
+
+    def evaluated(self, text: str) -> Any:
+        """Return the value of an expression of these names."""
+        return eval(f"lambda {', '.join(self)}: {text}")(*self.values())
+
+
+def _terms(recording: Recording, bound: _Bound) -> list[str]:
+    """Return the conditions on what a recording takes from outside."""
     terms = []
-
-    def name(thing: Any) -> str:
-        bound[f"c{len(bound)}"] = thing
-        return f"c{len(bound) - 1}"
-
+    name = bound.name
     for cell in recording.cells:
         container = vars(cell.container) if cell.kind == "attribute" else cell.container
         if cell.kind == "closure":
@@ -86,9 +111,69 @@ def fits(recording: Recording) -> Callable[[], bool]:
             terms.append(f"{now} is {value}")
         if cell.size is not None:
             terms.append(f"len({value}) == {cell.size}")
-    text = f"lambda: {' and '.join(terms) or 'True'}"
-    check: Callable[[], bool] = eval(f"lambda {', '.join(bound)}: {text}")(*bound.values())
-    return check
+    return terms
+
+
+MISS = object()
+
+
+def shortcut(path: Path) -> Callable[[tuple[Any, ...]], Any] | None:
+    """Return a function that runs a path's program if its arguments are the recorded ones in form, else gives `MISS`.
+
+    It does what `Compiled._run` does where there is nothing to find out; None where that is not so.
+    """
+    recording, program = path.recording, path.program
+    positional = path.structure.children[0]
+    plain = all(child.kind is None for child in positional.children) and not path.structure.children[1].size
+    written = any(buffer.number in program.written for buffer in recording.arguments.values())
+    if not plain or recording.tensors or recording.same or written or recording.before or program.states:
+        return None
+    bound = _Bound()
+    names = [f"x{i}" for i in range(positional.size)]
+    terms = [f"is_recording() is {_is_recording()}", "recording() is None"]
+    bound.update(is_recording=_is_recording, recording=arrays.recording, ndarray=ndarray, owner_of=owner_of)
+    outside = bound.name(program.outside_ids)
+    for x, leaf in zip(names, path.leaves, strict=True):
+        if type(leaf) is ndarray:
+            if not leaf.flags.c_contiguous:
+                return None
+            terms.append(f"type({x}) is ndarray and {x}.shape == {leaf.shape!r} and {x}.dtype is {bound.name(leaf.dtype)}")
+            if program.outside_ids:
+                terms.append(f"id({x} if {x}.base is None else owner_of({x})) not in {outside}")
+        elif isinstance(leaf, np.generic):
+            return None
+        else:
+            value = bound.name(leaf)
+            terms.append(f"({x} is {value} or equal({x}, {value}))" if isinstance(leaf, PLAIN) else f"{x} is {value}")
+    terms += _terms(recording, bound)
+    run = ", ".join(names[i] for i in recording.arguments)
+    bound.update(run=program.run, failed=program.failed, acquire=path.lock.acquire, release=path.lock.release, MISS=MISS)
+    unpack = f"{', '.join(names)}, = args" if names else "pass"
+    text = _SHORTCUT.format(bound=", ".join(bound), count=len(names), unpack=unpack, terms=" and ".join(terms), run=run)
+    scope: dict[str, Any] = {}
+    exec(text, scope)
+    function: Callable[[tuple[Any, ...]], Any] = scope["bind"](*bound.values())
+    return function
+
+
+_SHORTCUT = """
+def bind({bound}):
+    def call(args):
+        if len(args) != {count}:
+            return MISS
+        {unpack}
+        if not ({terms}) or not acquire(False):
+            return MISS
+        try:
+            return run({run})
+        except BaseException as error:
+            if failed(error):
+                return MISS
+            raise
+        finally:
+            release()
+    return call
+"""
 
 
 def _equal(a: Any, b: Any) -> bool:
@@ -109,6 +194,7 @@ class Compiled:
         self.function, self.backend = function, backend
         self.entries: OrderedDict[Any, Entry] = OrderedDict()
         self._last: Path | None = None
+        self._shortcut: Callable[[tuple[Any, ...]], Any] | None = None
         self._lock = threading.Lock()
         self._warned: set[str] = set()
 
@@ -126,6 +212,10 @@ class Compiled:
         return self._last.program
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._shortcut is not None and not kwargs:
+            result = self._shortcut(args)
+            if result is not MISS:
+                return result
         if arrays.recording() is not None:
             return self.function(*args, **kwargs)  # part of a larger recording
         leaves, structure = trees.flatten((args, kwargs))
@@ -162,7 +252,8 @@ class Compiled:
                 if path is not entry.paths[0]:
                     entry.paths.remove(path)
                     entry.paths.insert(0, path)
-                self._last = path
+                if path is not self._last or self._shortcut is None:
+                    self._last, self._shortcut = path, shortcut(path)
                 return result
         if entry.excuse is not None:
             return self.function(*args, **kwargs)
@@ -177,7 +268,9 @@ class Compiled:
         if recording.once is not None:
             return result
         entry.paths = [path for path in entry.paths if path.fits()]
-        if recording.changed:
+        if recording.excuse is not None:
+            entry.excuse = f"it {recording.excuse}, which a replay would not do; pass what it gives as an argument"
+        elif recording.changed:
             entry.excuse = (
                 f"it changes {recording.changed[0].path} at every call, which a replay would not do; return "
                 "the value, or make it an array"
@@ -189,7 +282,7 @@ class Compiled:
                 "takes out of an array decides everything after it: return the array instead"
             )
         else:
-            path = Path(recording, self.backend)
+            path = Path(recording, self.backend, leaves, structure, entry.lock)
             entry.paths.insert(0, path)
             self._last = path
         if entry.excuse is not None:

@@ -75,12 +75,7 @@ def _name_steps(
     makers = {o.buffer.number: i for i in instructions if i.fresh and i.phase != "backward" for o in i.outs}
     for instruction in instructions:
         target = instruction.outs[0].buffer if instruction.outs and not instruction.fresh else None
-        if (
-            target is None
-            or target.kind != OUTSIDE
-            or target.tensor is None
-            or instruction.phase == "backward"
-        ):
+        if target is None or target.kind != OUTSIDE or not target.tensors or instruction.phase == "backward":
             continue
         found: set[int] = set()
         waiting = [value.buffer.number for value in instruction.reads]

@@ -21,7 +21,7 @@ TEMPORARY = "temporary"  # made by an instruction
 class Buffer:
     """A memory: its owner while recording, and where it comes from."""
 
-    __slots__ = ("initial", "kind", "low", "name", "nbytes", "number", "owner", "tensor", "writes")
+    __slots__ = ("initial", "kind", "low", "name", "nbytes", "number", "owner", "tensors", "writes")
 
     def __init__(self, owner: np.ndarray, kind: str, number: int) -> None:
         self.owner, self.kind, self.number = owner, kind, number
@@ -30,7 +30,7 @@ class Buffer:
         self.name: str | None = None
         self.writes = 0  # instructions that wrote to it after its birth
         self.initial: np.ndarray | None = None  # of memory made inside: its values before the first write
-        self.tensor: Any = None  # the Tensor outside that owns it
+        self.tensors: list[Any] = []  # the Tensors outside that own it
 
     def __repr__(self) -> str:
         return f"<{self.kind} memory {self.number} of {self.nbytes} bytes>"

@@ -27,10 +27,7 @@ class Changed(Exception):
 
 def store(out: ndarray, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Write the result of a call that can only make a new array to where it belongs."""
-    result = function(*args, **kwargs)
-    if np.shape(result) != out.shape:
-        raise Changed(f"{function!r} returned the shape {np.shape(result)}, and {out.shape} when it was recorded")
-    np.copyto(out, result, "unsafe")
+    place(out, function(*args, **kwargs), function)
 
 
 def store_all(
@@ -41,9 +38,30 @@ def store_all(
     if len(results) != len(outs):
         raise Changed(f"{function!r} returned {len(results)} arrays, and {len(outs)} when it was recorded")
     for out, result in zip(outs, results, strict=True):
-        if np.shape(result) != out.shape:
-            raise Changed(f"{function!r} returned the shape {np.shape(result)}, and {out.shape} when recorded")
-        np.copyto(out, result, "unsafe")
+        place(out, result, function)
+
+
+def place(out: ndarray, result: Any, function: Callable[..., Any]) -> None:
+    """Write one result to where it belongs, if it is of the shape and dtype that it was when it was recorded."""
+    result = np.asarray(result)
+    if result.shape != out.shape or result.dtype != out.dtype:
+        raise Changed(
+            f"{function!r} returned {result.dtype}{result.shape}, and {out.dtype}{out.shape} when it was recorded"
+        )
+    np.copyto(out, result)
+
+
+PIECE = 1 << 16  # entries: what fits in the cache beside its gradient
+
+
+def descend(place: ndarray, rate: Any, gradient: ndarray, scratch: ndarray) -> None:
+    """Do ``place -= rate * gradient`` piece by piece, so that large memory is passed through once."""
+    places, gradients = place.reshape(-1), gradient.reshape(-1)
+    for start in range(0, place.size, PIECE):
+        piece = places[start : start + PIECE]
+        change = scratch[: piece.size]
+        np.multiply(gradients[start : start + PIECE], rate, change, casting="same_kind")
+        np.subtract(piece, change, piece)
 
 
 def fetch(out: ndarray, owner: Any, name: str) -> None:
@@ -90,6 +108,10 @@ def address(array: ndarray) -> int:
     return place
 
 
+# NumPy warns of a third positional operand of these, because people mean `np.max` of several arrays.
+_NAMED_OUT = (np.maximum, np.minimum)
+
+
 # -- ufuncs ---------------------------------------------------------------------------------------------------
 
 
@@ -98,20 +120,20 @@ def _ufunc(instruction: Instruction) -> list[Form]:
     args = _as_arrays(function, instruction.args, instruction)
     if instruction.kwargs or (len(outs) > 1):
         return [[(function, args, {**instruction.kwargs, "out": outs})]]
-    if function in (np.maximum, np.minimum):  # NumPy wants their `out` named
-        found: list[Form] = [[(function, args, {"out": outs})]]
+    if function in _NAMED_OUT:
+        found: list[Form] = [[(function, args, {"out": outs[0]})]]
     else:
         found = [[(function, (*args, *outs), {})]]
     if function is np.matmul and not instruction.kwargs:
         a, b = args
         if isinstance(a, Value) and isinstance(b, Value) and len(a.shape) == len(b.shape) == 2:
             found += _products(a, b, outs[0]) or []
-    if function in (np.maximum, np.minimum) and outs[0].size > 1 and len(outs[0].shape) >= 1:
+    if function in _NAMED_OUT and outs[0].size > 1 and len(outs[0].shape) >= 1:
         for i, operand in enumerate(args):
             other = args[1 - i]
             if type(operand) is ndarray and operand.size == 1 and isinstance(other, Value):
                 row = np.full(outs[0].shape[-1:], operand.reshape(-1)[0], operand.dtype)
-                found.append([(function, (other, row), {"out": outs})])
+                found.append([(function, (other, row), {"out": outs[0]})])
     return found
 
 
@@ -177,7 +199,7 @@ def _products(a: Value, b: Value, out: Value) -> list[Form]:
     if not fits:
         return []
     (m, k), n = a.shape, b.shape[1]
-    found: list[Form] = [[(ndarray.dot, (a, b, out), {})]]
+    found: list[Form] = [[(ndarray.dot, (a, b, out), {})], [(np.matmul, (a, b, out), {})]]
     if k == 1:
         found.append([(np.multiply, (a, b, out), {})])
     if m == 1 and n > 1 and k > 1:
@@ -228,6 +250,8 @@ def _outer(instruction: Instruction) -> list[Form] | None:
 
 def _with_out(instruction: Instruction) -> list[Form] | None:
     out = instruction.outs[0]
+    if "dtype" in instruction.kwargs:  # NumPy takes one or the other
+        return None
     return [[(instruction.function, instruction.args, {**instruction.kwargs, "out": out})]]
 
 

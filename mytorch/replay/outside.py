@@ -48,13 +48,13 @@ class Outside:
         return best_path(self.paths.get(id(thing), ()))
 
     def _path(self, buffer: Buffer) -> str | None:
-        return (self.path_of(buffer.tensor) if buffer.tensor is not None else None) or (
+        return (self.path_of(buffer.tensors[0]) if buffer.tensors else None) or (
             self.path_of(buffer.owner) or buffer.name
         )
 
     def knows(self, buffer: Buffer) -> bool:
         """Say whether memory outside is state that the user can name."""
-        return self._path(buffer) is not None or buffer.tensor is not None
+        return self._path(buffer) is not None or bool(buffer.tensors)
 
     def array_name(self, buffer: Buffer) -> str:
         """Return the name of memory outside, a new one where it was not met before."""

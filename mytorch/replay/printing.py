@@ -90,8 +90,7 @@ class _Printer:
 
     def __init__(self, program: Program) -> None:
         self.program, self.recording = program, program.recording
-        roots = list(program.final.values())
-        listing = without_plain_copies(Listing(program.instructions, roots))
+        listing = without_plain_copies(program.listing)
         self.instructions = listing.instructions
         self.final = dict(zip(program.final, listing.roots, strict=True))
         self.roots = {root.buffer.number for root in listing.roots}

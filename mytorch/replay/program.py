@@ -25,6 +25,7 @@ from mytorch.replay import lowering
 from mytorch.replay.backends import chosen
 from mytorch.replay.errors import Diverged, Unreplayable, note
 from mytorch.replay.instructions import ARGUMENT, INSIDE, OUTSIDE, Buffer, Instruction, Value, mapped
+from mytorch.replay.packing import in_pieces, together
 from mytorch.replay.passes import Listing, guards_early, last_writes, simplified
 from mytorch.replay.planning import Plan, planned
 from mytorch.replay.printing import printed
@@ -61,7 +62,8 @@ class Program:
     Attributes
     ----------
     recording : what was recorded
-    listing : the instructions that are left, in order
+    listing : the instructions that are left, in order, as they are printed
+    instructions : those that run
     plan : where their memory lies
     decisions : what every guard expects, in order
     """
@@ -75,16 +77,20 @@ class Program:
         roots += [leaf.what for _, leaf in recording.assigned if leaf.kind not in ("constant", "argument")]
         self.recorded = Listing(recording.instructions, roots)
         self.listing = guards_early(simplified(self.recorded))
+        self.planned = in_pieces(together(self.listing)) if backend == "numpy" else self.listing
         for each in self.backends:
-            self.listing = each.arranged(self.listing)
-        self.instructions = self.listing.instructions
-        self.final = {id(a): b for a, b in zip(roots, self.listing.roots, strict=True)}
+            self.planned = each.arranged(self.planned)
+        self.instructions = self.planned.instructions
+        self.final = {id(a): b for a, b in zip(roots, self.planned.roots, strict=True)}
         self.written = last_writes(self.instructions)
         self.guards = [i for i in self.instructions if i.kind == "guard"]
         self.by_reference = self._by_reference()
-        self.plan: Plan = planned(self.listing, self.by_reference, self._pinned())
+        self.refreshed = self._refreshed()
+        self.plan: Plan = planned(self.planned, self.by_reference, self._pinned())
         self.saved = self._saved()
-        self.outside_ids = {id(buffer.owner) for buffer in self.outside_written()}
+        self.states = self._states()
+        self.outside_ids = {id(tensor._array) for b in self.outside_written() for tensor in b.tensors}
+        self.outside_ids |= {id(buffer.owner) for buffer in self.outside_written()}
         self.forms = self._forms()
         self.source_of_run, self.run = self._emit()
         self._profiled: Report | None = None
@@ -94,18 +100,24 @@ class Program:
         """Run the program on the leaves of a call's arguments."""
         try:
             return self.run(*[leaves[i] for i in self.recording.arguments])
-        except (Diverged, lowering.Changed, Unreplayable):
-            self.restore()
-            raise
         except BaseException as error:
-            self.restore()
-            self._explain(error)
+            self.failed(error)
             raise
+
+    def failed(self, error: BaseException) -> bool:
+        """Undo what an unfinished run has done; True where the function should be run in another way."""
+        self.restore()
+        if isinstance(error, Diverged | lowering.Changed | Unreplayable):
+            return True
+        self._explain(error)
+        return False
 
     def restore(self) -> None:
         """Put memory outside back as it was before the call."""
         for owner, copy in self.saved:
             np.copyto(owner, copy)
+        for generator, state in self.states:
+            _set_state(generator, state[0])
 
     def _explain(self, error: BaseException) -> None:
         """Say in an error which instruction failed, and whether memory outside has changed."""
@@ -173,17 +185,53 @@ class Program:
 
     def _by_reference(self) -> set[int]:
         """Return the arguments that are used where the caller has them: large ones that are only read."""
+        if len(self.instructions) > LONG:
+            return set()
         return {
             buffer.number
             for buffer in self.recording.arguments.values()
             if buffer.nbytes > SMALL and buffer.number not in self.written and buffer.owner.flags.c_contiguous
         }
 
+    def _refreshed(self) -> list[int]:
+        """Return the positions of what depends on numbers that live outside alone (a learning rate, and its double).
+
+        They are computed when such a number has changed.
+        """
+        known: set[int] = set()
+        found = []
+        for position, instruction in enumerate(self.instructions):
+            steady = instruction.kind == "fetch" or (
+                instruction.kind in ("ufunc", "call")
+                and instruction.fresh
+                and bool(instruction.reads)
+                and instruction.errors is None
+                and all(v.buffer.number in known for v in instruction.reads)
+            )
+            if steady and not any(out.buffer.number in self.written for out in instruction.outs):
+                known.update(out.buffer.number for out in instruction.outs)
+                found.append(position)
+        return found
+
+    def _states(self) -> list[tuple[Any, list[Any]]]:
+        """Return the random generators whose state is put back when a guard fails, each with a place for its state."""
+        if not self.guards:
+            return []
+        methods = [i.function for i in self.instructions if i.kind == "random" or _is_shuffle(i.function)]
+        return [(g, [None]) for g in {id(m.__self__): m.__self__ for m in methods}.values()]  # type: ignore[attr-defined]
+
+    def refresh(self) -> None:
+        """Compute what depends on numbers that live outside alone."""
+        for position in self.refreshed:
+            for function, args, kwargs in lowering.constants_of(self.forms[position] or [], self.real):
+                function(*args, **kwargs)
+
     def _pinned(self) -> set[int]:
         """Return the memories of gradients that the next call reads."""
+        kept = {out.buffer.number for position in self.refreshed for out in self.instructions[position].outs}
         if not any(value is not None for _, value in self.recording.before):
-            return set()
-        return {self.final[id(value)].buffer.number for _, value in self.recording.after if value is not None}
+            return kept
+        return kept | {self.final[id(value)].buffer.number for _, value in self.recording.after if value is not None}
 
     def outside_written(self) -> list[Buffer]:
         """Return the memories outside that the program writes to."""
@@ -267,6 +315,30 @@ def times(ways: list[lowering.Form]) -> list[float]:
     return best
 
 
+def _is_shuffle(function: Any) -> bool:
+    return isinstance(getattr(function, "__self__", None), np.random.Generator | np.random.RandomState)
+
+
+def _state(generator: Any) -> Any:
+    """Return the state of a random generator."""
+    if isinstance(generator, np.random.Generator):
+        return generator.bit_generator.state
+    return generator.get_state()
+
+
+def _set_state(generator: Any, state: Any) -> None:
+    """Put a random generator back."""
+    if isinstance(generator, np.random.Generator):
+        generator.bit_generator.state = state
+    else:
+        generator.set_state(state)
+
+
+def _keep_state(place: list[Any], generator: Any) -> None:
+    """Remember the state of a random generator."""
+    place[0] = _state(generator)
+
+
 class _Writer:
     """Writes the text of a program, and collects the objects that it names."""
 
@@ -323,7 +395,7 @@ class _Writer:
 
     def text(self) -> str:
         """Return the text."""
-        before = [*self._told(), *self._copied_in(), *self._initial(), *self._saved()]
+        before = [*self._told(), *self._copied_in(), *self._initial(), *self._saved(), *self._refreshed()]
         steps = self._steps()
         end = self._epilogue()
         self.ahead = [*self.prologue, *before]
@@ -337,13 +409,13 @@ class _Writer:
         """Tell tapes that read what will be written."""
         lines = []
         for buffer in self.program.outside_written():
-            if buffer.tensor is not None:
-                tensor, tell, failed = (
-                    self.bind(buffer.tensor, "t"),
+            for tensor in buffer.tensors:
+                name, tell, failed = (
+                    self.bind(tensor, "t"),
                     self.bind(before_unseen_write, "f"),
                     self.bind(Unreplayable, "f"),
                 )
-                lines.append(f"if {tensor}._saved is not None and not {tell}({tensor}): raise {failed}")
+                lines.append(f"if {name}._saved is not None and not {tell}({name}): raise {failed}")
         return lines
 
     def _copied_in(self) -> list[str]:
@@ -378,7 +450,20 @@ class _Writer:
 
     def _saved(self) -> list[str]:
         copyto = self.bind(np.copyto, "f")
-        return [f"{copyto}({self.bind(copy, 'c')}, {self.bind(owner, 'c')})" for owner, copy in self.program.saved]
+        lines = [f"{copyto}({self.bind(copy, 'c')}, {self.bind(owner, 'c')})" for owner, copy in self.program.saved]
+        keep = self.bind(_keep_state, "f")
+        return lines + [f"{keep}({self.bind(p, 'c')}, {self.bind(g, 'c')})" for g, p in self.program.states]
+
+    def _refreshed(self) -> list[str]:
+        """Compute what depends on numbers outside, if one has changed."""
+        fetches = [i.args for i in (self.program.instructions[p] for p in self.program.refreshed) if i.kind == "fetch"]
+        if not fetches:
+            return []
+        last = self.bind([None] * len(fetches), "c")
+        now = [f"{self.bind(owner, 'o')}.{name}" for owner, name in fetches]
+        changed = " or ".join(f"{x} is not {last}[{i}]" for i, x in enumerate(now))
+        refresh = self.bind(self.program.refresh, "f")
+        return [f"if {changed}:", f"    {refresh}()", f"    {last}[:] = {', '.join(now)},"]
 
     def _steps(self) -> list[str]:
         lines: list[str] = []
@@ -386,8 +471,11 @@ class _Writer:
         steps = list(zip(self.program.instructions, self.program.forms, strict=True))
         if len(steps) > LONG:
             return self._loop(steps)
-        for instruction, form in steps:
+        refreshed = set(self.program.refreshed)
+        for position, (instruction, form) in enumerate(steps):
             self.first_lines.append(len(lines))
+            if position in refreshed:
+                continue
             if instruction.kind == "guard":
                 new = [self._guard(instruction, number)]
                 number += 1
@@ -403,7 +491,9 @@ class _Writer:
         """Return a loop over all calls."""
         calls: list[Any] = []
         number = 0
-        for instruction, form in steps:
+        for position, (instruction, form) in enumerate(steps):
+            if position in self.program.refreshed:
+                continue
             if instruction.kind == "guard":
                 args = mapped(instruction.args, Value, self.program.real)
                 kwargs = mapped(instruction.kwargs, Value, self.program.real)
@@ -426,10 +516,20 @@ class _Writer:
 
     def _call(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
         if function is ndarray.dot:
-            first = self._argument(args[0])
-            return f"{first}.dot({', '.join(map(self._argument, args[1:]))})"
+            return f"{self._dot(args[0])}({', '.join(map(self._argument, args[1:]))})"
         words = [*map(self._argument, args), *[f"{k}={self._argument(v)}" for k, v in kwargs.items()]]
         return f"{self.bind(function, 'f')}({', '.join(words)})"
+
+    def _dot(self, first: Any) -> str:
+        """Return the name of the method `dot` of an operand, bound beforehand where the operand is known."""
+        if isinstance(first, Value) and first.buffer.number in self.program.by_reference:
+            return f"{self.value(first)}.dot"
+        key = ("dot", first.key if isinstance(first, Value) else id(first))
+        if key not in self.names:
+            array = self.program.real(first) if isinstance(first, Value) else first
+            self.names[key] = f"m{len(self.bound)}"
+            self.bound[self.names[key]] = array.dot
+        return self.names[key]
 
     def _argument(self, x: Any) -> str:
         if isinstance(x, Value):

@@ -47,7 +47,7 @@ WRITERS: dict[Any, int] = {
 # Functions that tell of shapes, dtypes and memory only, which every replay has in common.
 METADATA = {
     np.shape, np.ndim, np.size, np.result_type, np.common_type, np.min_scalar_type, np.can_cast, np.iscomplexobj,
-    np.isrealobj, np.may_share_memory, np.shares_memory, np.array2string, np.array_repr, np.array_str,
+    np.isrealobj, np.may_share_memory, np.shares_memory,
 }  # fmt: skip
 # Functions of one array that are methods, so that both are recorded alike.
 AS_METHODS: dict[Any, str] = {
@@ -68,6 +68,8 @@ class Recorder:
         self.numbers: dict[tuple[int, str], tuple[Any, Traced]] = {}
         self.fetched: list[tuple[Any, str]] = []
         self.once: str | None = None
+        self.excuse: str | None = None  # what the function did that no replay would do
+        self.refused: ReplayError | None = None  # the error that something cannot be followed
         self.numbers_made: set[int] = set()  # identities of results that NumPy gives as mere numbers
         self.arrays: set[int] = set()  # identities of results that are arrays even where they have no axes
         self.ended = False
@@ -227,6 +229,9 @@ class Recorder:
         if self.closed:
             return function(*self.real(args), **self.real(kwargs))
         if not (function.__module__ or "").startswith("numpy"):
+            for x in args:  # a Tensor among them knows better
+                if hasattr(type(x), "__array_function__") and not isinstance(x, ndarray | np.generic):
+                    return x.__array_function__(function, (type(x),), args, kwargs)
             return function.__wrapped__(*args, **kwargs)  # type: ignore[attr-defined]
         if function in METADATA:
             return function(*self.real(args), **self.real(kwargs))
@@ -367,19 +372,15 @@ class Recorder:
         self.write(getattr(ndarray, name), (array, *args), kwargs)
 
     def destination(self, out: Any) -> ndarray:
-        """Return the real array that will be written; if it is plain, its memory becomes known."""
+        """Return the real array that will be written."""
         if isinstance(out, Traced):
             return out.array
         if type(out) is not ndarray:
-            self.refuse(f"writing to a {type(out).__name__}", "write to an array")
-        known = self.buffers.get(id(owner_of(out)))
-        if id(owner_of(out)) not in self.outside and (known is None or known.kind == OUTSIDE):
-            # Nobody outside has it, as far as is known: the function made it, and will make it again.
-            if known is None:
-                self.made_inside(out)
-            else:
-                known.kind, known.initial = INSIDE, np.array(known.owner)
-        return out
+            self.refuse(f"writing to a {type(out).__name__}", "to an array")
+        return self.refuse(  # whoever reads it later would not be followed
+            "writing to a plain array what was computed from others",
+            "np.zeros_like(x) of an array that is followed, or a Tensor, in the place of np.zeros",
+        )
 
     def leave(self, traced: Traced, dtype: Any) -> ndarray:
         """Answer a function that wants a real array of a Traced one: an error, while recording."""
@@ -388,15 +389,17 @@ class Recorder:
         return self.refuse(
             "np.array, np.asarray or an assignment into a plain array, which takes the values out of the recording",
             "np.copy(x) or x.astype(...) in the place of np.array(x), np.zeros_like(x) or a Tensor in the place of a "
-            "plain array that is written to, np.stack in the place of np.array([x, y])",
+            "plain array that is written to, np.stack in the place of np.array([x, y]), np.take(a, x) in the place of "
+            "a[x] where a is plain",
         )
 
     def refuse(self, what: str, instead: str) -> Any:
-        """Raise the error that something cannot be followed."""
-        raise ReplayError(
+        """Raise the error that something cannot be followed, and keep it: whoever catches it goes another way."""
+        self.refused = ReplayError(
             f"mytorch.compile cannot follow {what}, at {where(*caller())}; write {instead}, "
             "or do it outside of the compiled function"
         )
+        raise self.refused
 
 
 class Weak(Traced):

@@ -17,6 +17,8 @@ from mytorch.gradient_buffer import owner_of
 from mytorch.replay.captured import GENERATORS, PLAIN, Cell, captured
 from mytorch.replay.instructions import ARGUMENT, OUTSIDE, Buffer, Instruction, Value, name_of
 from mytorch.replay.errors import note
+from mytorch.replay.packing import pack_parameters
+from mytorch.replay.impure import noticed, watched
 from mytorch.replay.locals import watching
 from mytorch.replay.recorder import Recorder, ReplayError, Weak
 from mytorch.replay.traced import Traced
@@ -61,6 +63,7 @@ class Recording:
         self.cells: list[Cell] = []
         self.changed: list[Cell] = []
         self.once: str | None = None
+        self.excuse: str | None = None  # why no call can be replayed
         self.same: list[tuple[int, Any]] = []  # arguments that are also taken from outside
         self.tensors: dict[int, int] = {}  # by the identity of a Tensor among the arguments, its number
         self.assigned: list[tuple[Cell, Leaf]] = []  # places outside that the call gave computed values
@@ -82,6 +85,7 @@ def record(function: Callable[..., Any], leaves: list[Any], structure: trees.Str
     recording, recorder = Recording(), _TensorRecorder()
     objects = {f"argument {i}": leaf for i, leaf in enumerate(leaves) if not isinstance(leaf, _VALUES)}
     cells = captured(function, objects)
+    pack_parameters(cells)
     recorder.know(cells)
     recording.function, recording.structure_given = function, structure
     recording.given = [None if isinstance(leaf, Tensor | ndarray | np.generic) else leaf for leaf in leaves]
@@ -97,7 +101,7 @@ def record(function: Callable[..., Any], leaves: list[Any], structure: trees.Str
             changed = {o.buffer.name for i in recorder.instructions for o in i.outs if o.buffer.kind == OUTSIDE}
             if changed:
                 names = ", ".join(sorted(name or "memory outside" for name in changed))
-                note(error, f"(changed before the error, and not put back: {names})")
+                note(recorder.refused or error, f"(changed before the error, and not put back: {names})")
             raise
         found, recording.structure = trees.flatten(result)
         recording.leaves = [_leaf(x, recorder) for x in found]
@@ -105,6 +109,7 @@ def record(function: Callable[..., Any], leaves: list[Any], structure: trees.Str
         recording.assigned, recording.changed = _changes(cells, recorder, given)
     recording.after, recording.before = after, before
     recording.instructions, recording.once = recorder.instructions, recorder.once
+    recording.excuse = recorder.excuse
     fetched = {(id(owner), name) for owner, name in recorder.fetched}
     recording.cells = [
         cell for cell in cells if cell.holds and (id(cell.container), cell.key) not in fetched and _can_change(cell)
@@ -126,14 +131,14 @@ def _can_change(cell: Cell) -> bool:
 
 
 def _changes(
-    cells: Sequence[Cell], recorder: Recorder, given: list[Any]
+    cells: Sequence[Cell], recorder: _TensorRecorder, given: list[Any]
 ) -> tuple[list[tuple[Cell, Leaf]], list[Cell]]:
     """Return the places outside that the call gave computed values, and those that it changed otherwise."""
     assigned, changed = [], []
     for cell in cells:
         now = cell.read()
         shown = isinstance(now, Traced) and now.array is cell.value
-        if cell.holds or shown or isinstance(now, Generator) or _is_draw(cell.value):
+        if cell.holds or shown or id(now) in recorder.stand_ins:
             continue
         position = next((i for i, x in enumerate(given) if x is now), None)
         if position is not None and not isinstance(now, PLAIN):
@@ -264,6 +269,7 @@ class _TensorRecorder(Recorder):
     def __init__(self) -> None:
         super().__init__()
         self.made: list[Tensor] = []
+        self.stand_ins: set[int] = set()  # identities of what is in the place of what the function reaches
         self.same: list[tuple[int, Any]] = []  # arguments that are also taken from outside
         self.tensors: dict[int, Tensor] = {}  # from outside, by identity
         self.read: dict[int, tuple[Tensor, Value | None]] = {}
@@ -286,18 +292,23 @@ class _TensorRecorder(Recorder):
         """Within the context, this recorder records what the thread does."""
         token = arrays._recording.set(self)
         patched = _patch(cells, self)
+        self.stand_ins = {id(shown) for _, shown in patched}
         try:
-            yield
-        except ValueError as error:
-            if isinstance(error.__cause__, ReplayError):  # NumPy's word for an error of ours
-                raise error.__cause__ from None
-            if "read-only" in str(error):
+            with watched(cells, self):
+                yield
+        except Exception as error:
+            if self.refused is not None:  # whoever caught it went another way, or NumPy has other words for it
+                raise self.refused from None
+            if isinstance(error, ValueError) and "read-only" in str(error):
                 raise ReplayError(
                     f"{error}: mytorch.compile holds plain arrays that the function takes from outside, or has computed "
                     "with, read-only, because a replay would not repeat a write to them; make it a Tensor, pass it as an "
                     "argument, or make it with np.zeros_like(x) of an array that is followed"
                 ) from error
             raise
+        else:
+            if self.refused is not None:
+                raise self.refused
         finally:
             for cell, shown in patched:
                 now = cell.read()
@@ -320,7 +331,7 @@ class _TensorRecorder(Recorder):
         if id(owner) not in self.buffers:
             self.outside.add(id(owner))
             buffer = self.buffer(array)
-            buffer.tensor = tensor if tensor._base is None else tensor._base
+            buffer.tensors = [tensor if tensor._base is None else tensor._base]
             buffer.name = self.names.get(id(tensor))
         return self.show(array)
 
@@ -419,7 +430,7 @@ def _drawing(method: Callable[..., Any], recorder: Recorder) -> Callable[..., An
 
 def _patch(cells: Sequence[Cell], recorder: Recorder) -> list[tuple[Cell, Any]]:
     """Put what is recorded in the places of arrays and generators that the function can reach; return what is there."""
-    places = [cell for cell in cells if isinstance(cell.value, GENERATORS) or _is_draw(cell.value) or _is_array(cell.value)]
+    places = list(cells)
     for name in dir(np.random):
         member = getattr(np.random, name)
         if _is_draw(member):
@@ -429,9 +440,15 @@ def _patch(cells: Sequence[Cell], recorder: Recorder) -> list[tuple[Cell, Any]]:
         if isinstance(cell.container, tuple | types.MethodType):
             continue
         if _is_array(cell.value):
-            shown = recorder.live(cell.value)
+            shown: Any = recorder.live(cell.value)
+        elif _is_draw(cell.value):
+            shown = _drawing(cell.value, recorder)
+        elif isinstance(cell.value, GENERATORS):
+            shown = Generator(cell.value, recorder)
         else:
-            shown = _drawing(cell.value, recorder) if _is_draw(cell.value) else Generator(cell.value, recorder)
+            shown = noticed(cell, recorder)
+            if shown is cell.value:
+                continue
         cell.write(shown)
         patched.append((cell, shown))
     return patched
@@ -443,7 +460,9 @@ def _is_array(value: Any) -> bool:
 
 def _is_draw(value: Any) -> bool:
     """Say whether a value is a method of a random generator."""
-    return isinstance(value, types.MethodType | types.BuiltinMethodType) and isinstance(value.__self__, GENERATORS)
+    if isinstance(value, types.MethodType | types.BuiltinMethodType):
+        return isinstance(value.__self__, GENERATORS)
+    return value is np.random.seed
 
 
 __all__ = ["Leaf", "Recording", "record"]

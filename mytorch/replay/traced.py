@@ -11,12 +11,13 @@ functions ask that.
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mytorch.gradient_buffer import base_of
+from mytorch.gradient_buffer import address_of, base_of, byte_bounds
 
 if TYPE_CHECKING:
     from mytorch.replay.recorder import Recorder
@@ -60,6 +61,9 @@ METHODS = """
 """
 WRITING_METHODS = ("fill", "itemset", "partition", "put", "sort")
 STATIC_ATTRIBUTES = ("shape", "ndim", "dtype", "size", "nbytes", "itemsize", "strides", "flags")
+_Class = type
+# Who may ask where a memory lies without reading it.
+_READERS = {address_of.__code__, getattr(byte_bounds, "__wrapped__", byte_bounds).__code__}
 VALUES = ("item", "tolist", "tobytes")
 
 
@@ -103,7 +107,14 @@ class Traced:
 
     @property
     def __array_interface__(self) -> Any:
+        if sys._getframe(1).f_code not in _READERS:  # NumPy's C code reads the values through this, too
+            self.recorder.leave(self, None)
         return self.array.__array_interface__
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or not hasattr(np.ndarray, name):
+            raise AttributeError(f"'numpy.ndarray' object has no attribute {name!r}")
+        return self.recorder.refuse(f".{name}", "it with NumPy's functions")
 
     # -- attributes -------------------------------------------------------------------------------------------
 
@@ -153,6 +164,9 @@ class Traced:
 
     def view(self, dtype: Any = None, type: Any = None) -> Any:
         """Return a view of the same memory, of another dtype if given."""
+        for kind in (dtype, type):
+            if isinstance(kind, _Class) and issubclass(kind, np.ndarray) and kind is not np.ndarray:
+                return self.recorder.refuse(f"a {kind.__name__}", "it with plain arrays")
         array = self.array.view() if dtype is None or dtype is np.ndarray else self.array.view(dtype)
         return self.recorder.show(array)
 
@@ -191,16 +205,18 @@ class Traced:
         return complex(self.recorder.decide(self, "complex", complex))
 
     def __round__(self, digits: int | None = None) -> Any:
-        return self.recorder.function(np.round, (self, digits or 0), {})
+        if digits is None:
+            return self.recorder.decide(self, "round", lambda array: round(array.item()))
+        return self.recorder.function(np.round, (self, digits), {})
 
     def __format__(self, spec: str) -> str:
-        return format(self.array, spec)
+        return str(self.recorder.decide(self, "a format", lambda array: format(array[()], spec)))
 
     def __repr__(self) -> str:
-        return repr(self.array)
+        return str(self.recorder.decide(self, "repr", repr))
 
     def __str__(self) -> str:
-        return str(self.array)
+        return str(self.recorder.decide(self, "str", str))
 
     __hash__ = None  # type: ignore[assignment]
 

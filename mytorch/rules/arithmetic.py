@@ -163,10 +163,17 @@ def matmul_b(g: Any, a: Any, b_shape: tuple[int, ...]) -> Any:
 
 
 def times(a: Any, b: Any) -> Any:
-    """Return ``a @ b`` of two matrices; a large outer product by `einsum`, which BLAS needs twice the time for."""
-    if a.shape[1] == 1 and a.shape[0] * b.shape[1] > 2**18:
-        return np.einsum("ij,jk->ik", a, b)
-    return a.dot(b) if type(a) is type(b) else np.dot(a, b)  # an array's own method takes no Tensor
+    """Return ``a @ b`` of two matrices, by the fastest way that NumPy has for their sizes.
+
+    `dot` costs least to call, but fills large results with zeros first; `matmul` does not, but knows no BLAS for
+    vectors, and BLAS needs twice the time of `einsum` for large outer products.
+    """
+    size = a.shape[0] * b.shape[1]
+    if size < 2**13 or 1 in a.shape or b.shape[1] == 1:
+        if size > 2**18 and a.shape[1] == 1:
+            return np.einsum("ij,jk->ik", a, b)
+        return a.dot(b) if type(a) is type(b) else np.dot(a, b)  # an array's own method takes no Tensor
+    return np.matmul(a, b)
 
 
 def moved_to_end(x: Any, axes: Any) -> Any:

@@ -26,7 +26,13 @@ def linear(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
     -------
     (N, out) array
     """
-    y: np.ndarray = times(a, b.T)
+    if b.size < 2**15:
+        y = a.dot(b.T)
+    elif 1 < a.shape[0] <= 64 and a.dtype == np.float32:
+        # OpenBLAS multiplies few rows of singles by many weights faster the other way round.
+        y = np.matmul(b, a.T).T.copy()
+    else:
+        y = times(a, b.T)
     y += c if c.ndim == 1 else c.reshape(-1)
     return y
 

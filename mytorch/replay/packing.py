@@ -1,0 +1,358 @@
+"""Parameters in one block of memory, and what is done to each of them in turn done to all at once.
+
+An optimizer's step does the same few operations to every parameter.  Where the parameters lie one after the other in
+one block, and their gradients are written one after the other into another, these are a few operations in all,
+however many layers there are.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from mytorch.optim.optimizer import Optimizer
+from mytorch.replay.captured import Cell
+from mytorch.replay.lowering import PIECE, descend
+from mytorch.replay.instructions import OUTSIDE, TEMPORARY, Buffer, Instruction, Value
+from mytorch.replay.passes import Listing
+from mytorch.tensor import Tensor
+
+_ALIGNMENT = 64
+_SLOT: Any = Tensor.__dict__["_array"]
+
+
+def _count_alone() -> int:
+    """Measure what `sys.getrefcount` says of an array that one Tensor alone holds."""
+    tensor = Tensor([0.0])
+    return sys.getrefcount(_SLOT.__get__(tensor))
+
+
+_ALONE = _count_alone()
+
+
+# -- parameters -----------------------------------------------------------------------------------------------------
+
+
+def pack_parameters(cells: Iterable[Cell]) -> None:
+    """Move the parameters of every optimizer among the values of `cells` into one block of memory per dtype.
+
+    Only memory that nobody but the Tensor holds is moved: a view of it would be left behind.
+    """
+    for cell in cells:
+        if isinstance(cell.value, Optimizer):
+            tensors = [p for p in cell.value.parameters if isinstance(p, Tensor) and p._base is None]
+            if not any(_block_of(_SLOT.__get__(tensor)) is not None for tensor in tensors):
+                _pack([tensor for tensor in tensors if _can_move(tensor)])
+
+
+def _can_move(tensor: Tensor) -> bool:
+    """Say whether a parameter's memory is its own alone."""
+    if sys.getrefcount(_SLOT.__get__(tensor)) > _ALONE:
+        return False
+    array = _SLOT.__get__(tensor)
+    return type(array) is ndarray and array.base is None and array.flags.c_contiguous and array.size > 0
+
+
+def _pack(tensors: Sequence[Tensor]) -> None:
+    """Move the arrays of Tensors into one block per dtype."""
+    by_dtype: dict[np.dtype[Any], list[Tensor]] = {}
+    for tensor in tensors:
+        by_dtype.setdefault(tensor.dtype, []).append(tensor)
+    for dtype, members in by_dtype.items():
+        if len(members) < 2:
+            continue
+        nbytes = sum(tensor.nbytes for tensor in members)
+        # Windows on a bytearray own their memory for all that this package asks.
+        block = memoryview(bytearray(nbytes + _ALIGNMENT))
+        start = -np.frombuffer(block, np.uint8).__array_interface__["data"][0] % _ALIGNMENT
+        for tensor in members:
+            old = _SLOT.__get__(tensor)
+            new = ndarray(old.shape, dtype, block[start : start + old.nbytes])
+            new[...] = old
+            _SLOT.__set__(tensor, new)
+            start += old.nbytes
+
+
+def _block_of(array: ndarray) -> Any:
+    """Return the block that an array was moved to (None: it was not)."""
+    return array.base if isinstance(array.base, bytearray) else None
+
+
+# -- instructions ---------------------------------------------------------------------------------------------------
+
+
+class _Lane:
+    """What is done to one parameter: the positions of the instructions, and the memories in order of appearance."""
+
+    def __init__(self, parameter: Buffer) -> None:
+        self.parameter = parameter
+        self.positions: list[int] = []
+        self.variables: list[Buffer] = [parameter]
+        self.form: tuple[Any, ...] = ()
+
+
+def together(listing: Listing) -> Listing:
+    """Return the listing in which what is done to parameters in one block is done to all of them at once."""
+    blocks: dict[int, list[_Lane]] = {}
+    producers = _producers(listing.instructions)
+    for buffer in _updated(listing.instructions):
+        block = _block_of(buffer.owner)
+        if block is not None:
+            lane = _lane(buffer, listing, producers)
+            if lane is not None:
+                blocks.setdefault(id(block), []).append(lane)
+    for lanes in blocks.values():
+        for run in _runs(lanes):
+            joined = _joined(run, listing)
+            if joined is not None:
+                listing = joined
+                return together(listing)
+    return listing
+
+
+def _updated(instructions: Sequence[Instruction]) -> list[Buffer]:
+    """Return the memories outside that are written."""
+    found = {
+        out.buffer.number: out.buffer
+        for instruction in instructions
+        if not instruction.fresh
+        for out in instruction.outs
+        if out.buffer.kind == OUTSIDE
+    }
+    return list(found.values())
+
+
+def _producers(instructions: Sequence[Instruction]) -> dict[int, list[int]]:
+    """Return, per memory, the positions of the instructions that write to it."""
+    found: dict[int, list[int]] = {}
+    for position, instruction in enumerate(instructions):
+        for out in instruction.outs:
+            found.setdefault(out.buffer.number, []).append(position)
+    return found
+
+
+def _is_elementwise(instruction: Instruction) -> bool:
+    return (
+        isinstance(instruction.function, np.ufunc)
+        and instruction.function.signature is None
+        and not instruction.kwargs
+        and instruction.errors is None
+        and len(instruction.outs) == 1
+        and instruction.phase == "update"
+    )
+
+
+def _lane(parameter: Buffer, listing: Listing, producers: dict[int, list[int]]) -> _Lane | None:
+    """Return what is done to a parameter; None where that is more than operations entry by entry."""
+    lane = _Lane(parameter)
+    waiting, chosen = [parameter], set()
+    while waiting:
+        buffer = waiting.pop()
+        for position in producers.get(buffer.number, ()):
+            instruction = listing.instructions[position]
+            if not _is_elementwise(instruction):
+                if buffer is parameter or len(producers[buffer.number]) > 1:
+                    return None
+                continue
+            if position in chosen:
+                continue
+            chosen.add(position)
+            for value in (*instruction.reads, *instruction.outs):
+                if value.shape == () and value.buffer.nbytes <= 16:
+                    continue
+                if not _fits(value, parameter):
+                    return None
+                if not any(value.buffer is known for known in lane.variables):
+                    lane.variables.append(value.buffer)
+                    waiting.append(value.buffer)
+    lane.positions = sorted(chosen)
+    lane.variables = _in_order(lane, listing)
+    lane.form = tuple([_form(listing.instructions[p], lane) for p in lane.positions])
+    return lane if chosen else None
+
+
+def _fits(value: Value, parameter: Buffer) -> bool:
+    """Say whether a value is a whole memory of the parameter's form."""
+    owner = parameter.owner
+    return (
+        value.shape == owner.shape
+        and value.dtype == owner.dtype
+        and value.is_contiguous
+        and value.offset == 0
+        and value.buffer.nbytes == parameter.nbytes
+        and (value.buffer.kind == TEMPORARY or value.buffer is parameter)
+    )
+
+
+def _in_order(lane: _Lane, listing: Listing) -> list[Buffer]:
+    """Return the memories of a lane in the order in which the instructions name them."""
+    found: dict[int, Buffer] = {}
+    known = {buffer.number for buffer in lane.variables}
+    for position in lane.positions:
+        instruction = listing.instructions[position]
+        for value in (*instruction.args, *instruction.outs):
+            if isinstance(value, Value) and value.buffer.number in known:
+                found.setdefault(value.buffer.number, value.buffer)
+    return list(found.values())
+
+
+def _form(instruction: Instruction, lane: _Lane) -> tuple[Any, ...]:
+    """Return what an instruction has in common with those that do the same to other parameters."""
+    numbers = [buffer.number for buffer in lane.variables]
+
+    def operand(x: Any) -> Any:
+        if not isinstance(x, Value):
+            return type(x), repr(x)
+        return numbers.index(x.buffer.number) if x.buffer.number in numbers else x.key
+
+    return instruction.function, tuple(map(operand, instruction.args)), operand(instruction.outs[0])
+
+
+def _runs(lanes: list[_Lane]) -> list[list[_Lane]]:
+    """Return the longest rows of lanes of one form whose parameters lie one after the other."""
+    lanes = sorted(lanes, key=lambda lane: lane.parameter.low)
+    runs: list[list[_Lane]] = []
+    for lane in lanes:
+        last = runs[-1][-1] if runs else None
+        if (
+            last is not None
+            and last.parameter.low + last.parameter.nbytes == lane.parameter.low
+            and last.form == lane.form
+            and last.parameter.owner.dtype == lane.parameter.owner.dtype
+        ):
+            runs[-1].append(lane)
+        else:
+            runs.append([lane])
+    return [run for run in runs if len(run) > 1]
+
+
+def _joined(run: list[_Lane], listing: Listing) -> Listing | None:
+    """Return the listing in which the lanes are one; None where something stands between them."""
+    instructions = listing.instructions
+    if not _can_join(run, instructions):
+        return None
+    number = 1 + max(v.buffer.number for i in instructions for v in (*i.reads, *i.outs))
+    new: dict[int, tuple[Buffer, int]] = {}
+    wholes: list[Value] = []
+    for variable, first in enumerate(run[0].variables):
+        parts = [lane.variables[variable] for lane in run]
+        whole = _whole(first, parts, number + variable)
+        wholes.append(Value(whole, whole.owner))
+        offset = 0
+        for part in parts:
+            new[part.number] = whole, offset
+            offset += part.nbytes
+    merged: dict[int, Instruction] = {}
+    for step, position in enumerate(run[0].positions):
+        last = max(lane.positions[step] for lane in run)
+        merged[last] = _merged(instructions[position], run[0], wholes)
+    gone = {position for lane in run for position in lane.positions}
+    kept = []
+    for position, instruction in enumerate(instructions):
+        if position in merged:
+            kept.append(merged[position])
+        elif position not in gone:
+            parts_of_it = instruction.fresh and any(out.buffer.number in new for out in instruction.outs)
+            kept.append(instruction.twin(fresh=False) if parts_of_it else instruction)
+    return listing.replaced(kept, new)
+
+
+def _can_join(run: list[_Lane], instructions: Sequence[Instruction]) -> bool:
+    """Say whether nothing between the instructions of the lanes reads what they write, or writes what they read."""
+    positions = {position for lane in run for position in lane.positions}
+    written = {instructions[p].outs[0].buffer.number for p in positions}
+    scalars = {v.buffer.number for p in positions for v in instructions[p].reads if v.shape == ()}
+    for position in range(min(positions), max(positions)):
+        if position in positions:
+            continue
+        other = instructions[position]
+        if any(v.buffer.number in written for v in (*other.reads, *other.outs)):
+            return False
+        if any(out.buffer.number in scalars for out in other.outs):
+            return False
+    variables = [buffer.number for lane in run for buffer in lane.variables]
+    return len(variables) == len(set(variables))
+
+
+def _whole(first: Buffer, parts: list[Buffer], number: int) -> Buffer:
+    """Return the memory that holds the memories `parts` one after the other."""
+    entries, dtype = sum(part.owner.size for part in parts), first.owner.dtype
+    if first.kind == TEMPORARY:
+        return Buffer(np.empty(entries, dtype), TEMPORARY, number)
+    memory = memoryview(_block_of(first.owner))
+    start = first.low - np.frombuffer(memory, np.uint8).__array_interface__["data"][0]
+    whole = Buffer(ndarray((entries,), dtype, memory[start : start + entries * dtype.itemsize]), OUTSIDE, number)
+    whole.tensors = [tensor for part in parts for tensor in part.tensors]
+    whole.name = ", ".join(part.name or "a parameter" for part in parts)
+    return whole
+
+
+def _merged(instruction: Instruction, lane: _Lane, wholes: list[Value]) -> Instruction:
+    """Return an instruction of a lane, done to all lanes."""
+    numbers = [buffer.number for buffer in lane.variables]
+
+    def operand(x: Any) -> Any:
+        return wholes[numbers.index(x.buffer.number)] if isinstance(x, Value) and x.buffer.number in numbers else x
+
+    outs = (operand(instruction.outs[0]),)
+    return instruction.twin(args=tuple(map(operand, instruction.args)), outs=outs)
+
+
+# -- large updates --------------------------------------------------------------------------------------------------
+
+def in_pieces(listing: Listing) -> Listing:
+    """Let ``t = rate * g; p -= t``, on large memory, be one call that goes through it once, in pieces."""
+    instructions = listing.instructions
+    uses: dict[int, list[int]] = {}
+    for position, instruction in enumerate(instructions):
+        for value in (*instruction.reads, *instruction.outs):
+            uses.setdefault(value.buffer.number, []).append(position)
+    roots = {root.buffer.number for root in listing.roots}
+    kept: list[Instruction] = []
+    gone: set[int] = set()
+    for position, instruction in enumerate(instructions):
+        product = _product_of(instruction, instructions, uses, roots, position)
+        if product is not None:
+            gone.add(product)
+            scaled = instructions[product]
+            rate, gradient = sorted(scaled.args, key=lambda x: x.shape if isinstance(x, Value) else ())
+            place = instruction.outs[0]
+            scratch = np.empty(PIECE, place.dtype)
+            instruction = instruction.twin(kind="write", function=descend, args=(place, rate, gradient, scratch))
+        kept.append(instruction)
+    return Listing([i for i in kept if i not in [instructions[p] for p in gone]], listing.roots)
+
+
+def _product_of(
+    instruction: Instruction,
+    instructions: Sequence[Instruction],
+    uses: dict[int, list[int]],
+    roots: set[int],
+    position: int,
+) -> int | None:
+    """Return the position of ``t = rate * g`` where `instruction` is ``p -= t``, and nobody else reads t."""
+    if instruction.function is not np.subtract or instruction.fresh or instruction.kwargs or instruction.errors:
+        return None
+    place, change = instruction.args
+    if not isinstance(change, Value) or not isinstance(place, Value) or place.key != instruction.outs[0].key:
+        return None
+    if place.size <= PIECE or not place.is_contiguous or change.buffer.number in roots:
+        return None
+    positions = sorted(set(uses[change.buffer.number]))
+    if len(positions) != 2 or positions[1] != position or change.shape != place.shape:
+        return None
+    product = instructions[positions[0]]
+    if product.function is not np.multiply or not product.fresh or product.kwargs or product.errors is not None:
+        return None
+    shapes = sorted(x.shape if isinstance(x, Value) else () for x in product.args)
+    if shapes[0] != () or shapes[1] != place.shape or change.dtype != place.dtype:
+        return None
+    gradient = next(x for x in product.args if isinstance(x, Value) and x.shape == place.shape)
+    between = instructions[positions[0] + 1 : position]
+    if not gradient.is_contiguous or any(o.buffer is gradient.buffer for i in between for o in i.outs):
+        return None
+    return positions[0]

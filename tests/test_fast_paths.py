@@ -1,0 +1,201 @@
+"""What the direct calls and short records do, beside the general way that they are a short cut of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mytorch import Tensor, functional, no_grad
+from mytorch.autograd_engine import Exact, Operation, TapeError
+from mytorch.data import one_hot
+from mytorch.optim import SGD
+from mytorch.optim import optimizer as optimizers
+from mytorch.rules.arithmetic import times
+from mytorch.rules.constants import ONE
+from mytorch.rules.neural import linear, row_sum
+from mytorch.tensor import wrap
+
+rng = np.random.default_rng(11785)
+
+
+def variable(*shape: int, dtype: Any = np.float64) -> Tensor:
+    return Tensor(rng.normal(size=shape).astype(dtype), requires_grad=True)
+
+
+def operations(y: Any) -> list[Any]:
+    return list(y.tape.operation_list)
+
+
+def test_a_training_step_makes_short_records_only() -> None:
+    x, labels = rng.random((5, 3), dtype=np.float32), one_hot(np.array([0, 1, 1, 0, 1]), 2, np.float32)
+    w, b, v, c = [variable(*shape, dtype=np.float32) for shape in ((4, 3), (4,), (2, 4), (2,))]
+    hidden = functional.relu(functional.linear(x, w, b))
+    loss = functional.softmax_cross_entropy(functional.linear(hidden, v, c), labels)
+    made = operations(loss)
+    assert [op.name for op in made] == ["linear", "relu", "linear", "log_softmax", "cross_entropy"]
+    assert {type(op) for op in made} == {Exact}
+    assert {op.line.rpartition(":")[0] for op in made} == {__file__}
+    loss.backward()
+    assert [leaf.grad.shape for leaf in (w, b, v, c)] == [leaf.shape for leaf in (w, b, v, c)]
+
+
+def test_a_record_knows_as_many_inputs_as_its_function_has() -> None:
+    x = variable(2)
+    for y, count in (
+        (functional.sin(x), 1),
+        (x * x, 2),
+        (functional.linear(variable(2, 3), variable(4, 3), variable(4)), 3),
+    ):
+        (operation,) = operations(y)
+        assert len(operation.inputs) == len(operation.targets) == count
+
+
+@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: x.copy(), lambda x: x[:], lambda x: x.T.T])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_direct_calls_are_right_for_views_computed_values_and_other_dtypes(
+    wrap: Callable[[Tensor], Tensor], dtype: Any
+) -> None:
+    a, w, b = variable(4, 3), variable(2, 3, dtype=dtype), variable(2, dtype=dtype)
+    functional.linear(wrap(a), wrap(w), wrap(b)).sum().backward()
+    np.testing.assert_allclose(a.grad.numpy(), np.ones((4, 2)) @ w.numpy(), rtol=1e-6)
+    np.testing.assert_allclose(w.grad.numpy(), np.ones((2, 4)) @ a.numpy(), rtol=1e-6)
+    assert (w.grad.dtype, b.grad.dtype) == (dtype, dtype)
+    np.testing.assert_array_equal(b.grad.numpy(), [4, 4])
+
+
+def test_direct_calls_of_constants_are_constant() -> None:
+    arrays = rng.normal(size=(4, 3)), rng.normal(size=(2, 3)), rng.normal(size=2)
+    assert type(functional.linear(*arrays)) is np.ndarray
+    assert not functional.linear(Tensor(arrays[0]), *arrays[1:]).requires_grad
+    w = Tensor(arrays[1], requires_grad=True)
+    with no_grad():
+        assert not functional.linear(arrays[0], w, arrays[2]).requires_grad
+
+
+def test_direct_calls_join_tapes() -> None:
+    w = variable(2, 3)
+    y = functional.linear(variable(4, 3) * 1.0, w * 1.0, variable(2))
+    (y * y).sum().backward()
+    assert w.grad is not None
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_leaf_joins_the_tape_of_the_other_operand(turned: bool) -> None:
+    x, leaf = variable(3), variable(3)
+    y = x * 2.0
+    tape = y.tape
+    with no_grad():
+        _ = leaf * y if turned else y * leaf
+    assert tape is not None
+    assert list(tape.leaves.values()) == [x]
+    z = leaf * y if turned else y * leaf
+    assert z.tape is tape
+    z.backward(np.ones(3))
+    np.testing.assert_array_equal(leaf.grad.numpy(), y.numpy())
+    np.testing.assert_array_equal(x.grad.numpy(), 2 * leaf.numpy())
+
+
+def test_an_operator_on_a_view_is_recorded_with_its_region() -> None:
+    x = variable(4)
+    y = x[:2] * np.ones(2)
+    z = (x * 1.0)[1:3] + y
+    assert [type(op) for op in operations(z)] == [Exact, Operation]
+    z.backward(np.ones(2))
+    np.testing.assert_array_equal(x.grad.numpy(), [1, 2, 1, 0])
+
+
+def test_the_seed_of_a_pass_belongs_to_nobody() -> None:
+    x, y = Tensor(2.0, requires_grad=True), Tensor(3.0, requires_grad=True)
+    for _ in range(2):
+        (x + y).backward()
+        x.grad[...] = 5.0
+        y.backward()
+    assert (x.grad.item(), y.grad.item()) == (5.0, 4.0)
+    assert [float(one) for one in ONE.values()] == [1, 1]
+
+
+def test_steps_are_noted_on_every_tape_that_reads_a_parameter() -> None:
+    x, w, b = variable(4, 3), variable(2, 3), variable(2)
+    first, second = (functional.linear(functional.linear(x, w, b), variable(2, 2), b) for _ in range(2))
+    first.sum().backward()
+    SGD([w, b], 0.1).step()
+    for y in (first, second):
+        (time,) = {time for time, _, _ in y.tape.stale.values()}
+        assert time > operations(y)[-1].serial
+        assert set(y.tape.stale) == {w._key, b._key}
+        with pytest.raises(TapeError, match=r"changed in place, under no_grad, at .*test_fast_paths\.py"):
+            y.sum().backward()
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}, {"weight_decay": 0.1}]
+)
+def test_large_parameters_are_stepped_in_pieces_to_the_same_numbers(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, gradients = rng.normal(size=(7, 5)), rng.normal(size=(3, 7, 5))
+    results = []
+    for piece in (4, 1000):
+        monkeypatch.setattr(optimizers, "_PIECE", piece)
+        value, gradient = start.copy(), np.empty((7, 5))
+        optimizer = SGD([(value, gradient)], 0.1, **options)
+        for now in gradients:
+            gradient[...] = now
+            optimizer.step()
+        results.append(value)
+    np.testing.assert_array_equal(results[0], results[1])
+    assert not np.array_equal(results[0], start)
+
+
+def test_arrays_that_are_not_contiguous_are_one_piece() -> None:
+    value = np.ones((400, 400))
+    optimizers.descend(value, 0.5, np.ones((400, 400)).T)
+    assert len(list(optimizers.pieces(value, value.T))) == 1
+    assert (value == 0.5).all()
+
+
+@pytest.mark.parametrize(
+    "sizes", [(1, 3, 2), (3, 1, 2), (1, 1, 1), (0, 3, 2), (130, 9, 70), (600, 1, 600), (1, 7, 9000)]
+)
+def test_products_of_all_sizes(sizes: tuple[int, int, int]) -> None:
+    rows, inner, columns = sizes
+    a, b = rng.normal(size=(rows, inner)), rng.normal(size=(columns, inner)).T
+    np.testing.assert_allclose(times(a, b), a @ b, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 64, 65])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_affine_maps_of_few_and_many_rows(rows: int, dtype: Any) -> None:
+    a, w, b = (rng.normal(size=shape).astype(dtype) for shape in ((rows, 256), (128, 256), (128,)))
+    y = linear(a, w, b)
+    assert y.flags.c_contiguous
+    assert y.dtype == dtype
+    np.testing.assert_allclose(y, a.astype(float) @ w.T + b, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.complex128])
+def test_sums_of_rows(dtype: Any) -> None:
+    a = rng.integers(5, size=(3, 4)).astype(dtype)
+    np.testing.assert_array_equal(row_sum(a), a.sum(1, keepdims=True))
+    np.testing.assert_array_equal(row_sum(a[0]), a[0].sum(keepdims=True))
+
+
+class Passing:
+    """What passes for an ndarray to `isinstance`, without being one."""
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return np.ndarray
+
+    def __array__(self, *arguments: Any, **options: Any) -> Any:
+        raise AssertionError("it was made an array")
+
+
+def test_what_passes_for_an_array_is_not_made_one() -> None:
+    passing: Any = Passing()
+    assert wrap(passing)._array is passing
+    assert type(wrap(np.ma.array([1.0]))._array) is np.ndarray
+    assert type(wrap(1.0)._array) is np.ndarray

@@ -1,0 +1,78 @@
+"""Every row of tests/op_cases, eager against replayed ten times with new inputs of the same signature.
+
+Values, gradients and second derivatives are compared.  What a recording cannot follow has to say so: with a
+ReplayError, or by running eagerly with a ReplayWarning; the numbers never differ.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mytorch import trees
+from mytorch.transforms import vjp
+from tests.op_cases import Case
+from tests.replaying import REPLAYED, compared
+from tests.test_rules import CASES, Call, _copy, _cotangents
+
+REPLAYS = 10
+
+
+def inputs(call: Call, count: int = REPLAYS) -> Iterator[list[np.ndarray]]:
+    """Iterate over the case's own arrays, and arrays near them: all scaled (ties stay ties), then entry by entry."""
+    rng = np.random.default_rng(3)
+    for n in range(count):
+        arrays = [_copy(x, None) for x in call.arrays]
+        for x in arrays:
+            if n % 3 == 1:
+                x *= 1 + 0.02 * n
+            elif n:
+                x *= rng.uniform(0.9, 1.1, x.shape)
+        yield arrays
+
+
+def value(call: Call) -> Callable[..., Any]:
+    """Return the case as a function of its arrays."""
+    return lambda *arrays: call(*arrays)
+
+
+def gradient(call: Call, cotangents: list[np.ndarray]) -> Callable[..., Any]:
+    """Return the gradient of a case as a function of its arrays."""
+
+    def pulled(*arrays: Any) -> Any:
+        result, pullback = vjp(call, *arrays)
+        return pullback(trees.flatten(result)[1].unflatten(cotangents))
+
+    return pulled
+
+
+def second(call: Call, cotangents: list[np.ndarray], order: int) -> Callable[..., Any]:
+    """Return the derivative of the gradient, along fixed directions."""
+    first = gradient(call, cotangents)
+    directions = tuple([np.cos(np.arange(x.size)).reshape(x.shape).astype(x.dtype) for x in call.arrays])
+
+    def pulled(*arrays: Any) -> Any:
+        return vjp(first, *arrays)[1](directions)
+
+    return pulled
+
+
+each = pytest.mark.parametrize("case", [c for _, c in CASES], ids=[f"{family}-{c}" for family, c in CASES])
+
+
+@each
+def test_rows(case: Case, record_property: Callable[[str, Any], None]) -> None:
+    call = Call(case)
+    with np.errstate(all="ignore"):
+        cotangents = _cotangents(call(*call.arrays))
+        functions = {"value": value(call), "gradient": gradient(call, cotangents)}
+        if case.order > 1:
+            functions["second derivative"] = second(call, cotangents, case.order)
+        for name, function in functions.items():
+            count = REPLAYS if name != "second derivative" else 3
+            outcome, _ = compared(function, inputs(call, count), rtol=1e-8)
+            record_property("replay", f"{name}: {outcome}")
