@@ -43,7 +43,7 @@ def _complex(x: Any) -> str:
 
 def dtype_text(dtype: np.dtype[Any]) -> str:
     """Return a dtype as NumPy's name for it."""
-    if dtype == bool:
+    if dtype.kind == "b":
         return "bool"
     known = getattr(np, dtype.name, None)
     return f"np.{dtype.name}" if known is not None and dtype.isnative else f"np.dtype({dtype.str!r})"
