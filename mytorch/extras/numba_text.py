@@ -138,7 +138,9 @@ class Text:
                 self.lines.append(f"{known[x.key]} = {self.load(x, x.char, index[x])}")
         return known
 
-    def turn(self, nest: Nest, index: dict[Operand, str], known: dict[object, str]) -> tuple[list[str], list[str], list[tuple[Step, str, str]]]:
+    def turn(
+        self, nest: Nest, index: dict[Operand, str], known: dict[object, str]
+    ) -> tuple[list[str], list[str], list[tuple[Step, str, str]]]:
         """Return the lines of one turn, those after the last one, and per reduction its names."""
         stores: dict[object, str] = {}
         body: list[str] = []
