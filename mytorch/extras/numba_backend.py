@@ -211,13 +211,13 @@ def runs(program: Program, forms: list[Form | None]) -> Iterator[list[Step]]:
 
 
 def faster(piece: Piece, program: Program) -> bool:
-    """Say whether a piece takes less time than NumPy's calls, on the program's memory and on copies of what is outside."""
+    """Say whether a piece takes less time than NumPy's calls, on memory of the program and copies of the parameters."""
     scratch = Scratch(program)
     calls: Form = []
     for position in piece.positions:
         form = lowering.forms(program.instructions[position])[0]
         calls += lowering.constants_of(form, scratch.array)
-    own = [
+    own: Form = [
         (
             piece.function,
             (
