@@ -19,7 +19,7 @@ def _bits(source: Any, target: Any) -> Any:
     """Return a function that reads the bits of one type as another."""
 
     @intrinsic
-    def bits(_: Any, x: Any) -> Any:  # type: ignore[no-untyped-def]
+    def bits(_: Any, x: Any) -> Any:
         def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             return builder.bitcast(args[0], context.get_value_type(target))
 
