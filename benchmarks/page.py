@@ -19,7 +19,8 @@ below 1 is faster. Times drift between runs, ratios hardly do."""
 WHO = """\
 *torch* is PyTorch at its leanest (`autograd.grad`, one `_foreach_add_`), *torch as usual* has modules, a loss and an
 optimizer; *plain NumPy* is the gradient by hand as one writes it, *best NumPy* with everything that makes NumPy fast;
-*matrix products alone* are what no arrangement of the rest can undercut."""
+*matrix products alone* are the products of a step in NumPy, and nothing else: only SciPy's BLAS, which adds products to
+the weights in the same call, or products that stay in the cache, can undercut them."""
 
 
 def is_cell(race: Race) -> bool:

@@ -414,7 +414,7 @@ class Shadow:
         if old is None:
             self.memory[key] = gradient
         elif (
-            type(old) is ndarray
+            type(old) is type(gradient) is ndarray
             and sys.getrefcount(old) <= _ONE_REFERENCE
             and old.base is None
             and old.dtype == gradient.dtype

@@ -456,7 +456,12 @@ _make = Tensor.__new__
 
 def wrap(array: Any) -> Tensor:
     """Return a constant Tensor that shows `array` without a copy."""
-    return _new(array if type(array) is ndarray else asarray(array), None, None)
+    return _new(array if type(array) is ndarray else as_ndarray(array), None, None)
+
+
+def as_ndarray(x: Any) -> Any:
+    """Return `x` as an ndarray of no subclass; what only passes for one (to `isinstance`) stays what it is."""
+    return asarray(x) if issubclass(type(x), ndarray) or not isinstance(x, ndarray) else x
 
 
 def _view(tensor: Tensor, array: ndarray) -> Tensor:
@@ -546,7 +551,7 @@ def savers(owner: Tensor) -> list[Autograd]:
 def record(rule: Rule, y: Any, operands: tuple[Any, ...], static: dict[str, Any] | None = None) -> Tensor:
     """Return the Tensor of `y`, computed from `operands`, recorded when an operand is differentiable."""
     if type(y) is not ndarray:
-        y = asarray(y)
+        y = as_ndarray(y)
     if not _is_recording() or y.dtype.kind not in "fc":
         return _new(y, None, None)
     targets, tape, mask = _targets(operands)

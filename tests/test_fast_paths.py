@@ -16,6 +16,7 @@ from mytorch.optim import optimizer as optimizers
 from mytorch.rules.arithmetic import times
 from mytorch.rules.constants import ONE
 from mytorch.rules.neural import linear, row_sum
+from mytorch.tensor import wrap
 
 rng = np.random.default_rng(11785)
 
@@ -180,3 +181,21 @@ def test_sums_of_rows(dtype: Any) -> None:
     a = rng.integers(5, size=(3, 4)).astype(dtype)
     np.testing.assert_array_equal(row_sum(a), a.sum(1, keepdims=True))
     np.testing.assert_array_equal(row_sum(a[0]), a[0].sum(keepdims=True))
+
+
+class Passing:
+    """What passes for an ndarray to `isinstance`, without being one."""
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return np.ndarray
+
+    def __array__(self, *arguments: Any, **options: Any) -> Any:
+        raise AssertionError("it was made an array")
+
+
+def test_what_passes_for_an_array_is_not_made_one() -> None:
+    passing: Any = Passing()
+    assert wrap(passing)._array is passing
+    assert type(wrap(np.ma.array([1.0]))._array) is np.ndarray
+    assert type(wrap(1.0)._array) is np.ndarray

@@ -53,7 +53,9 @@ def same(printed, eager, rtol=1e-9):
     for a, b in zip(ours, theirs, strict=True):
         assert a.dtype == b.dtype
         assert a.shape == b.shape
-        np.testing.assert_allclose(a, b, rtol=rtol if a.dtype.itemsize > 4 else 1e-4, atol=1e-12 if a.dtype.itemsize > 4 else 1e-5)
+        np.testing.assert_allclose(
+            a, b, rtol=rtol if a.dtype.itemsize > 4 else 1e-4, atol=1e-12 if a.dtype.itemsize > 4 else 1e-5
+        )
 
 
 def check(function, make, folder, state=()):
@@ -73,7 +75,9 @@ def check(function, make, folder, state=()):
             if isinstance(given, np.ndarray):
                 np.testing.assert_allclose(copy, given, rtol=1e-9)
         for name, tensor in state:
-            np.testing.assert_allclose(scope[name], tensor.numpy(), rtol=1e-9 if tensor.dtype == float else 1e-4, atol=1e-9)
+            np.testing.assert_allclose(
+                scope[name], tensor.numpy(), rtol=1e-9 if tensor.dtype == float else 1e-4, atol=1e-9
+            )
     return program.source
 
 
@@ -139,7 +143,14 @@ def solving(a, b):
     matrix = a @ a.T + 3 * np.eye(4)
     q, r = np.linalg.qr(matrix)
     values, vectors = np.linalg.eigh(matrix)
-    return np.linalg.solve(matrix, b), q @ r, values, np.linalg.det(matrix), np.abs(vectors), np.linalg.inv(matrix)
+    return (
+        np.linalg.solve(matrix, b),
+        q @ r,
+        values,
+        np.linalg.det(matrix),
+        np.abs(vectors),
+        np.linalg.inv(matrix),
+    )
 
 
 def spectrum(x):
@@ -257,8 +268,15 @@ OPTIMIZERS = {
 def test_a_training_step_updates_its_own_state(name, dtype, tmp_path):
     model = TwoLayers(dtype)
     optimizer = OPTIMIZERS[name](model.parameters())
-    source = check(training_step(model, optimizer), normal((5, 3), (5, 2), dtype=dtype), tmp_path, model.state())
-    for line in ("h = np.maximum(", "out = h @ model_W2 + model_b2", "d_W2 = h.T @ d_out", "d_h = d_out @ model_W2.T"):
+    source = check(
+        training_step(model, optimizer), normal((5, 3), (5, 2), dtype=dtype), tmp_path, model.state()
+    )
+    for line in (
+        "h = np.maximum(",
+        "out = h @ model_W2 + model_b2",
+        "d_W2 = h.T @ d_out",
+        "d_h = d_out @ model_W2.T",
+    ):
         assert line in source
     assert [source.index(f"# -- {phase} --") for phase in ("forward", "backward", "update")] == sorted(
         source.index(f"# -- {phase} --") for phase in ("forward", "backward", "update")
@@ -385,7 +403,9 @@ def test_a_branch_is_a_check_that_names_its_line(tmp_path):
     program = program_of(f, np.ones(2))
     run = function_of(module_of(program, tmp_path))
     np.testing.assert_allclose(run(np.array([3.0, -1.0])), [6.0, -2.0])
-    with pytest.raises(RuntimeError, match=r"another branch than the recorded one, at test_replay_source\.py:\d+"):
+    with pytest.raises(
+        RuntimeError, match=r"another branch than the recorded one, at test_replay_source\.py:\d+"
+    ):
         run(-np.ones(2))
     assert "if not (x.sum() > 0):" in program.source
 
@@ -424,7 +444,7 @@ def test_errors_are_computed_under_the_recorded_state(tmp_path):
         return y + 1
 
     source = check(f, lambda seed: [np.arange(3.0) + (seed - 1)], tmp_path)
-    assert 'with np.errstate(' in source
+    assert "with np.errstate(" in source
 
 
 # -- the text -------------------------------------------------------------------------------------------------------
@@ -432,9 +452,15 @@ def test_errors_are_computed_under_the_recorded_state(tmp_path):
 
 def test_every_line_says_where_it_comes_from():
     model = TwoLayers()
-    source = program_of(training_step(model, optim.Adam(model.parameters())), *normal((5, 3), (5, 2))(0)).source
+    source = program_of(
+        training_step(model, optim.Adam(model.parameters())), *normal((5, 3), (5, 2))(0)
+    ).source
     body = source[source.index("def step") : source.index("grads.update")].splitlines()
-    code = [line for line in body[3:] if line.strip() and "# --" not in line and not line.strip().startswith(("global", "raise"))]
+    code = [
+        line
+        for line in body[3:]
+        if line.strip() and "# --" not in line and not line.strip().startswith(("global", "raise"))
+    ]
     assert len(code) > 20
     here = code[0].index("#") if "#" in code[0] else None
     assert here is not None
@@ -452,7 +478,12 @@ def test_views_are_written_as_a_user_would():
         return y.reshape(-1)[:4] + x[-1, 0], x[None, :, 1], x.reshape(2, 3)[::-1, 1:]
 
     source = program_of(f, np.arange(6.0).reshape(3, 2)).source
-    for text in ("y[0] = x[:, 1] * 2", "y[:, ::2] *= x[0, :, None]", "x.reshape(2, 3)[::-1, 1:]", "x[None, :, 1]"):
+    for text in (
+        "y[0] = x[:, 1] * 2",
+        "y[:, ::2] *= x[0, :, None]",
+        "x.reshape(2, 3)[::-1, 1:]",
+        "x[None, :, 1]",
+    ):
         assert text in source
 
 
@@ -482,10 +513,14 @@ def test_names_of_loops_and_of_functions_that_are_called():
 
 def test_a_saved_program_runs_in_an_interpreter_without_this_package(tmp_path):
     model = TwoLayers()
-    program = program_of(training_step(model, optim.SGD(model.parameters(), lr=0.1)), *normal((5, 3), (5, 2))(0))
+    program = program_of(
+        training_step(model, optim.SGD(model.parameters(), lr=0.1)), *normal((5, 3), (5, 2))(0)
+    )
     path = program.save(tmp_path / "step.py")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["step.npz", "step.py"]
-    run = subprocess.run([sys.executable, "-I", "-c", _ALONE, str(path)], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-I", "-c", _ALONE, str(path)], capture_output=True, text=True, check=True
+    )
     x, y = np.random.default_rng(0).normal(size=(5, 3)), np.zeros((5, 2))
     eager = training_step(model, optim.SGD(model.parameters(), lr=0.1))
     expected = [float(eager(x, y)) for _ in range(3)]

@@ -257,7 +257,7 @@ def product(g: np.ndarray, a: np.ndarray, out: np.ndarray) -> Calls:
 
 
 def products(network: str, batch: int) -> Callable[[], Any]:
-    """Prepare the matrix products of a step, and nothing else: what no arrangement of the rest can undercut."""
+    """Prepare the matrix products of a step as NumPy does them, each whole, and nothing else."""
     block = Block(network, batch)
     calls: Calls = []
     for weights, a, z in zip(block.weights, block.inputs, block.outputs(), strict=True):

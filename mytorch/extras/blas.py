@@ -273,7 +273,7 @@ def _is_number(x: Any) -> bool:
 def _is_last_use(program: Program, value: Value, position: int) -> bool:
     """Say whether a memory is read at a position, and nowhere else."""
     number = value.buffer.number
-    if any(root.buffer.number == number for root in program.listing.roots):
+    if any(root.buffer.number == number for root in program.planned.roots):
         return False
     return all(
         p == position

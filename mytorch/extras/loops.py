@@ -451,7 +451,7 @@ class Readers:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.roots = {root.buffer.number for root in program.listing.roots}
+        self.roots = {root.buffer.number for root in program.planned.roots}
         self.positions: dict[int, list[int]] = {}
         for position, instruction in enumerate(program.instructions):
             for value in instruction.reads:

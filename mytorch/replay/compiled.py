@@ -22,6 +22,7 @@ from mytorch.replay.captured import GENERATORS, PLAIN
 from mytorch.replay.lowering import Changed
 from mytorch.replay.errors import Diverged, ReplayError, ReplayWarning, Unreplayable
 from mytorch.replay.program import Program, same
+from mytorch.replay.report import Report
 from mytorch.replay.recording import Recording, overlap, record
 from mytorch.tensor import Tensor, _is_recording
 
@@ -317,6 +318,14 @@ class Compiled:
     def save(self, path: str | FilePath) -> FilePath:
         """Write the program that ran last as a module that needs NumPy alone (see `Program.save`)."""
         return self.program.save(path)
+
+    def report(self) -> Report:
+        """Return the report of the program that ran last (see `Program.report`)."""
+        return self.program.report()
+
+    def profile(self, *args: Any, repeat: int = 20, **kwargs: Any) -> Report:
+        """Measure the program that ran last on arguments, and return the report (see `Program.profile`)."""
+        return self.program.profile(*args, repeat=repeat, **kwargs)
 
 
 def signature(leaves: list[Any], structure: trees.Structure) -> tuple[Any, list[Any]]:

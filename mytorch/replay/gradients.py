@@ -66,13 +66,16 @@ def _name_cotangent(
 
 
 def _name_steps(
-    instructions: list[Instruction], made: set[int], name_of: Callable[[Buffer], str | None], names: dict[int, str]
+    instructions: list[Instruction],
+    made: set[int],
+    name_of: Callable[[Buffer], str | None],
+    names: dict[int, str],
 ) -> None:
     """Name the gradients along which parameters are stepped: what the step reads of the backward pass."""
     makers = {o.buffer.number: i for i in instructions if i.fresh and i.phase != "backward" for o in i.outs}
     for instruction in instructions:
         target = instruction.outs[0].buffer if instruction.outs and not instruction.fresh else None
-        if target is None or target.kind != OUTSIDE or target.tensor is None or instruction.phase == "backward":
+        if target is None or target.kind != OUTSIDE or not target.tensors or instruction.phase == "backward":
             continue
         found: set[int] = set()
         waiting = [value.buffer.number for value in instruction.reads]

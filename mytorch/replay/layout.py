@@ -77,7 +77,10 @@ def origin(instruction: Instruction) -> tuple[str, str]:
 
 def _section(rows: list[Row]) -> list[str]:
     """Return lines with their comments; lines that come from one line are a group, and its text stands once."""
-    column = max([n for n in (len(row.text) + 2 for row in rows if row.instruction is not None) if n <= COLUMN], default=0)
+    column = max(
+        [n for n in (len(row.text) + 2 for row in rows if row.instruction is not None) if n <= COLUMN],
+        default=0,
+    )
     lines: list[str] = []
     before = ""
     for row in rows:

@@ -58,7 +58,10 @@ def strong(x: np.generic) -> str:
 
 def is_uniform(array: ndarray) -> bool:
     """Say whether all entries are one number."""
-    return bool(array.size and np.array_equal(array, np.broadcast_to(array.reshape(-1)[0], array.shape), equal_nan=True))
+    return bool(
+        array.size
+        and np.array_equal(array, np.broadcast_to(array.reshape(-1)[0], array.shape), equal_nan=True)
+    )
 
 
 def pattern(array: ndarray) -> str | None:
@@ -78,7 +81,9 @@ def _uniform(array: ndarray, shape: str, kind: str) -> str:
     entry = array.reshape(-1)[0]
     if entry == 0 and not np.signbit(entry.real):
         return f"np.zeros({shape}{kind})"
-    return f"np.ones({shape}{kind})" if entry == 1 else f"np.full({shape}, {number(entry)}{_full_kind(array)})"
+    return (
+        f"np.ones({shape}{kind})" if entry == 1 else f"np.full({shape}, {number(entry)}{_full_kind(array)})"
+    )
 
 
 def _full_kind(array: ndarray) -> str:
@@ -93,7 +98,11 @@ def _eye(array: ndarray, kind: str) -> str | None:
 
 def _range(array: ndarray) -> str | None:
     """Return the call that makes the integers from zero on, perhaps along one axis of several."""
-    if array.dtype.kind != "i" or array.size < 3 or not np.array_equal(array.reshape(-1), np.arange(array.size)):
+    if (
+        array.dtype.kind != "i"
+        or array.size < 3
+        or not np.array_equal(array.reshape(-1), np.arange(array.size))
+    ):
         return None
     kind = "" if array.dtype == np.arange(1).dtype else f", dtype={dtype_text(array.dtype)}"
     return f"np.arange({array.size}{kind})" + ("" if array.ndim == 1 else f".reshape{array.shape}")
@@ -110,7 +119,9 @@ def array_text(array: ndarray) -> str | None:
         return known
     if array.size > SHORT:
         return None
-    kind = "" if array.dtype in (np.float64, np.complex128, np.bool_) else f", dtype={dtype_text(array.dtype)}"
+    kind = (
+        "" if array.dtype in (np.float64, np.complex128, np.bool_) else f", dtype={dtype_text(array.dtype)}"
+    )
     order = "" if array.flags.c_contiguous else ', order="F"'
     packed = array.flags.c_contiguous or array.flags.f_contiguous
     text = f"np.array({_nested(array)}{kind}{order})"

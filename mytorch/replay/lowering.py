@@ -27,10 +27,7 @@ class Changed(Exception):
 
 def store(out: ndarray, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Write the result of a call that can only make a new array to where it belongs."""
-    result = function(*args, **kwargs)
-    if np.shape(result) != out.shape:
-        raise Changed(f"{function!r} returned the shape {np.shape(result)}, and {out.shape} when it was recorded")
-    np.copyto(out, result, "unsafe")
+    place(out, function(*args, **kwargs), function)
 
 
 def store_all(
@@ -41,9 +38,17 @@ def store_all(
     if len(results) != len(outs):
         raise Changed(f"{function!r} returned {len(results)} arrays, and {len(outs)} when it was recorded")
     for out, result in zip(outs, results, strict=True):
-        if np.shape(result) != out.shape:
-            raise Changed(f"{function!r} returned the shape {np.shape(result)}, and {out.shape} when recorded")
-        np.copyto(out, result, "unsafe")
+        place(out, result, function)
+
+
+def place(out: ndarray, result: Any, function: Callable[..., Any]) -> None:
+    """Write one result to where it belongs, if it is of the shape and dtype that it was when it was recorded."""
+    result = np.asarray(result)
+    if result.shape != out.shape or result.dtype != out.dtype:
+        raise Changed(
+            f"{function!r} returned {result.dtype}{result.shape}, and {out.dtype}{out.shape} when it was recorded"
+        )
+    np.copyto(out, result)
 
 
 PIECE = 1 << 16  # entries: what fits in the cache beside its gradient
@@ -245,6 +250,8 @@ def _outer(instruction: Instruction) -> list[Form] | None:
 
 def _with_out(instruction: Instruction) -> list[Form] | None:
     out = instruction.outs[0]
+    if "dtype" in instruction.kwargs:  # NumPy takes one or the other
+        return None
     return [[(instruction.function, instruction.args, {**instruction.kwargs, "out": out})]]
 
 

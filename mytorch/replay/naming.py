@@ -76,9 +76,15 @@ def _stores(code: CodeType) -> dict[int, str]:
     """Return, per offset of an instruction, the name that the next one gives to its result."""
     found, previous = {}, None
     for instruction in dis.get_instructions(code):
-        if instruction.opname == "COPY" or instruction.opname.startswith(("DUP_", "NOP", "EXTENDED_ARG", "CACHE")):
+        if instruction.opname == "COPY" or instruction.opname.startswith(
+            ("DUP_", "NOP", "EXTENDED_ARG", "CACHE")
+        ):
             continue  # `a = b = f(x)` stores a copy
-        if previous is not None and instruction.opname.startswith("STORE_") and instruction.opname != "STORE_SUBSCR":
+        if (
+            previous is not None
+            and instruction.opname.startswith("STORE_")
+            and instruction.opname != "STORE_SUBSCR"
+        ):
             name = instruction.argval
             name = name[0] if isinstance(name, tuple) else name
             if isinstance(name, str) and name != "_":
@@ -136,7 +142,12 @@ def _same_place(a: Instruction, b: Instruction) -> bool:
 
 
 def _name_result(
-    run: list[Instruction], name: str, stop: int, last_read: dict[int, int], roots: set[int], names: dict[int, str]
+    run: list[Instruction],
+    name: str,
+    stop: int,
+    last_read: dict[int, int],
+    roots: set[int],
+    names: dict[int, str],
 ) -> None:
     for instruction in reversed(run):
         for out in instruction.outs if instruction.fresh else ():

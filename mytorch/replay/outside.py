@@ -17,7 +17,9 @@ from mytorch.replay.errors import ReplayError
 from mytorch.replay.recording import Recording
 from mytorch.tensor import Tensor
 
-_STATE = re.compile(r"(.*)\.state\[(\d+)\]\['(\w+)'\]")  # where an optimizer keeps what belongs to a parameter
+_STATE = re.compile(
+    r"(.*)\.state\[(\d+)\]\['(\w+)'\]"
+)  # where an optimizer keeps what belongs to a parameter
 
 
 class Outside:
@@ -46,13 +48,13 @@ class Outside:
         return best_path(self.paths.get(id(thing), ()))
 
     def _path(self, buffer: Buffer) -> str | None:
-        return (self.path_of(buffer.tensor) if buffer.tensor is not None else None) or (
+        return (self.path_of(buffer.tensors[0]) if buffer.tensors else None) or (
             self.path_of(buffer.owner) or buffer.name
         )
 
     def knows(self, buffer: Buffer) -> bool:
         """Say whether memory outside is state that the user can name."""
-        return self._path(buffer) is not None or buffer.tensor is not None
+        return self._path(buffer) is not None or bool(buffer.tensors)
 
     def array_name(self, buffer: Buffer) -> str:
         """Return the name of memory outside, a new one where it was not met before."""
@@ -149,9 +151,19 @@ class Outside:
             lines.append((f"{name} = {self.text_of(name, buffer.owner, arrays)}", note))
         for name, (owner, attribute) in self.number_names.items():
             value = getattr(owner, attribute)
-            lines.append((f"{name} = {literals.number(value)}", f"{self.path_of(owner) or ''}.{attribute}".strip(".")))
-        lines += [(f"{name} = None", cell.path) for name, cell in self.assigned_names.items() if name not in self.state]
-        lines += [line for name, generator in self.own_generators.items() for line in self._generator(name, generator, arrays)]
+            lines.append(
+                (f"{name} = {literals.number(value)}", f"{self.path_of(owner) or ''}.{attribute}".strip("."))
+            )
+        lines += [
+            (f"{name} = None", cell.path)
+            for name, cell in self.assigned_names.items()
+            if name not in self.state
+        ]
+        lines += [
+            line
+            for name, generator in self.own_generators.items()
+            for line in self._generator(name, generator, arrays)
+        ]
         if has_gradients:
             entries = [
                 f'"{key}": {self.text_of(f"grad_{key}", _gradient(tensor), arrays)}'
@@ -163,19 +175,28 @@ class Outside:
 
     def _generator(self, name: str, generator: Any, arrays: dict[str, ndarray]) -> list[tuple[str, str]]:
         """Return the lines that make a random generator in its present state."""
-        bits = generator._bit_generator if isinstance(generator, np.random.RandomState) else generator.bit_generator
+        bits = (
+            generator._bit_generator
+            if isinstance(generator, np.random.RandomState)
+            else generator.bit_generator
+        )
         kind, family = type(bits).__name__, type(generator).__name__
         if getattr(np.random, kind, None) is not type(bits):
             raise ReplayError(f"the random generator {name} runs on a {kind}, which NumPy alone cannot make")
         state = self._plain(name, bits.state, arrays)
         return [
             (f"{name} = np.random.{family}(np.random.{kind}())", ""),
-            (f"{name}{'._bit_generator' if family == 'RandomState' else '.bit_generator'}.state = {state}", ""),
+            (
+                f"{name}{'._bit_generator' if family == 'RandomState' else '.bit_generator'}.state = {state}",
+                "",
+            ),
         ]
 
     def _plain(self, name: str, tree: Any, arrays: dict[str, ndarray]) -> str:
         if isinstance(tree, dict):
-            entries = [f"{key!r}: {self._plain(f'{name}_{key}', value, arrays)}" for key, value in tree.items()]
+            entries = [
+                f"{key!r}: {self._plain(f'{name}_{key}', value, arrays)}" for key, value in tree.items()
+            ]
             return "{" + ", ".join(entries) + "}"
         return self.text_of(name, tree, arrays) if isinstance(tree, ndarray) else repr(tree)
 
@@ -194,7 +215,9 @@ class Outside:
                 if isinstance(leaf, PLAIN) and not isinstance(leaf, type(None)):
                     text = repr(leaf)
                     lines.append(f"if {name} != {text}:")
-                    lines.append(f'    raise ValueError(f"this program is for {name} = {text}, got {{{name}!r}}")')
+                    lines.append(
+                        f'    raise ValueError(f"this program is for {name} = {text}, got {{{name}!r}}")'
+                    )
         return lines
 
     def example(self, function: str) -> list[str]:
@@ -210,7 +233,15 @@ class Outside:
         lines += ["    example = np.random.default_rng(0)"] if needs else []
         call = f"    print({function}({', '.join(words)}))"
         if len(call) > 110:
-            call = "\n".join([f"    print(", f"        {function}(", *[f"            {w}," for w in words], "        )", "    )"])
+            call = "\n".join(
+                [
+                    f"    print(",
+                    f"        {function}(",
+                    *[f"            {w}," for w in words],
+                    "        )",
+                    "    )",
+                ]
+            )
         return [*lines, call]
 
     def _example_leaf(self, i: int, leaf: Any) -> str:

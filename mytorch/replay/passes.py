@@ -207,13 +207,36 @@ def _frozen(tree: Any) -> Any:
     return (type(tree).__name__, repr(tree) if isinstance(tree, float | complex) else tree)
 
 
+# Functions whose results have a shape, or a dtype, that depends on values: Python may have decided by it.
+_VARYING = frozenset(
+    """
+    argwhere array_split bincount compress delete dsplit eig eigvals extract flatnonzero histogram histogram2d
+    histogram_bin_edges histogramdd hsplit insert intersect1d lstsq nonzero pad poly polyadd polyder polydiv polyfit
+    polyint polymul polysub real_if_close repeat resize roots setdiff1d setxor1d split tile trim_zeros union1d unique
+    unique_all unique_counts unique_inverse unique_values vsplit arccos arcsin arctanh log log10 log2 logn power sqrt
+    """.split()
+)
+
+
+def _varies(instruction: Instruction) -> bool:
+    """Say whether the shape or dtype of a result is one of the values that a replay has to ask again."""
+    if instruction.kind != "call":
+        return False
+    name = getattr(instruction.function, "__name__", "")
+    if name in ("_getitem", "where"):
+        return len(instruction.args) == 1 or any(value.dtype == bool for value in instruction.reads)
+    return name in _VARYING
+
+
 def without_dead(listing: Listing) -> Listing:
     """Leave out what nobody reads."""
     live = {root.buffer.number for root in listing.roots}
     kept = []
     for instruction in reversed(listing.instructions):
-        needed = instruction.kind in ("guard", "random") or any(
-            out.buffer.number in live or out.buffer.kind in (OUTSIDE, ARGUMENT) for out in instruction.outs
+        needed = (
+            instruction.kind in ("guard", "random")
+            or _varies(instruction)
+            or any(out.buffer.number in live or out.buffer.kind in (OUTSIDE, ARGUMENT) for out in instruction.outs)
         )
         if not needed:
             continue

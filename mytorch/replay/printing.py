@@ -90,8 +90,7 @@ class _Printer:
 
     def __init__(self, program: Program) -> None:
         self.program, self.recording = program, program.recording
-        roots = list(program.final.values())
-        listing = without_plain_copies(Listing(program.instructions, roots))
+        listing = without_plain_copies(program.listing)
         self.instructions = listing.instructions
         self.final = dict(zip(program.final, listing.roots, strict=True))
         self.roots = {root.buffer.number for root in listing.roots}
@@ -142,12 +141,20 @@ class _Printer:
             b
             for b in found.values()
             if b.number not in self.bases
-            and (b.kind == ARGUMENT or b.kind == OUTSIDE and (self.outside.knows(b) or b.number in self.written))
+            and (
+                b.kind == ARGUMENT
+                or b.kind == OUTSIDE
+                and (self.outside.knows(b) or b.number in self.written)
+            )
         ]
 
     def _result_names(self) -> dict[int, str]:
         """Return names for results that have none."""
-        values = [self.final[id(leaf.what)] for leaf in self.recording.leaves if leaf.kind in ("array", "number", "tensor")]
+        values = [
+            self.final[id(leaf.what)]
+            for leaf in self.recording.leaves
+            if leaf.kind in ("array", "number", "tensor")
+        ]
         return {value.buffer.number: "result" if value.shape else "value" for value in values}
 
     def _forward_name(self, buffer: Buffer) -> str | None:
@@ -164,7 +171,9 @@ class _Printer:
             for tensor, value in self.recording.after
             if value is not None
         ]
-        results = [self.final[id(leaf.what)] for leaf in self.recording.leaves if leaf.kind not in ("constant",)]
+        results = [
+            self.final[id(leaf.what)] for leaf in self.recording.leaves if leaf.kind not in ("constant",)
+        ]
         made = {o.buffer.number for i in self.instructions if i.phase == "backward" for o in i.outs}
         backward = [value for value in results if value.buffer.number in made]
         shapes = [(buffer.owner.shape, self.leaf_names[i]) for i, buffer in self.recording.arguments.items()]
@@ -215,13 +224,21 @@ class _Printer:
             return None
         number = instruction.outs[0].buffer.number
         named = number in self.user or number in self.gradients
-        free = instruction.errors is None and not named and number not in self.written and number not in self.roots
+        free = (
+            instruction.errors is None
+            and not named
+            and number not in self.written
+            and number not in self.roots
+        )
         return number if free and not spelling.gives_tuple(instruction) else None
 
     # -- values -------------------------------------------------------------------------------------------------------
 
-    def term(self, value: Value, to_write: bool = False) -> Expr:
-        """Return a value as an expression."""
+    def term(self, value: Value, to_write: str = "") -> Expr:
+        """Return a value as an expression.
+
+        To be written to it is an "array" also where it is a single entry, or a "place", which may be that.
+        """
         number = value.buffer.number
         if number in self.pending:
             expression, maker = self.pending.pop(number)
@@ -235,19 +252,20 @@ class _Printer:
             if value.buffer.kind == OUTSIDE or value.buffer.kind == INSIDE and number not in self.written:
                 return self._constant(value)
             self._make(value.buffer)
-        known = self.bases[number]
-        best = next((base for base in known if _covers(base, value)), known[0])
-        return self._view(best, value, to_write)
+        texts = [self._view(base, value, to_write) for base in self.bases[number]]
+        return min(
+            texts, key=lambda text: ("strides" in text.text or "np.ndarray(" in text.text, len(text.text))
+        )
 
-    def _view(self, base: Base, value: Value, to_write: bool, whole: Expr | None = None) -> Expr:
+    def _view(self, base: Base, value: Value, to_write: str, whole: Expr | None = None) -> Expr:
         place = Place(value.offset, value.shape, value.strides, value.dtype)
-        pattern = spelled(base.array, base.offset, place, to_write)
+        pattern = spelled(base.array, base.offset, place, bool(to_write))
         if pattern == "{}":
             return whole or Expr(base.text)
         text = base.text
         if not base.array.ndim and base.text in self.outside.number_names:
             text = f"np.asarray({text})"
-        if to_write and not value.shape and pattern.endswith("]"):
+        if to_write == "array" and not value.shape and pattern.endswith("]"):
             pattern = pattern[:-1] + ", ...]"
         return Expr(pattern.replace("{}", text))
 
@@ -264,7 +282,7 @@ class _Printer:
         """Return the name of a constant, which stands at the head of the module."""
         known = self.constants.get(value.key)
         if known is None:
-            array = np.ascontiguousarray(value.array).reshape(value.shape)
+            array = value.array.copy("K")
             known = self._kept(array, "c")
             self.constants[value.key] = known
         return Expr(known)
@@ -280,16 +298,26 @@ class _Printer:
         x = instruction.args[position]
         entry: Any = x
         if isinstance(x, Value):
-            is_constant = x.buffer.number not in self.bases and x.buffer.number not in self.pending
-            is_constant = is_constant and x.buffer.kind in (INSIDE, OUTSIDE) and x.buffer.number not in self.written
-            if not is_constant or not literals.is_uniform(x.array) or not _spreads(instruction, position):
-                return self.term(x)
+            others = [y for i, y in enumerate(instruction.args) if i != position and isinstance(y, Value)]
+            others = [y for y in others if not self._is_number(y)]
+            if not self._is_number(x) or not _spreads(instruction, x, others):
+                repeats = _is_given(instruction, others) and not self._is_constant(x)
+                return self.term(_narrow(x) if repeats else x)
             entry = x.array.reshape(-1)[0]
         if isinstance(entry, bool | np.bool_) or not isinstance(entry, np.generic | int | float | complex):
             return Expr(spelling.argument(entry, self.term))
         weak = not isinstance(entry, np.generic) or _stays(instruction, position, entry)
         text = literals.number(entry) if weak else literals.strong(entry)
         return Expr(text, UNARY if text.startswith("-") else ATOM)
+
+    def _is_number(self, x: Value) -> bool:
+        """Say whether a value is a constant all of whose entries are one number."""
+        return self._is_constant(x) and literals.is_uniform(x.array)
+
+    def _is_constant(self, x: Value) -> bool:
+        number = x.buffer.number
+        known = number in self.bases or number in self.pending or number in self.written
+        return not known and x.buffer.kind in (INSIDE, OUTSIDE)
 
     # -- lines --------------------------------------------------------------------------------------------------------
 
@@ -309,7 +337,7 @@ class _Printer:
                 {"guard": self._guard, "write": self._write, "random": self._random, "fetch": self._fetch}[
                     instruction.kind
                 ](instruction)
-            if instruction.errors is not None:
+            if instruction.errors is not None and len(self.rows) > start:
                 under = f"with np.errstate({spelling.arguments((), instruction.errors, self.term)}):"
                 inner = [row._replace(text="    " + row.text) for row in self.rows[start:]]
                 self.rows[start:] = [Row(under, instruction), *inner]
@@ -343,7 +371,7 @@ class _Printer:
         if found is not None:
             sign, other = found
             operand = self.operand(instruction, other)
-            target = self.term(instruction.outs[0]).text
+            target = self.term(instruction.outs[0], "place").text
             target = target if target.isidentifier() or target.endswith("]") else f"{target}[...]"
             self._row(f"{target} {sign}= {operand.text}")
             return
@@ -352,15 +380,19 @@ class _Printer:
             expression = spelling.call(instruction, self.term, self.operand)
             self._row(f"{self._target(instruction.outs[0])} = {expression.text}")
             return
-        outs = [self.term(out, to_write=True).text for out in instruction.outs]
+        outs = [self.term(out, "array").text for out in instruction.outs]
         given = outs[0] if len(outs) == 1 else f"({', '.join(outs)})"
         text = spelling.function_text(instruction.function, instruction)
-        self._row(f"{text}({spelling.arguments(instruction.args, instruction.kwargs, self.term)}, out={given})")
+        self._row(
+            f"{text}({spelling.arguments(instruction.args, instruction.kwargs, self.term)}, out={given})"
+        )
 
     def _target(self, place: Value) -> str:
         """Return a place as it stands on the left of an assignment."""
-        text = self.term(place).text
-        return text if text.endswith("]") and not text.startswith("grads[") or "][" in text else f"{text}[...]"
+        text = self.term(place, "place").text
+        return (
+            text if text.endswith("]") and not text.startswith("grads[") or "][" in text else f"{text}[...]"
+        )
 
     def _write(self, instruction: Instruction) -> None:
         """Write a call that changes its first argument."""
@@ -370,13 +402,15 @@ class _Printer:
         elif function is _setitem:
             value = spelling.argument(args[2], self.term)
             index = spelling.index_text(args[1], self.term)
-            self._row(f"{self.term(args[0], to_write=True).atom}[{index}] = {value}")
+            target = self.term(args[0], "array").atom
+            self._row(f"{target}[{index}] = {value}")
         elif spelling.is_method(function):
             words = spelling.arguments(args[1:], kwargs, self.term)
-            self._row(f"{self.term(args[0], to_write=True).atom}.{function.__name__}({words})")
+            target = self.term(args[0], "array").atom
+            self._row(f"{target}.{function.__name__}({words})")
         else:
             words = spelling.arguments(args[1:], kwargs, self.term)
-            given = self.term(args[0], to_write=True).text
+            given = self.term(args[0], "array").text
             self._row(f"{self._function(instruction)}({', '.join(filter(None, [given, words]))})")
 
     def _store(self, instruction: Instruction) -> None:
@@ -469,7 +503,9 @@ class _Printer:
             return f"{text}.copy()"
         if leaf.kind == "array" and not value.shape:
             return f"np.array({text})"
-        return f"{text}.copy()" if value.shape and (shared or value.buffer.kind in (ARGUMENT, OUTSIDE)) else text
+        return (
+            f"{text}.copy()" if value.shape and (shared or value.buffer.kind in (ARGUMENT, OUTSIDE)) else text
+        )
 
     def constants_numbers(self) -> set[int]:
         """Return the memories that are constants of the module."""
@@ -486,7 +522,9 @@ class _Printer:
             return "None"
         if issubclass(structure.kind, dict):
             pairs = zip(structure.keys, children, strict=True)
-            return "{" + ", ".join(f"{spelling.argument(key, self.term)}: {child}" for key, child in pairs) + "}"
+            return (
+                "{" + ", ".join(f"{spelling.argument(key, self.term)}: {child}" for key, child in pairs) + "}"
+            )
         return f"({children[0]},)" if len(children) == 1 else f"({', '.join(children)})"
 
     # -- the module -----------------------------------------------------------------------------------------------------
@@ -501,7 +539,11 @@ class _Printer:
         changed = textwrap.wrap(", ".join(self.outside.rebound(set(self.written))), 96)
         head = [f"global {line.rstrip(',')}" for line in changed]
         arguments += [""] if arguments or head else []
-        lines = [f'"""{self._title()}"""', "", *(["from pathlib import Path", ""] if self.arrays and beside else [])]
+        lines = [
+            f'"""{self._title()}"""',
+            "",
+            *(["from pathlib import Path", ""] if self.arrays and beside else []),
+        ]
         lines += ["import numpy as np", ""]
         if self.arrays:
             lines += [f"with np.load({self._file(beside)}) as file:", "    saved = dict(file)", ""]
@@ -539,22 +581,51 @@ def _made(instruction: Instruction, out: Value) -> ndarray:
     return out.array
 
 
-def _covers(base: Base, value: Value) -> bool:
-    """Say whether a view begins within an array."""
-    return base.offset <= value.offset < base.offset + max(base.array.nbytes, 1)
+def _is_elementwise(instruction: Instruction) -> bool:
+    return isinstance(instruction.function, np.ufunc) and instruction.function.signature is None
 
 
-def _spreads(instruction: Instruction, position: int) -> bool:
-    """Say whether the result has its shape, and lies as it does, without this operand."""
-    others = [x for i, x in enumerate(instruction.args) if isinstance(x, Value) and i != position]
-    is_elementwise = isinstance(instruction.function, np.ufunc) and instruction.function.signature is None
-    out, operand = instruction.outs[0], instruction.args[position]
-    if not others or not is_elementwise or np.broadcast_shapes(*[x.shape for x in others]) != out.shape:
+def _spreads(instruction: Instruction, operand: Value, others: list[Value]) -> bool:
+    """Say whether the result has its shape, and lies as it does, if an operand is replaced by a number."""
+    out = instruction.outs[0]
+    if (
+        not others
+        or not _is_elementwise(instruction)
+        or np.broadcast_shapes(*[x.shape for x in others]) != out.shape
+    ):
         return False
-    has_no_order = operand.size == 1 or not any(operand.strides)
-    return has_no_order or all(
-        x.shape != out.shape or x.is_contiguous and out.is_contiguous or x.strides == out.strides for x in others
+    return (
+        operand.size == 1
+        or not any(operand.strides)
+        or all(
+            x.shape != out.shape or x.is_contiguous and out.is_contiguous or x.strides == out.strides
+            for x in others
+        )
     )
+
+
+def _is_given(instruction: Instruction, others: list[Value]) -> bool:
+    """Say whether one of the other operands alone gives the result its shape."""
+    shape = instruction.outs[0].shape
+    return _is_elementwise(instruction) and any(
+        x.shape == shape and all(stride or n == 1 for n, stride in zip(x.shape, x.strides, strict=True))
+        for x in others
+    )
+
+
+def _narrow(value: Value) -> Value:
+    """Return a view that is repeated along some axes without the repetitions, which NumPy makes itself."""
+    axes = [
+        (1 if stride == 0 and n > 1 else n, stride)
+        for n, stride in zip(value.shape, value.strides, strict=True)
+    ]
+    while axes and axes[0] == (1, 0):
+        axes.pop(0)
+    other = Value.__new__(Value)
+    for name in Value.__slots__:
+        setattr(other, name, getattr(value, name))
+    other.shape, other.strides = tuple(n for n, _ in axes), tuple(stride for _, stride in axes)
+    return other
 
 
 def _stays(instruction: Instruction, position: int, entry: np.generic) -> bool:

@@ -30,6 +30,7 @@ from mytorch.replay.passes import Listing, guards_early, last_writes, simplified
 from mytorch.replay.planning import Plan, planned
 from mytorch.replay.printing import printed
 from mytorch.replay.recording import Recording
+from mytorch.replay.report import Report, profile, report_of
 from mytorch.replay.saving import save
 from mytorch.tensor import Tensor, before_unseen_write, wrap
 
@@ -76,22 +77,23 @@ class Program:
         roots += [leaf.what for _, leaf in recording.assigned if leaf.kind not in ("constant", "argument")]
         self.recorded = Listing(recording.instructions, roots)
         self.listing = guards_early(simplified(self.recorded))
-        planned_listing = in_pieces(together(self.listing)) if backend == "numpy" else self.listing
+        self.planned = in_pieces(together(self.listing)) if backend == "numpy" else self.listing
         for each in self.backends:
-            planned_listing = each.arranged(planned_listing)
-        self.instructions = planned_listing.instructions
-        self.final = {id(a): b for a, b in zip(roots, planned_listing.roots, strict=True)}
+            self.planned = each.arranged(self.planned)
+        self.instructions = self.planned.instructions
+        self.final = {id(a): b for a, b in zip(roots, self.planned.roots, strict=True)}
         self.written = last_writes(self.instructions)
         self.guards = [i for i in self.instructions if i.kind == "guard"]
         self.by_reference = self._by_reference()
         self.refreshed = self._refreshed()
-        self.plan: Plan = planned(planned_listing, self.by_reference, self._pinned())
+        self.plan: Plan = planned(self.planned, self.by_reference, self._pinned())
         self.saved = self._saved()
         self.states = self._states()
         self.outside_ids = {id(tensor._array) for b in self.outside_written() for tensor in b.tensors}
         self.outside_ids |= {id(buffer.owner) for buffer in self.outside_written()}
         self.forms = self._forms()
         self.source_of_run, self.run = self._emit()
+        self._profiled: Report | None = None
         self.seconds = time.perf_counter() - start
 
     def __call__(self, leaves: list[Any]) -> Any:
@@ -165,6 +167,19 @@ class Program:
     def save(self, path: str | Path) -> Path:
         """Write `source` as a module that runs with NumPy alone, with the arrays it needs beside it (see `saving`)."""
         return save(self, path)
+
+    def report(self) -> Report:
+        """Return what became of the recording: operations, memory, and times once `profile` has measured them."""
+        return self._profiled or report_of(self)
+
+    def profile(self, *args: Any, repeat: int = 20, **kwargs: Any) -> Report:
+        """Run the operations one at a time on arguments of the recorded kind, and report where the time goes.
+
+        The operations are run `repeat` times, updates of parameters included; parameters, moments, arguments and
+        random generators are afterwards as they were before.
+        """
+        self._profiled = profile(self, args, kwargs, repeat)
+        return self._profiled
 
     # -- what the program is made of ----------------------------------------------------------------------------
 

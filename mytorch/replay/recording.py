@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import types
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -67,6 +68,7 @@ class Recording:
         self.tensors: dict[int, int] = {}  # by the identity of a Tensor among the arguments, its number
         self.assigned: list[tuple[Cell, Leaf]] = []  # places outside that the call gave computed values
         self.outside: set[int] = set()  # identities of the owners of memory outside that is read or written
+        self.seconds = 0.0  # that it took
         self.function: Callable[..., Any]
         self.structure_given: trees.Structure  # of the arguments
         self.given: list[Any] = []  # the arguments' leaves, None for arrays
@@ -79,6 +81,7 @@ def record(function: Callable[..., Any], leaves: list[Any], structure: trees.Str
 
     `leaves` and `structure` are those of its ``(args, kwargs)``.
     """
+    start = time.perf_counter()
     recording, recorder = Recording(), _TensorRecorder()
     objects = {f"argument {i}": leaf for i, leaf in enumerate(leaves) if not isinstance(leaf, _VALUES)}
     cells = captured(function, objects)
@@ -116,6 +119,7 @@ def record(function: Callable[..., Any], leaves: list[Any], structure: trees.Str
         if buffer.writes and type(leaves[i]) is ndarray:
             np.copyto(leaves[i], buffer.owner)
     shown = [_shown(x)[()] if leaf.kind == "number" else _shown(x) for x, leaf in zip(found, recording.leaves, strict=True)]
+    recording.seconds = time.perf_counter() - start
     return recording.structure.unflatten(shown), recording
 
 
@@ -334,6 +338,8 @@ class _TensorRecorder(Recorder):
     def array_set(self, tensor: Tensor, array: Any) -> None:
         """Note that a Tensor was made."""
         self.made.append(tensor)
+        if isinstance(array, Traced):
+            self.arrays.add(id(array.array))  # what a Tensor shows is an array also where it has no axes
         if type(array) is ndarray:
             self.made_inside(array)
 

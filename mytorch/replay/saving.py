@@ -40,7 +40,9 @@ def save(program: Program, path: str | Path) -> Path:
     """
     path = Path(path)
     if path.suffix != ".py":
-        raise ValueError(f"a program is saved as a Python module: the path must end in .py, got {str(path)!r}")
+        raise ValueError(
+            f"a program is saved as a Python module: the path must end in .py, got {str(path)!r}"
+        )
     beside = path.with_suffix(".npz")
     module = printed(program, beside.name)
     try:
@@ -50,7 +52,9 @@ def save(program: Program, path: str | Path) -> Path:
     except OSError as error:
         reason = error.strerror or str(error)
         raise type(error)(
-            error.errno, f"cannot save the program: {reason}; choose a folder that exists and can be written to", str(path)
+            error.errno,
+            f"cannot save the program: {reason}; choose a folder that exists and can be written to",
+            str(path),
         ) from None
     return path
 

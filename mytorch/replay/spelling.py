@@ -58,7 +58,10 @@ _REDUCTIONS: dict[np.ufunc, str] = {
 }  # fmt: skip
 _NAMESPACES = (
     (np, "np"), (np.linalg, "np.linalg"), (np.fft, "np.fft"), (np.random, "np.random"),
-    (np.lib.stride_tricks, "np.lib.stride_tricks"),
+    (np.lib.stride_tricks, "np.lib.stride_tricks"), (np.emath, "np.emath"),
+    (np.polynomial.polynomial, "np.polynomial.polynomial"), (np.polynomial.chebyshev, "np.polynomial.chebyshev"),
+    (np.polynomial.legendre, "np.polynomial.legendre"), (np.polynomial.hermite, "np.polynomial.hermite"),
+    (np.polynomial.hermite_e, "np.polynomial.hermite_e"), (np.polynomial.laguerre, "np.polynomial.laguerre"),
 )  # fmt: skip
 _SHORTER = {"np.absolute": "np.abs", "np.conjugate": "np.conj"}
 
@@ -154,7 +157,10 @@ def index_text(index: Any, term: Term) -> str:
 
 def _index_part(part: Any, term: Term) -> str:
     if isinstance(part, slice):
-        ends = [x if x is None or isinstance(x, int | np.integer) else 0 for x in (part.start, part.stop, part.step)]
+        ends = [
+            x if x is None or isinstance(x, int | np.integer) else 0
+            for x in (part.start, part.stop, part.step)
+        ]
         return slice_text(slice(*[None if x is None else int(x) for x in ends]))
     if isinstance(part, np.integer):
         return str(int(part))
@@ -219,7 +225,7 @@ def is_masking(instruction: Instruction) -> bool:
         and value.dtype.kind == "i"
         and value.buffer.owner.dtype.kind == "f"
         and value.buffer.owner.itemsize == value.dtype.itemsize
-        and value.shape == instruction.outs[0].shape
+        and np.broadcast_shapes(value.shape, mask.shape) == instruction.outs[0].shape
     )
 
 
@@ -258,7 +264,11 @@ def _reduction(instruction: Instruction, term: Term) -> Expr | None:
     """Return a sum, product, ... as the method."""
     kwargs = dict(instruction.kwargs)
     name = _REDUCTIONS.get(instruction.function.__self__)  # type: ignore[attr-defined]
-    if name is None or len(instruction.args) != 1 or kwargs.keys() - {"axis", "keepdims", "dtype", "initial", "where"}:
+    if (
+        name is None
+        or len(instruction.args) != 1
+        or kwargs.keys() - {"axis", "keepdims", "dtype", "initial", "where"}
+    ):
         return None
     if name not in ("sum", "prod") and "dtype" in kwargs:
         return None
@@ -297,7 +307,9 @@ def _copy(instruction: Instruction, term: Term) -> Expr:
     if not array.shape:  # a number has the type as a function
         text = term(array).text
         return term(array) if array.dtype == out.dtype else Expr(f"{dtype_text(out.dtype)}({text})")
-    order = dict(enumerate(rest)).get(0 if is_copy else 1, instruction.kwargs.get("order", "C" if is_copy else "K"))
+    order = dict(enumerate(rest)).get(
+        0 if is_copy else 1, instruction.kwargs.get("order", "C" if is_copy else "K")
+    )
     if is_copy or array.dtype == out.dtype:
         return Expr(f"{term(array).atom}.copy({'' if order == 'C' or out.is_contiguous else repr(order)})")
     word = "" if order == "K" or out.is_contiguous and array.is_contiguous else f", order={order!r}"
@@ -325,6 +337,8 @@ def decision(instruction: Instruction, term: Term) -> str:
 
 
 def _plain(x: Any) -> str:
+    if isinstance(x, ndarray):
+        raise ReplayError("a decision by several arrays at once cannot be printed: decide by one")
     if isinstance(x, list | tuple):
         return f"[{', '.join(map(_plain, x))}]"
     return number(x) if isinstance(x, int | float | complex | np.generic) else repr(x)
@@ -342,4 +356,8 @@ def _asked(instruction: Instruction, term: Term) -> Expr:
     if inspect.isfunction(function) and function.__closure__ and function.__name__ == "<lambda>":
         known = inspect.getclosurevars(function).nonlocals  # `.item()`, `.tolist()`
         return Expr(f"np.asarray({term(args[0]).text}).{known['name']}({arguments(known['args'], {}, term)})")
-    return call(instruction, term, lambda i, k: term(i.args[k]) if isinstance(i.args[k], Value) else Expr(argument(i.args[k], term)))
+    return call(
+        instruction,
+        term,
+        lambda i, k: term(i.args[k]) if isinstance(i.args[k], Value) else Expr(argument(i.args[k], term)),
+    )

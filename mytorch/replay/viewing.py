@@ -73,7 +73,7 @@ def _roots(base: ndarray, place: Place) -> Iterator[View]:
     for root in plain:
         yield root
         array = root.array
-        packed = root if array.flags.c_contiguous else View(array.T, root.text + ".T")
+        packed = _packed(root)
         if packed.array.flags.c_contiguous and array.size:
             shape = _nested_shape(place, array.nbytes)
             yield from _blocks(packed, place)
@@ -83,9 +83,24 @@ def _roots(base: ndarray, place: Place) -> Iterator[View]:
             yield View(packed.array.reshape(-1), f"{packed.text}.reshape(-1)")
 
 
+def _packed(root: View) -> View:
+    """Return an array with its axes in the order of its memory."""
+    array = root.array
+    if array.flags.c_contiguous:
+        return root
+    if array.flags.f_contiguous:
+        return View(array.T, root.text + ".T")
+    order = sorted(range(array.ndim), key=lambda k: -array.strides[k])
+    if order == list(range(array.ndim)):
+        return root
+    return View(array.transpose(order), f"{root.text}.transpose{tuple(order)}")
+
+
 def _other_dtype(base: ndarray, place: Place) -> list[View]:
     if base.dtype.kind == "c" and place.dtype == base.real.dtype:
         return [View(base.real, "{}.real"), View(base.imag, "{}.imag")]
+    if base.itemsize == place.dtype.itemsize:
+        return [View(base.view(place.dtype), f"{{}}.view({dtype_text(place.dtype)})")]
     if base.ndim and base.flags.c_contiguous and base.shape[-1] * base.itemsize % place.dtype.itemsize == 0:
         return [View(base.view(place.dtype), f"{{}}.view({dtype_text(place.dtype)})")]
     return []
@@ -123,7 +138,10 @@ def _blocks(root: View, place: Place) -> Iterator[View]:
         start, stop = first // row, (first + size) // row
         part = f"[{start}]" if size == row else f"[{start}:{stop}]"
         yield View(root.array[start:stop].reshape(place.shape), f"{root.text}{part}.reshape({form})")
-    yield View(flat[first : first + size].reshape(place.shape), f"{root.text}.reshape(-1)[{first}:{first + size}].reshape({form})")
+    yield View(
+        flat[first : first + size].reshape(place.shape),
+        f"{root.text}.reshape(-1)[{first}:{first + size}].reshape({form})",
+    )
 
 
 def _indexed(base: ndarray, root: View, place: Place) -> str | None:
@@ -148,7 +166,9 @@ def _indexed(base: ndarray, root: View, place: Place) -> str | None:
         if any(hidden):
             view, text = _applied(view, text, [None if new else slice(None) for new in hidden])
     if view.shape != place.shape:
-        if any(n != m and n != 1 for n, m in zip(view.shape, place.shape, strict=False)) or view.ndim != len(place.shape):
+        if any(n != m and n != 1 for n, m in zip(view.shape, place.shape, strict=False)) or view.ndim != len(
+            place.shape
+        ):
             return None
         view, text = np.broadcast_to(view, place.shape), f"np.broadcast_to({text}, {place.shape})"
     return text if _shows(base, view, place) else None
@@ -240,7 +260,7 @@ def slice_text(part: slice) -> str:
 
 def _strided(base: ndarray, place: Place) -> str:
     """Return a view by its strides, over memory that is contiguous."""
-    packed = "{}" if base.flags.c_contiguous else "{}.T"
+    packed = _packed(View(base, "{}")).text
     if place.dtype == base.dtype and place.offset % base.itemsize == 0:
         first = place.offset // base.itemsize
         start = f"{packed}.reshape(-1)" + (f"[{first}:]" if first else "")

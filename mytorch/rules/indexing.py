@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from mytorch import arrays
 from mytorch.rules.constants import values as plain
 from mytorch.rules.memory import put_at
 from mytorch.rules.registry import backward_of, composed, dispatched
@@ -45,7 +46,7 @@ def take(a: Any, indices: Any, axis: int | None = None, out: Any = None, mode: s
 
 def _inside(indices: Any, n: int, mode: str) -> np.ndarray:
     """Return a copy of `indices` with those outside 0 ... n-1 wrapped or clipped as `mode` says."""
-    index = np.array(indices)
+    index = arrays.array(indices)
     if index.size == 0 and index.dtype == float:
         index = index.astype(np.intp)
     if mode == "raise":
@@ -67,7 +68,7 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
 def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None) -> None:
     """Write `values` along `axis` to the places that `indices` names."""
     if axis is None:
-        axis, indices = 0, np.unravel_index(np.array(indices), arr.shape)
+        axis, indices = 0, np.unravel_index(arrays.array(indices), arr.shape)
         arr[indices] = values
     else:
         arr[_along_axis(arr, indices, axis)] = values
@@ -75,7 +76,7 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None) -> Non
 
 def _along_axis(arr: Any, indices: Any, axis: int) -> tuple[np.ndarray, ...]:
     """Return the index of all axes that means `indices` along `axis`."""
-    index = np.array(indices)
+    index = arrays.array(indices)
     axis = normalize_axis_index(axis, arr.ndim)
     if index.ndim != arr.ndim:
         raise ValueError(
@@ -166,17 +167,17 @@ def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
 @composed(np.place)
 def place(arr: Any, mask: Any, vals: Any) -> None:
     """Write `vals`, one after the other and from the start again, to the entries where `mask` is true."""
-    mask = np.reshape(np.array(mask, bool), np.shape(arr))
+    mask = np.reshape(arrays.array(mask, bool), np.shape(arr))
     vals = as_array(vals)
     if mask.any() and vals.size == 0:
         raise ValueError("Cannot insert from an empty array!")
-    arr[mask] = np.resize(vals, np.count_nonzero(mask))
+    arr[mask] = np.resize(vals, int(np.count_nonzero(mask)))
 
 
 @composed(np.putmask)
 def putmask(a: Any, mask: Any, values: Any) -> None:
     """Write, where `mask` is true, the entries of `values` (repeated to the size of `a`) at the same places."""
-    mask = np.reshape(np.array(mask, bool), np.shape(a))
+    mask = np.reshape(arrays.array(mask, bool), np.shape(a))
     a[mask] = np.resize(as_array(values), np.shape(a))[mask]
 
 
@@ -191,7 +192,7 @@ def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) ->
     if where is True:
         dst[...] = src
     else:
-        mask = np.broadcast_to(np.array(where), dst.shape)
+        mask = np.broadcast_to(arrays.array(where), dst.shape)
         dst[mask] = np.broadcast_to(src, dst.shape)[mask]
 
 

@@ -17,16 +17,17 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from mytorch import arrays
 from mytorch.rules.registry import dispatched, view
 
 Forms: TypeAlias = "tuple[tuple[tuple[int, ...], np.dtype[Any]], ...]"
 
 
-def pack(arrays: Sequence[Any], forms: Forms) -> np.ndarray:
+def pack(parts: Sequence[Any], forms: Forms) -> np.ndarray:
     """Return the arrays, in their `forms`, one after the other in one flat memory of real numbers."""
     flat = [
-        np.ascontiguousarray(np.asarray(x, dtype).reshape(shape)).reshape(-1).view(real_dtype(dtype))
-        for x, (shape, dtype) in zip(arrays, forms, strict=True)
+        arrays.asarray(x, dtype).reshape(shape).ravel().view(real_dtype(dtype))
+        for x, (shape, dtype) in zip(parts, forms, strict=True)
     ]
     return np.concatenate(flat)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mytorch import arrays
 from mytorch.rules.constants import values
 from mytorch.rules.decompositions import svdvals
 from mytorch.rules.matrices import real_dtype
@@ -21,9 +22,9 @@ def p_norm(a: np.ndarray, *, ord: Any, axis: tuple[int, ...], keepdims: Any) -> 
     """Return ``(Σ |a|ᵖ)^(1/p)`` over `axis`, for p neither zero nor infinite."""
     if ord != 2:
         y = np.sum(np.abs(a) ** ord, axis, keepdims=keepdims)
-        return np.asarray(y ** np.array(1 / ord, y.dtype))
+        return arrays.asarray(y ** np.array(1 / ord, y.dtype))
     if len(axis) == a.ndim:
-        return np.asarray(np.linalg.norm(a, keepdims=keepdims))
+        return arrays.asarray(np.linalg.norm(a, keepdims=keepdims))
     return np.sqrt(np.sum((a.conj() * a).real, axis, keepdims=keepdims))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mytorch import arrays
 from mytorch.rules.constants import values
 from mytorch.rules.masks import masked
 from mytorch.rules.registry import backward_of, composed, dispatched
@@ -39,7 +40,7 @@ def where(condition: Any, *branches: Any) -> Any:
 
 def truth(condition: Any) -> Any:
     """Return whether the entries of `condition` are true."""
-    return np.asarray(values(as_array(condition)), dtype=bool)
+    return arrays.asarray(values(as_array(condition)), bool)
 
 
 # -- clip ----------------------------------------------------------------------------------------------------

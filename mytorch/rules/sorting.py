@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from mytorch import arrays
 from mytorch.rules.constants import values
 from mytorch.rules.reductions import reduced
 from mytorch.rules.registry import backward_of, composed, constant, dispatched
@@ -129,11 +130,11 @@ def places_of(
     Every method of NumPy's takes a point between two neighbours.  Which, its own result for 0, 1, 2, ... tells.
     """
     if weights is None and not np.isnan(a).any():
-        place = np.asarray(function(np.arange(float(a.shape[-1])), q, **options))
+        place = arrays.asarray(function(np.arange(float(a.shape[-1])), q, **options))
         return np.broadcast_to(place.reshape(place.shape + (1,) * (a.ndim - 1)), place.shape + a.shape[:-1])
     ranks = np.where(np.isnan(a), np.nan, np.argsort(order, axis=-1))
     if weights is None:
-        return np.asarray(function(ranks, q, axis=-1, **options))
+        return arrays.asarray(function(ranks, q, axis=-1, **options))
     nothing = False
     if function in _WITH_NAN:  # what is to be left out weighs nothing (NumPy's own needs one slice at a time)
         missing = np.isnan(a)
@@ -184,7 +185,7 @@ def _register(function: Callable[..., Any]) -> None:
             )
         dtype = function(np.zeros(1, a.dtype), values(q), **options).dtype
         if weights is not None:
-            mass = aligned(np.asarray(values(weights)), a, axis)
+            mass = aligned(arrays.asarray(values(weights)), a, axis)
             options["weights"] = flattened(mass, reduced(a.ndim, axis))
         return quantiles(function, a, q, axis, keepdims, dtype, **options)
 

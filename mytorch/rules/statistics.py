@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mytorch import arrays
 from mytorch.rules.arithmetic import nonzero
 from mytorch.rules.constants import values
 from mytorch.rules.masks import masked
@@ -63,7 +64,7 @@ def var(
     """Return the variance, around `mean` if that is given."""
     a = a if dtype is None else a.astype(dtype)
     ddof = ddof if correction is None else correction
-    where = where if where is True else np.array(values(where))
+    where = where if where is True else arrays.array(values(where))
     if mean is None:
         return variance(a, axis=axis, ddof=ddof, keepdims=keepdims, where=where)
     difference = a - mean

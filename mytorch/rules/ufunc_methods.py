@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from mytorch import arrays
 from mytorch.rules.constants import values
 from mytorch.rules.memory import put_at
 from mytorch.rules.reductions import fmax_reduce, fmin_reduce, logsumexp, logsumexp2
@@ -104,7 +105,7 @@ REDUCE: dict[np.ufunc, Callable[..., Any]] = {
 
 def reduceat(ufunc: np.ufunc, a: Any, indices: Any, axis: int = 0, dtype: Any = None) -> Any:
     """Return the reductions of the slices between neighbouring `indices`; of an empty slice, its first entry."""
-    a, starts = as_array(a), np.asarray(values(indices))
+    a, starts = as_array(a), arrays.asarray(values(indices))
     axis = normalize_axis_index(axis, a.ndim)
     n = a.shape[axis]
     for i in starts:
