@@ -179,7 +179,7 @@ def everything(x):
         np.sum(x, axis=1, dtype=np.float32),
         np.outer(x[0], x[1]), np.dot(x, x.T), np.vdot(x, x), np.stack([a, b]), np.flip(x, 0), np.roll(x, 1), 2.0**x,
         np.power(abs(x), 0.5), np.tril(x), np.square(x), np.arctan2(x, 0.5), np.broadcast_to(x[0], (2, 3)), x.T.copy(),
-        x.astype(np.float32), np.add(x, 1, where=x > 0, out=np.zeros((2, 3))), np.divmod(x, 0.4), np.pad(x, 1),
+        x.astype(np.float32), np.add(x, 1, where=x > 0, out=np.zeros_like(x)), np.divmod(x, 0.4), np.pad(x, 1),
     ]  # fmt: skip
 
 

@@ -7,12 +7,14 @@ checked before every replay (a `Cell` is such a name).
 
 from __future__ import annotations
 
+import array
 import dis
 import sys
 import sysconfig
 import types
+from collections import deque
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -27,22 +29,38 @@ _LIMIT = 10_000  # objects that are looked at
 _LEAVES = (Tensor, np.ndarray, np.generic, *GENERATORS, *PLAIN)
 
 
-class Cell:
-    """A place that holds a value under a name: an entry of a dict or list, an attribute, a variable of a closure."""
+# Containers that change in place and hold nothing that is followed: a copy tells whether they did.
+_COPIED = (set, bytearray, array.array)
+# Whoever names these may mean any attribute.
+_BY_NAME = frozenset(("__dict__", "asdict", "attrgetter", "getattr", "vars"))
 
-    __slots__ = ("container", "key", "kind", "path", "size", "value")
+
+class Cell:
+    """A place that holds a value under a name.
+
+    `kind` is "item" (of a dict, list or deque), "attribute" (in an object's ``__dict__``), "slot" (an attribute that is
+    not in it), "class" (an attribute of a class), "names" (how many attributes an
+    object has), or "closure" (a variable of one).
+    """
+
+    __slots__ = ("container", "copy", "key", "kind", "path", "size", "value")
 
     def __init__(self, kind: str, container: Any, key: Any, value: Any, path: str) -> None:
         self.kind, self.container, self.key, self.value, self.path = kind, container, key, value, path
-        self.size = len(value) if isinstance(value, list | dict | set) else None
+        self.size = len(value) if isinstance(value, list | dict | deque) else None
+        self.copy = snapshot(value)
 
     def read(self) -> Any:
         """Return what is there now (the cell itself where nothing is)."""
         try:
             if self.kind == "closure":
                 return self.container.cell_contents
-            if self.kind == "attribute":
+            if self.kind in ("attribute", "slot"):
                 return getattr(self.container, self.key)
+            if self.kind == "names":
+                return len(vars(self.container))
+            if self.kind == "class":
+                return vars(self.container)[self.key]
             return self.container[self.key]
         except (ValueError, AttributeError, KeyError, IndexError):
             return self
@@ -51,7 +69,10 @@ class Cell:
         """Put another value there."""
         if self.kind == "closure":
             self.container.cell_contents = value
-        elif self.kind == "attribute":
+        elif isinstance(self.container, partial):
+            state = self.container.func, value, self.container.keywords, vars(self.container)
+            self.container.__setstate__(state)  # type: ignore[attr-defined]
+        elif self.kind in ("attribute", "slot", "class"):
             setattr(self.container, self.key, value)
         else:
             self.container[self.key] = value
@@ -60,14 +81,26 @@ class Cell:
     def holds(self) -> bool:
         """Whether the value is the one that was recorded: the same object, or an equal number or string."""
         now = self.read()
-        if self.size is not None and now is self.value:
-            return len(now) == self.size
-        return now is self.value or (
-            type(now) is type(self.value) and isinstance(now, PLAIN) and (now == self.value or now != now)
-        )
+        if now is self.value:
+            return (self.size is None or len(now) == self.size) and snapshot(now) == self.copy
+        return type(now) is type(self.value) and isinstance(now, PLAIN) and (now == self.value or now != now)
 
     def __repr__(self) -> str:
         return f"<{self.path}>"
+
+
+def snapshot(value: Any) -> Any:
+    """Return a copy that tells whether a value changed in place (None: cells within it tell, or nothing does)."""
+    if isinstance(value, _COPIED):
+        return value.copy() if isinstance(value, set) else bytes(value)
+    if isinstance(value, np.ndarray) and not is_followed(value):
+        return value.tobytes() if value.dtype.kind != "O" else value.tolist()
+    return None
+
+
+def is_followed(value: Any) -> bool:
+    """Say whether a recording follows what is done with an array."""
+    return type(value) is np.ndarray and value.dtype.kind in "biufc"
 
 
 def captured(function: Callable[..., Any], arguments: dict[str, Any]) -> list[Cell]:
@@ -85,6 +118,7 @@ class _Search:
         self.seen: set[int] = set()
         self.names: set[str] = set()  # that code outside of this package and of NumPy mentions
         self.waiting: list[tuple[Any, str]] = []
+        self.any = False  # whether code finds attributes by names that are values
 
     def all_of(self, function: Callable[..., Any], arguments: dict[str, Any]) -> Iterator[Cell]:
         self.waiting = [(function, ""), *((value, name) for name, value in arguments.items())]
@@ -98,11 +132,17 @@ class _Search:
                 cells.append(cell)
                 if not isinstance(cell.value, _LEAVES):
                     self.waiting.append((cell.value, cell.path))
-        return (cell for cell in cells if cell.kind != "attribute" or self._matters(cell))
+        return (
+            cell for cell in cells if cell.kind not in ("attribute", "slot", "class") or self._matters(cell)
+        )
 
     def _matters(self, cell: Cell) -> bool:
         """Say whether somebody's code can mean this attribute."""
-        return cell.key in self.names or isinstance(cell.value, Tensor) or not isinstance(cell.value, PLAIN)
+        if self.any or cell.key in self.names:
+            return True
+        if isinstance(cell.container, type):
+            return False
+        return isinstance(cell.value, Tensor) or not isinstance(cell.value, PLAIN)
 
     def _cells_of(self, thing: Any, path: str) -> Iterator[Cell]:
         if isinstance(thing, types.MethodType):
@@ -113,20 +153,51 @@ class _Search:
         elif isinstance(thing, dict):
             for key, value in list(thing.items()):
                 yield Cell("item", thing, key, value, f"{path}[{key!r}]")
-        elif isinstance(thing, list | tuple):
+        elif isinstance(thing, partial):
+            yield Cell("slot", thing, "args", thing.args, f"{path}.args" if path else "args")
+            self.waiting += [(thing.func, path), (thing.keywords, path)]
+        elif isinstance(thing, list | tuple | deque):
             for i, value in enumerate(thing):
                 yield Cell("item", thing, i, value, f"{path}[{i}]")
         elif isinstance(thing, types.ModuleType):
             for name in self.names & vars(thing).keys():
                 yield Cell("item", vars(thing), name, vars(thing)[name], f"{path}.{name}")
-        elif isinstance(thing, type | types.BuiltinFunctionType | np.ufunc):
+        elif isinstance(thing, types.BuiltinFunctionType | np.ufunc):
             return
-        elif hasattr(thing, "__dict__") and (
-            not _is_foreign(type(thing).__module__) or type(thing).__module__.startswith(_HOLDERS)
-        ):
-            self._note_methods(type(thing))
+        elif isinstance(thing, type):
+            yield from self._cells_of_class(thing)
+        else:
+            yield from self._cells_of_object(thing, path)
+
+    def _cells_of_object(self, thing: Any, path: str) -> Iterator[Cell]:
+        kind = type(thing)
+        if _is_foreign(kind.__module__) and not kind.__module__.startswith(_HOLDERS):
+            return
+        if hasattr(thing, "__dict__"):
+            yield Cell("names", thing, None, len(vars(thing)), path or kind.__name__)
             for name, value in list(vars(thing).items()):
                 yield Cell("attribute", thing, name, value, f"{path}.{name}" if path else name)
+        for base in kind.__mro__:
+            if not _is_users(base):
+                continue
+            self.waiting.append((base, base.__name__))
+            slots = base.__dict__.get("__slots__", ())
+            for name in (slots,) if isinstance(slots, str) else slots:
+                if hasattr(thing, name) and name not in ("__dict__", "__weakref__"):
+                    yield Cell("slot", thing, name, getattr(thing, name), f"{path}.{name}" if path else name)
+
+    def _cells_of_class(self, kind: type) -> Iterator[Cell]:
+        """Iterate over the attributes of a user's class, and look at what its methods mention."""
+        for base in kind.__mro__:
+            if not _is_users(base) or (base is not kind and id(base) in self.seen):
+                continue
+            self.seen.add(id(base))
+            for name, member in list(vars(base).items()):
+                inner = getattr(member, "__func__", getattr(member, "fget", member))
+                if isinstance(inner, types.FunctionType):
+                    self.waiting.append((inner, ""))
+                if not (name.startswith("__") and name.endswith("__")):
+                    yield Cell("class", base, name, member, f"{base.__name__}.{name}")
 
     def _cells_of_function(self, function: types.FunctionType) -> Iterator[Cell]:
         code = function.__code__
@@ -137,34 +208,34 @@ class _Search:
                         yield Cell("closure", cell, name, cell.cell_contents, name)
             return
         self._note_names(code)
+        path = function.__name__
+        yield Cell("names", function, None, len(vars(function)), path)
+        for name, value in vars(function).items():
+            yield Cell("attribute", function, name, value, f"{path}.{name}")
+        yield Cell("slot", function, "__defaults__", function.__defaults__, f"the defaults of {path}")
+        yield Cell("slot", function, "__kwdefaults__", function.__kwdefaults__, f"the defaults of {path}")
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             if not _is_empty(cell):
                 yield Cell("closure", cell, name, cell.cell_contents, name)
         for name in _global_names(code):
             if name in function.__globals__:
                 value = function.__globals__[name]
-                if not isinstance(value, type) and not (isinstance(value, types.ModuleType) and _is_library(value)):
+                if isinstance(value, type) and not _is_users(value):
+                    continue
+                if not (isinstance(value, types.ModuleType) and _is_library(value)):
                     yield Cell("item", function.__globals__, name, value, name)
-        for default in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
-            if not isinstance(default, _LEAVES):
-                self.waiting.append((default, ""))
+        for name in _imported_names(code):
+            if name in sys.modules and not _is_library(sys.modules[name]):
+                self.waiting.append((sys.modules[name], name))
 
     def _note_names(self, code: types.CodeType) -> None:
         self.names.update(code.co_names)
+        self.any = self.any or not _BY_NAME.isdisjoint(code.co_names)
         for constant in code.co_consts:
             if isinstance(constant, types.CodeType):
                 self._note_names(constant)
-
-    def _note_methods(self, kind: type) -> None:
-        """Note what the methods of a user's class mention."""
-        for base in kind.__mro__:
-            if id(base) in self.seen or _is_foreign(base.__module__):
-                continue
-            self.seen.add(id(base))
-            for member in vars(base).values():
-                inner = getattr(member, "__func__", getattr(member, "fget", member))
-                if isinstance(inner, types.FunctionType):
-                    self.waiting.append((inner, ""))
+            elif isinstance(constant, str) and constant.isidentifier():  # as getattr takes it
+                self.names.add(constant)
 
 
 @lru_cache(maxsize=1024)
@@ -177,6 +248,24 @@ def _global_names(code: types.CodeType) -> frozenset[str]:
     return frozenset(names)
 
 
+@lru_cache(maxsize=1024)
+def _imported_names(code: types.CodeType) -> frozenset[str]:
+    """Return the names of the modules that code, and the functions in it, imports."""
+    names = {i.argval for i in dis.get_instructions(code) if i.opname == "IMPORT_NAME"}
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names |= _imported_names(constant)
+    return frozenset(names)
+
+
+def _is_users(kind: type) -> bool:
+    """Say whether a class is the user's own."""
+    if _is_foreign(kind.__module__):
+        return False
+    module = sys.modules.get(kind.__module__)
+    return module is None or not _is_library(module)
+
+
 def _is_foreign(module: str | None) -> bool:
     """Say whether a module is this package's or NumPy's, whose own state is not the user's affair."""
     return (module or "").split(".")[0] in ("mytorch", "numpy", "builtins")
@@ -185,12 +274,16 @@ def _is_foreign(module: str | None) -> bool:
 def _is_library(module: types.ModuleType) -> bool:
     """Say whether a module is one that nobody keeps state in."""
     name = module.__name__.split(".")[0]
-    return _is_foreign(name) or name in sys.stdlib_module_names or _is_installed(getattr(module, "__file__", ""))
+    return (
+        _is_foreign(name) or name in sys.stdlib_module_names or _is_installed(getattr(module, "__file__", ""))
+    )
 
 
 def _is_installed(filename: str | None) -> bool:
     """Say whether a file belongs to an installed package or to Python, which keep no state of the user's."""
-    return (filename or "").startswith((sysconfig.get_path("stdlib"), "<frozen")) or "site-packages" in (filename or "")
+    return (filename or "").startswith((sysconfig.get_path("stdlib"), "<frozen")) or "site-packages" in (
+        filename or ""
+    )
 
 
 def _is_empty(cell: types.CellType) -> bool:

@@ -6,7 +6,7 @@ import functools
 import threading
 import types
 import warnings
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from pathlib import Path as FilePath
 from typing import Any, TypeVar, overload
@@ -18,7 +18,7 @@ from mytorch import arrays, trees
 from mytorch.autograd_engine import inside_files
 from mytorch.gradient_buffer import owner_of
 from mytorch.replay.backends import chosen
-from mytorch.replay.captured import GENERATORS, PLAIN
+from mytorch.replay.captured import GENERATORS, PLAIN, snapshot
 from mytorch.replay.lowering import Changed
 from mytorch.replay.errors import Diverged, ReplayError, ReplayWarning, Unreplayable
 from mytorch.replay.program import Program, same
@@ -78,7 +78,7 @@ class _Bound(dict[str, Any]):
     """Objects by the names that a text gives them."""
 
     def __init__(self) -> None:
-        super().__init__(equal=_equal)
+        super().__init__(equal=_equal, snapshot=snapshot)
 
     def name(self, thing: Any) -> str:
         """Return a name for an object."""
@@ -95,15 +95,22 @@ def _terms(recording: Recording, bound: _Bound) -> list[str]:
     """Return the conditions on what a recording takes from outside."""
     terms = []
     name = bound.name
+    for cell, kind in recording.kinds:
+        terms.append(f"type({name(cell.read)}()) is {name(kind)}")
     for cell in recording.cells:
-        container = vars(cell.container) if cell.kind == "attribute" else cell.container
+        if cell.kind == "names":
+            if not isinstance(cell.container, types.FunctionType):
+                terms.append(f"len({name(vars(cell.container))}) == {cell.value}")
+            continue
+        key = repr(cell.key) if type(cell.key) in (str, int) else name(cell.key)
         if cell.kind == "closure":
-            now = f"{name(container)}.cell_contents"
-        elif isinstance(container, list):
-            now = f"{name(container)}[{cell.key}]"
+            now = f"{name(cell.container)}.cell_contents"
+        elif cell.kind == "slot":
+            now = f"getattr({name(cell.container)}, {key}, None)"
+        elif isinstance(cell.container, list | deque):
+            now = f"{name(cell.container)}[{key}]"
         else:
-            key = repr(cell.key) if type(cell.key) in (str, int) else name(cell.key)
-            now = f"{name(container)}.get({key})"
+            now = f"{name(vars(cell.container) if cell.kind in ('attribute', 'class') else cell.container)}.get({key})"
         value = name(cell.value)
         if isinstance(cell.value, PLAIN) and cell.value is not None and type(cell.value) is not bool:
             terms.append(f"({now} is {value} or equal({now}, {value}))")
@@ -111,6 +118,8 @@ def _terms(recording: Recording, bound: _Bound) -> list[str]:
             terms.append(f"{now} is {value}")
         if cell.size is not None:
             terms.append(f"len({value}) == {cell.size}")
+        if cell.copy is not None:
+            terms.append(f"snapshot({value}) == {name(cell.copy)}")
     return terms
 
 
@@ -137,19 +146,31 @@ def shortcut(path: Path) -> Callable[[tuple[Any, ...]], Any] | None:
         if type(leaf) is ndarray:
             if not leaf.flags.c_contiguous:
                 return None
-            terms.append(f"type({x}) is ndarray and {x}.shape == {leaf.shape!r} and {x}.dtype is {bound.name(leaf.dtype)}")
+            terms.append(
+                f"type({x}) is ndarray and {x}.shape == {leaf.shape!r} and {x}.dtype is {bound.name(leaf.dtype)}"
+            )
             if program.outside_ids:
                 terms.append(f"id({x} if {x}.base is None else owner_of({x})) not in {outside}")
         elif isinstance(leaf, np.generic):
             return None
         else:
             value = bound.name(leaf)
-            terms.append(f"({x} is {value} or equal({x}, {value}))" if isinstance(leaf, PLAIN) else f"{x} is {value}")
+            terms.append(
+                f"({x} is {value} or equal({x}, {value}))" if isinstance(leaf, PLAIN) else f"{x} is {value}"
+            )
     terms += _terms(recording, bound)
     run = ", ".join(names[i] for i in recording.arguments)
-    bound.update(run=program.run, failed=program.failed, acquire=path.lock.acquire, release=path.lock.release, MISS=MISS)
+    bound.update(
+        run=program.run,
+        failed=program.failed,
+        acquire=path.lock.acquire,
+        release=path.lock.release,
+        MISS=MISS,
+    )
     unpack = f"{', '.join(names)}, = args" if names else "pass"
-    text = _SHORTCUT.format(bound=", ".join(bound), count=len(names), unpack=unpack, terms=" and ".join(terms), run=run)
+    text = _SHORTCUT.format(
+        bound=", ".join(bound), count=len(names), unpack=unpack, terms=" and ".join(terms), run=run
+    )
     scope: dict[str, Any] = {}
     exec(text, scope)
     function: Callable[[tuple[Any, ...]], Any] = scope["bind"](*bound.values())
@@ -231,7 +252,9 @@ class Compiled:
         with entry.lock:
             return self._run(entry, leaves, structure, args, kwargs)
 
-    def _run(self, entry: Entry, leaves: list[Any], structure: trees.Structure, args: Any, kwargs: Any) -> Any:
+    def _run(
+        self, entry: Entry, leaves: list[Any], structure: trees.Structure, args: Any, kwargs: Any
+    ) -> Any:
         """Replay one of the recordings of a signature, or make another."""
         seen: list[tuple[int, Any]] = []
         tried: list[Path] = []
@@ -269,7 +292,9 @@ class Compiled:
             return result
         entry.paths = [path for path in entry.paths if path.fits()]
         if recording.excuse is not None:
-            entry.excuse = f"it {recording.excuse}, which a replay would not do; pass what it gives as an argument"
+            entry.excuse = (
+                f"it {recording.excuse}, which a replay would not do; pass what it gives as an argument"
+            )
         elif recording.changed:
             entry.excuse = (
                 f"it changes {recording.changed[0].path} at every call, which a replay would not do; return "
@@ -323,12 +348,16 @@ def signature(leaves: list[Any], structure: trees.Structure) -> tuple[Any, list[
         kind = type(leaf)
         if kind is ndarray:
             order = leaf.flags.c_contiguous or leaf.strides
-            parts.append((leaf.shape, leaf.dtype, order) if leaf.dtype.kind in "biufc" else _named(leaf, holds))
+            parts.append(
+                (leaf.shape, leaf.dtype, order) if leaf.dtype.kind in "biufc" else _named(leaf, holds)
+            )
         elif isinstance(leaf, Tensor):
             if leaf.requires_grad and not leaf.is_leaf:
                 return None, holds
             array = leaf._array
-            parts.append(("Tensor", leaf.requires_grad, array.shape, array.dtype, array.strides, leaf._grad is None))
+            parts.append(
+                ("Tensor", leaf.requires_grad, array.shape, array.dtype, array.strides, leaf._grad is None)
+            )
         elif isinstance(leaf, np.generic):
             parts.append(leaf.dtype)
         elif isinstance(leaf, PLAIN):
@@ -357,7 +386,7 @@ def _fits_call(recording: Recording, leaves: list[Any]) -> bool:
 
 
 @overload
-def compile(function: F) -> F: ...
+def compile(function: F, *, backend: str = "numpy") -> F: ...
 @overload
 def compile(*, backend: str = "numpy") -> Callable[[F], F]: ...
 def compile(function: Any = None, *, backend: str = "numpy") -> Any:

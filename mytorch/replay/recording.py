@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import types
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,7 +15,7 @@ from numpy import ndarray
 
 from mytorch import arrays, trees
 from mytorch.gradient_buffer import owner_of
-from mytorch.replay.captured import GENERATORS, PLAIN, Cell, captured
+from mytorch.replay.captured import GENERATORS, PLAIN, Cell, captured, is_followed
 from mytorch.replay.instructions import ARGUMENT, OUTSIDE, Buffer, Instruction, Value, name_of
 from mytorch.replay.errors import note
 from mytorch.replay.packing import pack_parameters
@@ -63,6 +64,7 @@ class Recording:
         self.cells: list[Cell] = []
         self.changed: list[Cell] = []
         self.once: str | None = None
+        self.kinds: list[tuple[Cell, type]] = []  # of what is replaced, the types
         self.excuse: str | None = None  # why no call can be replayed
         self.same: list[tuple[int, Any]] = []  # arguments that are also taken from outside
         self.tensors: dict[int, int] = {}  # by the identity of a Tensor among the arguments, its number
@@ -106,7 +108,8 @@ def record(function: Callable[..., Any], leaves: list[Any], structure: trees.Str
         found, recording.structure = trees.flatten(result)
         recording.leaves = [_leaf(x, recorder) for x in found]
         after, before = recorder.gradients()
-        recording.assigned, recording.changed = _changes(cells, recorder, given)
+        recording.assigned, recording.changed = _changes(cells, recorder, given, found)
+    recording.kinds = [(cell, type(cell.value)) for cell, _ in recording.assigned]
     recording.after, recording.before = after, before
     recording.instructions, recording.once = recorder.instructions, recorder.once
     recording.excuse = recorder.excuse
@@ -131,23 +134,61 @@ def _can_change(cell: Cell) -> bool:
 
 
 def _changes(
-    cells: Sequence[Cell], recorder: _TensorRecorder, given: list[Any]
+    cells: Sequence[Cell], recorder: _TensorRecorder, given: list[Any], found: list[Any]
 ) -> tuple[list[tuple[Cell, Leaf]], list[Cell]]:
     """Return the places outside that the call gave computed values, and those that it changed otherwise."""
     assigned, changed = [], []
     for cell in cells:
         now = cell.read()
         shown = isinstance(now, Traced) and now.array is cell.value
-        if cell.holds or shown or id(now) in recorder.stand_ins:
+        if cell.holds or shown or (id(cell), id(now)) in recorder.stand_ins:
             continue
         position = next((i for i, x in enumerate(given) if x is now), None)
-        if position is not None and not isinstance(now, PLAIN):
-            assigned.append((cell, Leaf("argument", position)))
-        elif isinstance(now, Tensor | Traced):
-            assigned.append((cell, _leaf(now, recorder)))
-        else:
+        if cell.kind == "names":
+            recorder.once = f"it gave {cell.path} a new attribute"
+        elif isinstance(now, PLAIN) or not (position is not None or isinstance(now, Tensor | Traced)):
             changed.append(cell)
+        elif not isinstance(cell.value, Tensor) and not is_followed(cell.value):
+            recorder.once = f"it gave {cell.path} its first array"
+        elif _was_read(cell.value, recorder, found) or (position is None and _is_old(now, recorder)):
+            changed.append(cell)
+        else:
+            assigned.append((cell, _leaf(now, recorder) if position is None else Leaf("argument", position)))
     return assigned, changed
+
+
+def _settle(cell: Cell) -> None:
+    """Leave nothing behind, in a place outside, that only stands for an array."""
+    now = cell.read()
+    if isinstance(now, Traced):
+        cell.write(now.array.copy())
+    entries: Any = vars(cell.container) if cell.kind == "names" else now
+    if isinstance(entries, dict):
+        entries.update({key: x.array.copy() for key, x in entries.items() if isinstance(x, Traced)})
+    elif isinstance(entries, list | deque):
+        for i, x in enumerate(entries):
+            if isinstance(x, Traced):
+                entries[i] = x.array.copy()
+
+
+def _was_read(old: Any, recorder: _TensorRecorder, found: list[Any]) -> bool:
+    """Say whether the call read an array that it then replaced: a later call would read the one in its place."""
+    buffer = recorder.buffers.get(id(owner_of(_real(old))))
+    if buffer is None:
+        return False
+    results = [recorder.value(x.array) for x in found if isinstance(x, Traced)]
+    results += [recorder.value(x.array) for x in map(_real, found) if isinstance(x, Traced)]
+    return any(value.buffer is buffer for value in results) or any(
+        value.buffer is buffer for instruction in recorder.instructions for value in instruction.reads
+    )
+
+
+def _is_old(now: Any, recorder: _TensorRecorder) -> bool:
+    """Say whether what stands at a place now had been outside before."""
+    if isinstance(now, Tensor) and not any(now is tensor for tensor in recorder.made):
+        return True
+    real = _real(now)
+    return recorder.value(real.array if isinstance(real, Traced) else real).buffer.kind == OUTSIDE
 
 
 def _given(leaf: Any, i: int, recorder: Recorder, recording: Recording) -> Any:
@@ -269,7 +310,7 @@ class _TensorRecorder(Recorder):
     def __init__(self) -> None:
         super().__init__()
         self.made: list[Tensor] = []
-        self.stand_ins: set[int] = set()  # identities of what is in the place of what the function reaches
+        self.stand_ins: set[tuple[int, int]] = set()  # identities of cells, and of what is in their place
         self.same: list[tuple[int, Any]] = []  # arguments that are also taken from outside
         self.tensors: dict[int, Tensor] = {}  # from outside, by identity
         self.read: dict[int, tuple[Tensor, Value | None]] = {}
@@ -292,7 +333,7 @@ class _TensorRecorder(Recorder):
         """Within the context, this recorder records what the thread does."""
         token = arrays._recording.set(self)
         patched = _patch(cells, self)
-        self.stand_ins = {id(shown) for _, shown in patched}
+        self.stand_ins = {(id(cell), id(shown)) for cell, shown in patched}
         try:
             with watched(cells, self):
                 yield
@@ -311,11 +352,10 @@ class _TensorRecorder(Recorder):
                 raise self.refused
         finally:
             for cell, shown in patched:
-                now = cell.read()
-                if now is shown:
+                if cell.read() is shown:
                     cell.write(cell.value)
-                elif isinstance(now, Traced):
-                    cell.write(now.array.copy())
+            for cell in cells:
+                _settle(cell)
             arrays._recording.reset(token)
             self.close()
             for tensor in self.made:
@@ -338,6 +378,8 @@ class _TensorRecorder(Recorder):
     def array_set(self, tensor: Tensor, array: Any) -> None:
         """Note that a Tensor was made."""
         self.made.append(tensor)
+        if isinstance(array, Traced):
+            self.arrays.add(id(array.array))  # what a Tensor shows is an array also where it has no axes
         if type(array) is ndarray:
             self.made_inside(array)
 
@@ -441,6 +483,10 @@ def _patch(cells: Sequence[Cell], recorder: Recorder) -> list[tuple[Cell, Any]]:
             continue
         if _is_array(cell.value):
             shown: Any = recorder.live(cell.value)
+        elif isinstance(cell.value, tuple):
+            shown = _live_in(cell.value, recorder)
+            if shown is cell.value:
+                continue
         elif _is_draw(cell.value):
             shown = _drawing(cell.value, recorder)
         elif isinstance(cell.value, GENERATORS):
@@ -454,8 +500,17 @@ def _patch(cells: Sequence[Cell], recorder: Recorder) -> list[tuple[Cell, Any]]:
     return patched
 
 
-def _is_array(value: Any) -> bool:
-    return type(value) is ndarray and value.dtype.kind in "biufc"
+def _live_in(value: tuple[Any, ...], recorder: Recorder) -> tuple[Any, ...]:
+    """Return a tuple with what stands for its arrays (itself if it has none)."""
+    entries = [
+        recorder.live(x) if _is_array(x) else _live_in(x, recorder) if isinstance(x, tuple) else x for x in value
+    ]
+    if all(x is y for x, y in zip(entries, value, strict=True)):
+        return value
+    return type(value)(*entries) if hasattr(value, "_fields") else tuple(entries)
+
+
+_is_array = is_followed
 
 
 def _is_draw(value: Any) -> bool:
