@@ -36,6 +36,11 @@ def step(x: Any, y: Any) -> Any:
     return loss
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Record one call, and print the program."""
     step(np.zeros((4, 3)), np.zeros((4, 2)))
     print(step.source)  # type: ignore[attr-defined]
+
+
+if __name__ == "__main__":
+    main()

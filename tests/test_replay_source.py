@@ -15,6 +15,8 @@ import mytorch
 import mytorch.functional as F
 from mytorch import Tensor, nn, optim
 from mytorch.replay import ReplayError
+from tests.op_cases import all_cases
+from tests.test_rules import Call
 
 # -- running what was printed ---------------------------------------------------------------------------------------
 
@@ -223,6 +225,57 @@ FUNCTIONS = {
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_printed_program_gives_the_numbers_of_the_eager_call(name, tmp_path):
     check(*FUNCTIONS[name], tmp_path)
+
+
+# -- every operation ------------------------------------------------------------------------------------------------
+
+NOT_PRINTED = {
+    np.piecewise,
+    np.apply_along_axis,
+    np.histogramdd,
+}  # given functions; several arrays that decide
+
+
+def slope(call):
+    def total(*arrays):
+        leaves = mytorch.trees.flatten(call(*arrays))[0]
+        return sum(np.sum(np.abs(leaf) ** 2) for leaf in leaves if isinstance(leaf, Tensor | np.ndarray))
+
+    return lambda *arrays: mytorch.grad(total, argnums=tuple(range(len(arrays))))(*arrays)
+
+
+def case_check(function, arrays, folder):
+    """Compare a printed program with the eager call, for the recorded and for scaled arguments."""
+    compiled: Any = mytorch.compile(function)
+    try:
+        for _ in range(2):
+            compiled(*[array.copy() for array in arrays])
+        program = compiled.program
+    except ReplayError as error:
+        pytest.skip(f"not replayed, so not printed: {error}")
+    run = function_of(module_of(program, folder))
+    for scale in (1,) if program.guards else (1, 1.01):
+        scaled = [array * array.dtype.type(scale) for array in arrays]
+        try:
+            eager = function(*[array.copy() for array in scaled])
+        except ValueError:  # a quantile at 1.01
+            assert scale != 1
+            continue
+        same(run(*scaled), eager, 1e-7)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize(
+    "case", [case for _, case in all_cases() if not NOT_PRINTED & {case.function, *case.covers}], ids=str
+)
+def test_every_operation_and_its_gradient_can_be_printed(case, tmp_path):
+    if case.name == "a function":
+        return
+    call = Call(case)
+    case_check(lambda *arrays: call(*arrays), call.arrays, tmp_path)
+    if call.arrays:
+        case_check(slope(call), call.arrays, tmp_path)
 
 
 # -- training steps: state is updated in place -----------------------------------------------------------------------

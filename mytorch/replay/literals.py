@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-SHORT, LONGEST = 16, 90  # entries, and characters, of an array that is written out
+SHORT, LONGEST = 16, 64  # entries, and characters, of an array that is written out
 _NAMED = {np.inf: "np.inf", -np.inf: "-np.inf"}
 
 
