@@ -1,4 +1,4 @@
-"""The back ends of replay: training steps and elementwise chains by NumPy, Numba and SciPy's BLAS, beside JAX and PyTorch.
+"""The back ends of replay: training steps and a long chain by NumPy, Numba and SciPy's BLAS, beside JAX and PyTorch.
 
 A step keeps no gradient: they are set to None when the parameters have moved.  The chain is twenty
 ``max(z / 2 + y, -1) * y - x`` on a million numbers, forward and backward.
