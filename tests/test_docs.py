@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import doctest
+import os
 import re
 import subprocess
+import sys
 
 import pytest
 
@@ -48,3 +50,15 @@ def test_the_targets_that_documents_name_exist():
     }
     assert named
     assert named <= targets
+
+
+def test_the_printed_program_is_what_its_command_prints():
+    command = [sys.executable, "examples/printed_program.py"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    text = (ROOT / "docs" / "replay.md").read_text(encoding="utf-8")
+    shown = re.search(r"<!-- program -->\n```python\n(.*?)```\n<!-- end -->", text, re.DOTALL)
+    assert shown is not None
+    assert shown[1].split() == run.stdout.split(), (
+        "put the output of examples/printed_program.py into docs/replay.md"
+    )

@@ -56,7 +56,7 @@ def run(program: list[Any], x: Any, y: Any) -> list[Any]:
                 pool.append(np.sin(np.arange(1.0, np.size(b) + 1) + which).reshape(np.shape(b)) + 0 * b)
             elif kind == "branch":
                 pool.append(a * 2 if np.sum(a) > 0.1 * which else a - 1)
-            elif kind == "reduce":
+            elif kind == "reduce" and np.size(a):
                 pool.append([np.sum, np.max, np.mean, np.prod][which % 4](a, axis=None if which % 3 else 0))
             elif kind == "like":
                 pool.append([np.zeros_like, np.ones_like, np.copy][which % 3](a))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def training():
         optimizer.step()
         return loss, error
 
-    compiled = mytorch.compile(step)
+    compiled: Any = mytorch.compile(step)
     args = rng.normal(size=(50, 30)), rng.normal(size=(50, 4))
     for _ in range(3):
         compiled(*args)
@@ -50,7 +51,13 @@ def test_counts_and_bytes(training):
 
 def test_the_table_says_what_it_counts(training):
     text = str(training[0].report())
-    for words in ("step, as it is replayed", "recorded", "after optimisation", "lower bound", f"{8 + 1600:,}"):
+    for words in (
+        "step, as it is replayed",
+        "recorded",
+        "after optimisation",
+        "lower bound",
+        f"{8 + 1600:,}",
+    ):
         assert words in text
     assert ".profile(*arguments) measures where the time goes" in text
 
@@ -63,7 +70,11 @@ def test_a_profile_gives_every_operation_a_time_and_its_line(training):
     assert report.seconds == pytest.approx(sum(timed.seconds for timed in report.operations))
     assert compiled.report() is report
     product = report.operations[0]
-    assert (product.operation, product.phase, product.text) == ("np.matmul", "forward", "error = np.tanh(x @ w) - y")
+    assert (product.operation, product.phase, product.text) == (
+        "np.matmul",
+        "forward",
+        "error = np.tanh(x @ w) - y",
+    )
     assert product.line.startswith("test_replay_report.py:")
     text = str(report)
     assert "the least of 3 rounds" in text
@@ -93,7 +104,7 @@ def test_a_profile_puts_random_generators_and_arguments_back():
         x += rng.normal(size=3)
         return x * 2
 
-    compiled = mytorch.compile(f)
+    compiled: Any = mytorch.compile(f)
     x = np.zeros(3)
     for _ in range(2):
         compiled(x)
@@ -104,7 +115,7 @@ def test_a_profile_puts_random_generators_and_arguments_back():
 
 
 def test_large_arguments_are_profiled_where_they_lie():
-    compiled = mytorch.compile(mytorch.grad(lambda x: np.sum(x.T[1:] ** 2)))
+    compiled: Any = mytorch.compile(mytorch.grad(lambda x: np.sum(x.T[1:] ** 2)))
     x = np.random.default_rng(0).normal(size=(80, 60))
     for _ in range(2):
         compiled(x)
@@ -116,23 +127,30 @@ def test_what_cannot_be_profiled(training):
     compiled, _, _, (x, y) = training
     with pytest.raises(ValueError, match="repeat must be a positive integer, got 0"):
         compiled.profile(x, y, repeat=0)
-    with pytest.raises(TypeError, match=r"the arguments must have the structure .* as the recorded ones, got"):
+    with pytest.raises(
+        TypeError, match=r"the arguments must have the structure .* as the recorded ones, got"
+    ):
         compiled.profile(x)
-    with pytest.raises(ValueError, match=r"array 2 .* must have the shape \(50, 4\) and dtype float64 .* got \(2, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"array 2 .* must have the shape \(50, 4\) and dtype float64 .* got \(2, 2\)"
+    ):
         compiled.profile(x, np.ones((2, 2)))
 
 
 def test_a_profile_of_another_branch_names_its_line():
-    compiled = mytorch.compile(lambda x: x * 2 if x.sum() > 0 else -x)
+    compiled: Any = mytorch.compile(lambda x: x * 2 if x.sum() > 0 else -x)
     for _ in range(2):
         compiled(np.ones(2))
-    with pytest.raises(ReplayError, match=r"decide otherwise than the recorded ones did, at .*report\.py:\d+: got False"):
+    with pytest.raises(
+        ReplayError, match=r"decide otherwise than the recorded ones did, at .*report\.py:\d+: got False"
+    ):
         compiled.profile(-np.ones(2))
 
 
 def test_a_report_needs_a_call():
+    unused: Any = mytorch.compile(lambda x: x)
     with pytest.raises(ReplayError, match="has no program: call it first"):
-        mytorch.compile(lambda x: x).report()
+        unused.report()
 
 
 # -- the picture ------------------------------------------------------------------------------------------------------
@@ -148,7 +166,9 @@ def test_the_picture_shows_times_and_memory(training, tmp_path):
     report = compiled.report()
     times, memory = figure(report).axes
     assert len(times.patches) == len(report.operations)
-    assert [patch.get_height() for patch in times.patches] == [1e6 * timed.seconds for timed in report.operations]
+    assert [patch.get_height() for patch in times.patches] == [
+        1e6 * timed.seconds for timed in report.operations
+    ]
     assert len(memory.patches) == len(report.places)
     assert len(figure(mytorch_report(compiled)).axes) == 1
 

@@ -6,7 +6,6 @@ ReplayError, or by running eagerly with a ReplayWarning; the numbers never diffe
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 

@@ -44,16 +44,24 @@ def held() -> Any:
     own = [
         entry["filepath"]
         for entry in controller.info()
-        if entry["user_api"] == "blas" and any(folder in Path(entry["filepath"]).parents for folder in folders)
+        if entry["user_api"] == "blas"
+        and any(folder in Path(entry["filepath"]).parents for folder in folders)
     ]
     return controller.select(filepath=own).limit(limits=1) if own else None
 
 
-# -- the calls ---------------------------------------------------------------------------------------------------------
+# -- the calls -------------------------------------------------------------------------------------------------
 
 
 def stepped_by_product(
-    gemm: Any, scale: Any, sign: float, a: ndarray, b: ndarray, c: ndarray, transposed_a: int, transposed_b: int
+    gemm: Any,
+    scale: Any,
+    sign: float,
+    a: ndarray,
+    b: ndarray,
+    c: ndarray,
+    transposed_a: int,
+    transposed_b: int,
 ) -> None:
     """Add ``sign * scale * a @ b`` to c, in Fortran's order."""
     alpha = sign * float(scale)
@@ -81,7 +89,7 @@ def stepped(axpy: Any, scale: Any, sign: float, size: int, x: ndarray, y: ndarra
         np.add(y, alpha * x, y)
 
 
-# -- what they replace -----------------------------------------------------------------------------------------------------
+# -- what they replace -----------------------------------------------------------------------------------------
 
 
 class Blas(Backend):
@@ -110,7 +118,8 @@ class Blas(Backend):
 
         roots = {root.buffer.number for root in listing.roots}
         return Listing(
-            late(listing.instructions, lambda i: i.outs[0].buffer.number not in roots and moves(i)), listing.roots
+            late(listing.instructions, lambda i: i.outs[0].buffer.number not in roots and moves(i)),
+            listing.roots,
         )
 
     def replaced(self, program: Program, forms: list[Form | None]) -> list[Form | None]:
@@ -149,7 +158,13 @@ class _Update:
     """``weight -= scale * gradient``: an instruction that scales, and the one after it that subtracts or adds."""
 
     def __init__(self, program: Program, weight: Value, sign: float, scale: Any, gradient: Value) -> None:
-        self.program, self.weight, self.sign, self.scale, self.gradient = program, weight, sign, scale, gradient
+        self.program, self.weight, self.sign, self.scale, self.gradient = (
+            program,
+            weight,
+            sign,
+            scale,
+            gradient,
+        )
 
     @classmethod
     def of(cls, program: Program, last: int) -> _Update | None:
@@ -171,7 +186,10 @@ class _Update:
         scale, gradient = scaling.args if _is_number(scaling.args[0]) else scaling.args[::-1]
         if not _is_number(scale) or not isinstance(gradient, Value):
             return None
-        if not gradient.dtype == step.dtype == weight.dtype or not gradient.shape == step.shape == weight.shape:
+        if (
+            not gradient.dtype == step.dtype == weight.dtype
+            or not gradient.shape == step.shape == weight.shape
+        ):
             return None
         if np.may_share_memory(program.real(gradient), program.real(weight)):
             return None
@@ -236,7 +254,9 @@ class _Update:
     def _fits(self, a: Any, b: Any) -> bool:
         weight = self.program.real(self.weight)
         return all(
-            isinstance(x, Value) and x.dtype == weight.dtype and not np.may_share_memory(self.program.real(x), weight)
+            isinstance(x, Value)
+            and x.dtype == weight.dtype
+            and not np.may_share_memory(self.program.real(x), weight)
             for x in (a, b)
         )
 
@@ -267,7 +287,7 @@ def faster(calls: Form, positions: list[int], program: Program, scratch: Scratch
     theirs: Form = []
     for position in positions:
         theirs += lowering.constants_of(lowering.forms(program.instructions[position])[0], scratch.array)
-    (function, (routine, _, *others), _), = lowering.constants_of(calls, scratch.array)
+    ((function, (routine, _, *others), _),) = lowering.constants_of(calls, scratch.array)
     own: Form = [(function, (routine, np.float32(0.001), *others), {})]  # by 0 would not be a call of BLAS
     with np.errstate(all="ignore"):
         numpy, ours = times([theirs, own])

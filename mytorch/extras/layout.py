@@ -110,7 +110,7 @@ def _layers(sizes: Mapping[Hashable, Size], edges: Sequence[Edge]) -> dict[Hasha
     return layer
 
 
-# -- the order within layers ------------------------------------------------------------------------------------------
+# -- the order within layers -----------------------------------------------------------------------------------
 
 
 def _order(grid: _Grid, rounds: int = 16) -> None:
@@ -166,7 +166,7 @@ def _crossings(grid: _Grid) -> int:
     return crossings
 
 
-# -- coordinates ------------------------------------------------------------------------------------------------------
+# -- coordinates -----------------------------------------------------------------------------------------------
 
 
 def _heights(grid: _Grid, rounds: int = 40) -> list[float]:

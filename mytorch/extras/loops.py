@@ -281,7 +281,11 @@ def _where(instruction: Instruction, out: Operand, program: Program) -> Step | N
     if not isinstance(condition, Value) or condition.dtype != bool:
         return None
     reads = _entries(instruction.args, "?" + 2 * out.char, out.shape, program)
-    return None if reads is None else Step("map", "{1} if {0} else {2}", out.char, reads, out, out.shape, out.char)
+    return (
+        None
+        if reads is None
+        else Step("map", "{1} if {0} else {2}", out.char, reads, out, out.shape, out.char)
+    )
 
 
 def _reduction(instruction: Instruction, out: Operand, program: Program) -> Step | None:
@@ -380,7 +384,7 @@ _SPECIAL: dict[Any, Any] = {
 }
 
 
-# -- joining ----------------------------------------------------------------------------------------------------
+# -- joining ---------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -403,7 +407,9 @@ class Nest:
     def is_apart(self) -> bool:
         """Whether what it writes meets nothing that lies elsewhere."""
         operands = [x for step in self.steps for x in (*step.operands, step.out)]
-        return not any(step.out.meets(x) and step.out.place != x.place for step in self.steps for x in operands)
+        return not any(
+            step.out.meets(x) and step.out.place != x.place for step in self.steps for x in operands
+        )
 
     def takes(self, step: Step) -> bool:
         """Whether a step can run in this loop, after the others in every turn."""
@@ -461,6 +467,8 @@ class Readers:
             if position <= step.position:
                 continue
             reader = inside.get(position)
-            if reader is None or any(x.buffer == buffer.number and not x.agrees(step.out) for x in reader.operands):
+            if reader is None or any(
+                x.buffer == buffer.number and not x.agrees(step.out) for x in reader.operands
+            ):
                 return True
         return False

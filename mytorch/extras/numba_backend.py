@@ -31,10 +31,10 @@ from mytorch.replay.program import Program, times
 from mytorch.replay.scratch import Scratch
 
 LONGEST = 64  # instructions in a piece: what Numba needs to compile grows faster than the text
-PATIENCE = 20.0  # seconds of compiling after which the rest of a program is left to NumPy
+PATIENCE = 20.0  # seconds of computing time for compiling; what is left of a program then stays with NumPy
 
 
-# -- what the text of a piece names -------------------------------------------------------------------------------------
+# -- what the text of a piece names ----------------------------------------------------------------------------
 
 
 @intrinsic
@@ -125,7 +125,7 @@ def compiled(text: str, arguments: tuple[tuple[str, int], ...]) -> Callable[...,
     return _compiled[key]
 
 
-# -- pieces --------------------------------------------------------------------------------------------------------------
+# -- pieces ----------------------------------------------------------------------------------------------------
 
 
 class Piece:
@@ -173,9 +173,9 @@ class Numba(Backend):
     def replaced(self, program: Program, forms: list[Form | None]) -> list[Form | None]:
         """Put pieces in the place of runs of instructions."""
         readers, forms = Readers(program), list(forms)
-        start = time.perf_counter()
+        start = time.thread_time()
         waiting = list(runs(program, forms))[::-1]
-        while waiting and time.perf_counter() - start < PATIENCE:
+        while waiting and time.thread_time() - start < PATIENCE:
             run = waiting.pop()
             piece = Piece(run, readers)
             if faster(piece, program):
@@ -188,7 +188,7 @@ class Numba(Backend):
             half = len(run) // 2
             if half > 1:  # one slow loop must not spoil the others
                 waiting += [run[half:], run[:half]]
-        self.seconds = time.perf_counter() - start
+        self.seconds = time.thread_time() - start
         return forms
 
 
@@ -211,13 +211,22 @@ def runs(program: Program, forms: list[Form | None]) -> Iterator[list[Step]]:
 
 
 def faster(piece: Piece, program: Program) -> bool:
-    """Say whether a piece takes less time than NumPy's calls, on the program's memory and on copies of what is outside."""
+    """Say whether a piece takes less time than NumPy's calls, on memory of the program and copies of the parameters."""
     scratch = Scratch(program)
     calls: Form = []
     for position in piece.positions:
         form = lowering.forms(program.instructions[position])[0]
         calls += lowering.constants_of(form, scratch.array)
-    own = [(piece.function, (np.array([scratch.moved(place) for place in piece.places], np.int64), *[program.real(v) for v in piece.arguments]), {})]
+    own: Form = [
+        (
+            piece.function,
+            (
+                np.array([scratch.moved(place) for place in piece.places], np.int64),
+                *[program.real(v) for v in piece.arguments],
+            ),
+            {},
+        )
+    ]
     with np.errstate(all="ignore"):
         numpy, ours = times([calls, own])
     return ours < numpy

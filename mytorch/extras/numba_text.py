@@ -138,7 +138,9 @@ class Text:
                 self.lines.append(f"{known[x.key]} = {self.load(x, x.char, index[x])}")
         return known
 
-    def turn(self, nest: Nest, index: dict[Operand, str], known: dict[object, str]) -> tuple[list[str], list[str], list[tuple[Step, str, str]]]:
+    def turn(
+        self, nest: Nest, index: dict[Operand, str], known: dict[object, str]
+    ) -> tuple[list[str], list[str], list[tuple[Step, str, str]]]:
         """Return the lines of one turn, those after the last one, and per reduction its names."""
         stores: dict[object, str] = {}
         body: list[str] = []
@@ -230,15 +232,15 @@ class Text:
         order = [("i0", m), ("i2", k), ("i1", n)] if by_columns else [("i1", n), ("i2", k), ("i0", m)]
         still, moving = (a, b) if by_columns else (b, a)
         index = [self.index(x) for x in (still, moving, out)]
-        (i, x), (j, y), (l, z) = order
+        (i, x), (j, y), (inner, z) = order
         name = self.new()
         self.lines += [
             f"for {i} in range({x}):",
-            f"    for {l} in range({z}):",
+            f"    for {inner} in range({z}):",
             f"        {self.store(out, index[2], f'{TYPES[out.char]}(0)')}",
             f"    for {j} in range({y}):",
             f"        {name} = {self.entry(still, index[0])}",
-            f"        for {l} in range({z}):",
+            f"        for {inner} in range({z}):",
             f"            {self.entry(out, index[2])} += {name} * {self.entry(moving, index[1])}",
         ]
         return None

@@ -23,7 +23,11 @@ def late(instructions: list[Instruction], moves: Callable[[Instruction], bool]) 
         for number, product in list(waiting.items()):
             if number in touched or any(value.buffer.number in written for value in product.reads):
                 kept.append(waiting.pop(number))
-        if is_new(instruction) and len(users.get(instruction.outs[0].buffer.number, ())) == 1 and moves(instruction):
+        if (
+            is_new(instruction)
+            and len(users.get(instruction.outs[0].buffer.number, ())) == 1
+            and moves(instruction)
+        ):
             waiting[instruction.outs[0].buffer.number] = instruction
         else:
             kept.append(instruction)

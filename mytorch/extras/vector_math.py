@@ -19,7 +19,7 @@ def _bits(source: Any, target: Any) -> Any:
     """Return a function that reads the bits of one type as another."""
 
     @intrinsic
-    def bits(_: Any, x: Any) -> Any:  # type: ignore[no-untyped-def]
+    def bits(_: Any, x: Any) -> Any:
         def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             return builder.bitcast(args[0], context.get_value_type(target))
 
@@ -52,8 +52,10 @@ def exp32(x: Any) -> Any:
     p = p * r * r + r + float32(1)
     k = int32(n)
     half = k >> int32(1)
-    y = p * _float32_of(int32((half + int32(127)) << int32(23))) * _float32_of(
-        int32((k - half + int32(127)) << int32(23))
+    y = (
+        p
+        * _float32_of(int32((half + int32(127)) << int32(23)))
+        * _float32_of(int32((k - half + int32(127)) << int32(23)))
     )
     return y if x == x else x
 
@@ -71,7 +73,11 @@ def exp64(x: Any) -> Any:
     p = 1.0 + 2.0 * (p / (q * z + 2.0 - p))
     k = int64(n)
     half = k >> int64(1)
-    y = p * _float64_of((half + int64(1023)) << int64(52)) * _float64_of((k - half + int64(1023)) << int64(52))
+    y = (
+        p
+        * _float64_of((half + int64(1023)) << int64(52))
+        * _float64_of((k - half + int64(1023)) << int64(52))
+    )
     return y if x == x else x
 
 

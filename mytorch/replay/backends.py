@@ -59,13 +59,13 @@ def chosen(names: str) -> list[Backend]:
 
 def _loaded(name: str) -> Backend:
     module, kind, needs = BACKENDS[name]
-    for package in needs:
-        try:
+    try:
+        for package in needs:
             import_module(package)
-        except ImportError as error:
-            raise ImportError(
-                f"mytorch.compile: backend={name!r} needs {' and '.join(needs)}, and {package} cannot be imported "
-                f'({error}): pip install "mytorch[{name}]"'
-            ) from error
+    except ImportError as error:
+        raise ImportError(
+            f"mytorch.compile: backend={name!r} needs {' and '.join(needs)}, which cannot be imported "
+            f'({error}): pip install "mytorch[{name}]"'
+        ) from error
     backend: Backend = getattr(import_module(module), kind)()
     return backend

@@ -20,11 +20,11 @@ from mytorch.autograd_engine import inside_files
 from mytorch.gradient_buffer import owner_of
 from mytorch.replay.backends import chosen
 from mytorch.replay.captured import GENERATORS, PLAIN, snapshot
-from mytorch.replay.lowering import Changed
 from mytorch.replay.errors import Diverged, ReplayError, ReplayWarning, Unreplayable
+from mytorch.replay.lowering import Changed
 from mytorch.replay.program import Program, same
-from mytorch.replay.report import Report
 from mytorch.replay.recording import Recording, overlap, record
+from mytorch.replay.report import Report
 from mytorch.tensor import Tensor, _is_recording
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -150,7 +150,9 @@ def shortcut(path: Path) -> Callable[[tuple[Any, ...]], Any] | None:
         if type(leaf) is ndarray:
             if not leaf.flags.c_contiguous:
                 return None
-            terms.append(f"type({x}) is ndarray and {x}.shape == {leaf.shape!r} and {x}.dtype is {bound.name(leaf.dtype)}")
+            terms.append(
+                f"type({x}) is ndarray and {x}.shape == {leaf.shape!r} and {x}.dtype is {bound.name(leaf.dtype)}"
+            )
             terms.append(f"{x}.flags.c_contiguous")  # the order of memory decides what "K" means
             if program.outside_ids:
                 terms.append(f"id({x} if {x}.base is None else owner_of({x})) not in {outside}")
@@ -158,12 +160,22 @@ def shortcut(path: Path) -> Callable[[tuple[Any, ...]], Any] | None:
             return None
         else:
             value = bound.name(leaf)
-            terms.append(f"({x} is {value} or equal({x}, {value}))" if isinstance(leaf, PLAIN) else f"{x} is {value}")
+            terms.append(
+                f"({x} is {value} or equal({x}, {value}))" if isinstance(leaf, PLAIN) else f"{x} is {value}"
+            )
     terms += _terms(recording, bound)
     run = ", ".join(names[i] for i in recording.arguments)
-    bound.update(run=program.run, failed=program.failed, acquire=path.lock.acquire, release=path.lock.release, MISS=MISS)
+    bound.update(
+        run=program.run,
+        failed=program.failed,
+        acquire=path.lock.acquire,
+        release=path.lock.release,
+        MISS=MISS,
+    )
     unpack = f"{', '.join(names)}, = args" if names else "pass"
-    text = _SHORTCUT.format(bound=", ".join(bound), count=len(names), unpack=unpack, terms=" and ".join(terms), run=run)
+    text = _SHORTCUT.format(
+        bound=", ".join(bound), count=len(names), unpack=unpack, terms=" and ".join(terms), run=run
+    )
     scope: dict[str, Any] = {}
     exec(text, scope)
     function: Callable[[tuple[Any, ...]], Any] = scope["bind"](*bound.values())
@@ -254,7 +266,9 @@ class Compiled:
         with entry.lock:
             return self._run(entry, leaves, structure, args, kwargs)
 
-    def _run(self, entry: Entry, leaves: list[Any], structure: trees.Structure, args: Any, kwargs: Any) -> Any:
+    def _run(
+        self, entry: Entry, leaves: list[Any], structure: trees.Structure, args: Any, kwargs: Any
+    ) -> Any:
         """Replay one of the recordings of a signature, or make another."""
         seen: list[tuple[int, Any]] = []
         tried: list[Path] = []
@@ -299,7 +313,9 @@ class Compiled:
             return result
         entry.paths = [path for path in entry.paths if path.fits()]
         if recording.excuse is not None:
-            entry.excuse = f"it {recording.excuse}, which a replay would not do; pass what it gives as an argument"
+            entry.excuse = (
+                f"it {recording.excuse}, which a replay would not do; pass what it gives as an argument"
+            )
         elif recording.changed:
             entry.excuse = (
                 f"it changes {recording.changed[0].path} at every call, which a replay would not do; return "
@@ -353,12 +369,16 @@ def signature(leaves: list[Any], structure: trees.Structure) -> tuple[Any, list[
         kind = type(leaf)
         if kind is ndarray:
             order = leaf.flags.c_contiguous or leaf.strides
-            parts.append((leaf.shape, leaf.dtype, order) if leaf.dtype.kind in "biufc" else _named(leaf, holds))
+            parts.append(
+                (leaf.shape, leaf.dtype, order) if leaf.dtype.kind in "biufc" else _named(leaf, holds)
+            )
         elif isinstance(leaf, Tensor):
             if leaf.requires_grad and not leaf.is_leaf:
                 return None, holds
             array = leaf._array
-            parts.append(("Tensor", leaf.requires_grad, array.shape, array.dtype, array.strides, leaf._grad is None))
+            parts.append(
+                ("Tensor", leaf.requires_grad, array.shape, array.dtype, array.strides, leaf._grad is None)
+            )
         elif isinstance(leaf, np.generic):
             parts.append(leaf.dtype)
         elif isinstance(leaf, PLAIN):
@@ -387,7 +407,7 @@ def _fits_call(recording: Recording, leaves: list[Any]) -> bool:
 
 
 @overload
-def compile(function: F) -> F: ...
+def compile(function: F, *, backend: str = "numpy") -> F: ...
 @overload
 def compile(*, backend: str = "numpy") -> Callable[[F], F]: ...
 def compile(function: Any = None, *, backend: str = "numpy") -> Any:
@@ -434,4 +454,4 @@ def compile(function: Any = None, *, backend: str = "numpy") -> Any:
     return Compiled(function, backend)
 
 
-__all__ = ["Compiled", "ReplayError", "ReplayWarning", "compile", "inside_files", "owner_of", "GENERATORS"]
+__all__ = ["GENERATORS", "Compiled", "ReplayError", "ReplayWarning", "compile", "inside_files", "owner_of"]

@@ -60,10 +60,9 @@ def _writes_outside(rows: list[Row]) -> bool:
     for row in rows:
         if row.phase == "backward":
             return False
-        instruction = row.instruction
-        if instruction is not None and not instruction.fresh:
-            if any(out.buffer.kind == OUTSIDE for out in instruction.outs):
-                return True
+        outs = () if row.instruction is None or row.instruction.fresh else row.instruction.outs
+        if any(out.buffer.kind == OUTSIDE for out in outs):
+            return True
     return False
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-SHORT, LONGEST = 16, 90  # entries, and characters, of an array that is written out
+SHORT, LONGEST = 16, 64  # entries, and characters, of an array that is written out
 _NAMED = {np.inf: "np.inf", -np.inf: "-np.inf"}
 
 
@@ -43,7 +43,7 @@ def _complex(x: Any) -> str:
 
 def dtype_text(dtype: np.dtype[Any]) -> str:
     """Return a dtype as NumPy's name for it."""
-    if dtype == bool:
+    if dtype.kind == "b":
         return "bool"
     known = getattr(np, dtype.name, None)
     return f"np.{dtype.name}" if known is not None and dtype.isnative else f"np.dtype({dtype.str!r})"

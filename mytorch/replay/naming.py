@@ -12,7 +12,7 @@ import inspect
 import keyword
 import re
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from functools import cache
 from types import CodeType
 from typing import Any
 
@@ -71,7 +71,7 @@ def best_path(paths: Iterable[str]) -> str | None:
 # -- names that the user's code gives -----------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=None)
+@cache
 def _stores(code: CodeType) -> dict[int, str]:
     """Return, per offset of an instruction, the name that the next one gives to its result."""
     found, previous = {}, None
@@ -111,7 +111,7 @@ def stored_name(code: CodeType | None, lasti: int) -> str | None:
     return stores.get(before[-1]) if before else None
 
 
-@lru_cache(maxsize=None)
+@cache
 def _offsets(code: CodeType) -> list[int]:
     return [instruction.offset for instruction in dis.get_instructions(code)]
 

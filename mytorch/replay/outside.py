@@ -11,9 +11,9 @@ from numpy import ndarray
 from mytorch.gradient_buffer import owner_of
 from mytorch.replay import literals
 from mytorch.replay.captured import GENERATORS, PLAIN, Cell
+from mytorch.replay.errors import ReplayError
 from mytorch.replay.instructions import ARGUMENT, Buffer, Instruction
 from mytorch.replay.naming import _NOISE, Names, best_path, identifier
-from mytorch.replay.errors import ReplayError
 from mytorch.replay.recording import Recording
 from mytorch.tensor import Tensor
 
@@ -224,8 +224,7 @@ class Outside:
         """Return the lines that call the function when the module is run: arguments of the recorded shapes."""
         texts = iter([self._example_leaf(i, leaf) for i, leaf in enumerate(self.recording.given)])
         positional, named = self.recording.structure_given.children
-        children = [child for child in (*positional.children, *named.children)]
-        given = [_tree_text(child, texts) for child in children]
+        given = [_tree_text(child, texts) for child in (*positional.children, *named.children)]
         words = [*given[: len(positional.children)]]
         words += [f"{key}={text}" for key, text in zip(named.keys, given[len(words) :], strict=True)]
         needs = any("example." in word for word in words)
@@ -235,7 +234,7 @@ class Outside:
         if len(call) > 110:
             call = "\n".join(
                 [
-                    f"    print(",
+                    "    print(",
                     f"        {function}(",
                     *[f"            {w}," for w in words],
                     "        )",

@@ -15,13 +15,13 @@ import numpy as np
 from numpy import ndarray
 
 from mytorch.replay import literals, spelling
+from mytorch.replay.errors import ReplayError
 from mytorch.replay.gradients import gradient_names
 from mytorch.replay.instructions import ARGUMENT, INSIDE, OUTSIDE, Buffer, Instruction, Value
 from mytorch.replay.layout import Row, laid_out
 from mytorch.replay.naming import Names, argument_names, identifier, user_names
 from mytorch.replay.outside import Outside
 from mytorch.replay.passes import Listing, last_writes
-from mytorch.replay.errors import ReplayError
 from mytorch.replay.recorder import _setitem
 from mytorch.replay.spelling import ATOM, UNARY, Expr
 from mytorch.replay.viewing import Place, spelled
@@ -105,7 +105,7 @@ class _Printer:
         self._name_everything()
         self.inline = self._used_at_once()
 
-    # -- names ------------------------------------------------------------------------------------------------------
+    # -- names -----------------------------------------------------------------------------------------------
 
     def _name_everything(self) -> None:
         function, structure = self.recording.function, self.recording.structure_given
@@ -143,8 +143,7 @@ class _Printer:
             if b.number not in self.bases
             and (
                 b.kind == ARGUMENT
-                or b.kind == OUTSIDE
-                and (self.outside.knows(b) or b.number in self.written)
+                or (b.kind == OUTSIDE and (self.outside.knows(b) or b.number in self.written))
             )
         ]
 
@@ -191,7 +190,7 @@ class _Printer:
             return self.names.fresh(identifier(known))
         return self.names.numbered(PREFIXES[instruction.phase])
 
-    # -- what is written where it is used -----------------------------------------------------------------------------
+    # -- what is written where it is used --------------------------------------------------------------------
 
     def _used_at_once(self) -> set[int]:
         """Return the positions of instructions that are written where their result is used."""
@@ -232,7 +231,7 @@ class _Printer:
         )
         return number if free and not spelling.gives_tuple(instruction) else None
 
-    # -- values -------------------------------------------------------------------------------------------------------
+    # -- values ----------------------------------------------------------------------------------------------
 
     def term(self, value: Value, to_write: str = "") -> Expr:
         """Return a value as an expression.
@@ -249,7 +248,7 @@ class _Printer:
                 base = Base(expression.atom, _made(maker, out), out.offset)
                 return self._view(base, value, to_write, expression)
         if number not in self.bases:
-            if value.buffer.kind == OUTSIDE or value.buffer.kind == INSIDE and number not in self.written:
+            if value.buffer.kind == OUTSIDE or (value.buffer.kind == INSIDE and number not in self.written):
                 return self._constant(value)
             self._make(value.buffer)
         texts = [self._view(base, value, to_write) for base in self.bases[number]]
@@ -307,7 +306,9 @@ class _Printer:
         if isinstance(entry, bool | np.bool_) or not isinstance(entry, np.generic | int | float | complex):
             return Expr(spelling.argument(entry, self.term))
         weak = not isinstance(entry, np.generic) or _stays(instruction, position, entry)
-        text = literals.number(entry) if weak else literals.strong(entry)
+        text = (
+            literals.strong(entry) if isinstance(entry, np.generic) and not weak else literals.number(entry)
+        )
         return Expr(text, UNARY if text.startswith("-") else ATOM)
 
     def _is_number(self, x: Value) -> bool:
@@ -319,7 +320,7 @@ class _Printer:
         known = number in self.bases or number in self.pending or number in self.written
         return not known and x.buffer.kind in (INSIDE, OUTSIDE)
 
-    # -- lines --------------------------------------------------------------------------------------------------------
+    # -- lines -----------------------------------------------------------------------------------------------
 
     def _row(self, text: str, instruction: Instruction | None = None) -> None:
         self.rows.append(Row(text, instruction or self.current))
@@ -391,7 +392,7 @@ class _Printer:
         """Return a place as it stands on the left of an assignment."""
         text = self.term(place, "place").text
         return (
-            text if text.endswith("]") and not text.startswith("grads[") or "][" in text else f"{text}[...]"
+            text if (text.endswith("]") and not text.startswith("grads[")) or "][" in text else f"{text}[...]"
         )
 
     def _write(self, instruction: Instruction) -> None:
@@ -461,7 +462,7 @@ class _Printer:
         where = instruction.line.replace("\\", "/").rsplit("/", 1)[-1]
         self._row(f'    raise RuntimeError("another branch than the recorded one, at {where}")')
 
-    # -- the end --------------------------------------------------------------------------------------------------------
+    # -- the end ---------------------------------------------------------------------------------------------
 
     def write_end(self) -> None:
         """Write what the call leaves behind, and what it returns."""
@@ -527,7 +528,7 @@ class _Printer:
             )
         return f"({children[0]},)" if len(children) == 1 else f"({', '.join(children)})"
 
-    # -- the module -----------------------------------------------------------------------------------------------------
+    # -- the module ------------------------------------------------------------------------------------------
 
     def module(self, beside: str | None) -> Module:
         """Return the text of the module, and the arrays that it loads."""
@@ -598,7 +599,7 @@ def _spreads(instruction: Instruction, operand: Value, others: list[Value]) -> b
         operand.size == 1
         or not any(operand.strides)
         or all(
-            x.shape != out.shape or x.is_contiguous and out.is_contiguous or x.strides == out.strides
+            x.shape != out.shape or (x.is_contiguous and out.is_contiguous) or x.strides == out.strides
             for x in others
         )
     )

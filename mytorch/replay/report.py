@@ -267,7 +267,7 @@ def _round(steps: list[_Step], best: list[float]) -> None:
         if instruction.kind == "guard" and not _same(instruction.expected, result):
             raise ReplayError(
                 f"profile: these arguments decide otherwise than the recorded ones did, at {instruction.line}: got "
-                f"{result!r} for {instruction.expected!r}; call the compiled function with them first, and profile again"
+                f"{result!r} for {instruction.expected!r}; call the function with them first, and profile again"
             )
 
 
@@ -302,8 +302,8 @@ def _leaves(program: Program, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
         owner = buffer.owner
         if (array.shape, array.dtype) != (owner.shape, owner.dtype):
             raise ValueError(
-                f"profile: array {i + 1} of the arguments must have the shape {owner.shape} and dtype {owner.dtype} that "
-                f"were recorded, got {array.shape} and {array.dtype}"
+                f"profile: array {i + 1} of the arguments must have the shape {owner.shape} and dtype {owner.dtype} "
+                f"that were recorded, got {array.shape} and {array.dtype}"
             )
         found[i] = np.ascontiguousarray(array) if buffer.number in program.by_reference else array
     return found

@@ -47,7 +47,7 @@ def save(program: Program, path: str | Path) -> Path:
     module = printed(program, beside.name)
     try:
         if module.arrays:
-            _write(beside, lambda file: np.savez(file, **module.arrays))
+            _write(beside, lambda file: _save_arrays(file, module.arrays))
         _write(path, lambda file: file.write(module.text.encode()))
     except OSError as error:
         reason = error.strerror or str(error)
@@ -57,6 +57,10 @@ def save(program: Program, path: str | Path) -> Path:
             str(path),
         ) from None
     return path
+
+
+def _save_arrays(file: IO[bytes], arrays: dict[str, Any]) -> None:
+    np.savez(file, **arrays)
 
 
 def _write(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy import ndarray
 
+from mytorch.replay.errors import ReplayError
 from mytorch.replay.instructions import Instruction, Value
 from mytorch.replay.literals import dtype_text, number, strong
-from mytorch.replay.errors import ReplayError
 from mytorch.replay.recorder import _getitem
 from mytorch.replay.traced import POWERS
 from mytorch.replay.viewing import slice_text
@@ -241,7 +241,7 @@ def operator_of(instruction: Instruction) -> tuple[str, int] | None:
         return _BOOLEAN[function]
     if function is np.power and not isinstance(instruction.args[1], Value) and instruction.args[1] in POWERS:
         return None  # the operator would compute it in another way
-    return _BINARY.get(function)
+    return _BINARY.get(function) if isinstance(function, np.ufunc) else None
 
 
 def _is_bool(instruction: Instruction) -> bool:
@@ -263,7 +263,8 @@ def augmented(instruction: Instruction) -> tuple[str, int] | None:
 def _reduction(instruction: Instruction, term: Term) -> Expr | None:
     """Return a sum, product, ... as the method."""
     kwargs = dict(instruction.kwargs)
-    name = _REDUCTIONS.get(instruction.function.__self__)  # type: ignore[attr-defined]
+    ufunc: Any = instruction.function
+    name = _REDUCTIONS.get(ufunc.__self__)
     if (
         name is None
         or len(instruction.args) != 1
@@ -312,7 +313,7 @@ def _copy(instruction: Instruction, term: Term) -> Expr:
     )
     if is_copy or array.dtype == out.dtype:
         return Expr(f"{term(array).atom}.copy({'' if order == 'C' or out.is_contiguous else repr(order)})")
-    word = "" if order == "K" or out.is_contiguous and array.is_contiguous else f", order={order!r}"
+    word = "" if order == "K" or (out.is_contiguous and array.is_contiguous) else f", order={order!r}"
     return Expr(f"{term(array).atom}.astype({dtype_text(out.dtype)}{word})")
 
 

@@ -54,8 +54,10 @@ def spelled(base: ndarray, offset: int, place: Place, to_write: bool = False) ->
 def _alike(a: Place, b: Place) -> bool:
     return (a.shape, a.dtype) == (b.shape, b.dtype) and (
         0 in a.shape
-        or a.offset == b.offset
-        and all(s == t or n == 1 for s, t, n in zip(a.strides, b.strides, a.shape, strict=True))
+        or (
+            a.offset == b.offset
+            and all(s == t or n == 1 for s, t, n in zip(a.strides, b.strides, a.shape, strict=True))
+        )
     )
 
 
@@ -113,7 +115,8 @@ def _axes(place: Place) -> list[tuple[int, int]]:
 
 def _nested_shape(place: Place, nbytes: int) -> tuple[int, ...] | None:
     """Return the shape, in C order, of which the axes of the view are axes (None: they do not nest)."""
-    before, shape = place.dtype.itemsize, []
+    before = place.dtype.itemsize
+    shape: list[int] = []
     for stride in sorted({abs(stride) for _, stride in _axes(place)}):
         if stride % before:
             return None
