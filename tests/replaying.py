@@ -52,7 +52,9 @@ def assert_same(eager: Any, replayed: Any, rtol: float = 1e-9, atol: float = 1e-
             continue
         single = np.finfo(x.dtype).eps / np.finfo(np.float64).eps if x.size else 1.0
         scale = float(np.max(np.abs(x), initial=0.0, where=np.isfinite(x)))
-        np.testing.assert_allclose(y, x, rtol=rtol * max(single**0.6, 1), atol=atol * (1 + scale) * max(single, 1))
+        np.testing.assert_allclose(
+            y, x, rtol=rtol * max(single**0.6, 1), atol=atol * (1 + scale) * max(single, 1)
+        )
 
 
 def outcome_of(function: Callable[..., Any], args: Sequence[Any]) -> tuple[Any, Any]:
@@ -76,7 +78,7 @@ def compared(
     Results, changes of the arguments, and the types of errors must be the same.  Returns what became of the compiled
     function, and itself.
     """
-    compiled = compile(twin or function)
+    compiled: Any = compile(twin or function)
     for args in calls:
         ours, theirs = fresh(tuple(args)), fresh(tuple(args))
         expected, error = outcome_of(function, ours)

@@ -6,7 +6,6 @@ ReplayError, or by running eagerly with a ReplayWarning; the numbers never diffe
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,7 +15,7 @@ import pytest
 from mytorch import trees
 from mytorch.transforms import vjp
 from tests.op_cases import Case
-from tests.replaying import REPLAYED, compared
+from tests.replaying import compared
 from tests.test_rules import CASES, Call, _copy, _cotangents
 
 REPLAYS = 10

@@ -146,7 +146,9 @@ class _Search:
 
     def _cells_of(self, thing: Any, path: str) -> Iterator[Cell]:
         if isinstance(thing, types.MethodType):
-            yield Cell("attribute", thing, "__self__", thing.__self__, path and f"{path}.__self__" or "self")
+            yield Cell(
+                "attribute", thing, "__self__", thing.__self__, (path and f"{path}.__self__") or "self"
+            )
             yield Cell("attribute", thing, "__func__", thing.__func__, path)
         elif isinstance(thing, types.FunctionType):
             yield from self._cells_of_function(thing)

@@ -19,11 +19,11 @@ from mytorch.autograd_engine import inside_files
 from mytorch.gradient_buffer import owner_of
 from mytorch.replay.backends import chosen
 from mytorch.replay.captured import GENERATORS, PLAIN, snapshot
-from mytorch.replay.lowering import Changed
 from mytorch.replay.errors import Diverged, ReplayError, ReplayWarning, Unreplayable
+from mytorch.replay.lowering import Changed
 from mytorch.replay.program import Program, same
-from mytorch.replay.report import Report
 from mytorch.replay.recording import Recording, overlap, record
+from mytorch.replay.report import Report
 from mytorch.tensor import Tensor, _is_recording
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -433,4 +433,4 @@ def compile(function: Any = None, *, backend: str = "numpy") -> Any:
     return Compiled(function, backend)
 
 
-__all__ = ["Compiled", "ReplayError", "ReplayWarning", "compile", "inside_files", "owner_of", "GENERATORS"]
+__all__ = ["GENERATORS", "Compiled", "ReplayError", "ReplayWarning", "compile", "inside_files", "owner_of"]

@@ -25,7 +25,7 @@ _ASKED: dict[Any, str] = {
     for name in _CLOCKS
     for unit in ("", "_ns")
 }
-_ASKED[bit_generator.randbits] = "makes a random generator without a seed"
+_ASKED[vars(bit_generator)["randbits"]] = "makes a random generator without a seed"
 _PLACES = [(bit_generator, "randbits"), *[(time, name + unit) for name in _CLOCKS for unit in ("", "_ns")]]
 
 

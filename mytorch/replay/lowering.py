@@ -116,7 +116,8 @@ _NAMED_OUT = (np.maximum, np.minimum)
 
 
 def _ufunc(instruction: Instruction) -> list[Form]:
-    function, outs = instruction.function, instruction.outs
+    function: Any = instruction.function
+    outs = instruction.outs
     args = _as_arrays(function, instruction.args, instruction)
     if instruction.kwargs or (len(outs) > 1):
         return [[(function, args, {**instruction.kwargs, "out": outs})]]
@@ -142,7 +143,11 @@ def _as_arrays(function: np.ufunc, args: tuple[Any, ...], instruction: Instructi
     if not any(isinstance(x, int | float | complex | np.generic) for x in args) or instruction.kwargs:
         return args
     types = [
-        x.dtype if isinstance(x, Value | np.generic | ndarray) else type(x) if type(x) is not bool else np.dtype(bool)
+        x.dtype
+        if isinstance(x, Value | np.generic | ndarray)
+        else type(x)
+        if type(x) is not bool
+        else np.dtype(bool)
         for x in args
     ]
     try:
@@ -219,7 +224,13 @@ def _dot(instruction: Instruction) -> list[Form] | None:
     out = instruction.outs[0]
     if len(a.shape) == len(b.shape) == 2:
         return _products(a, b, out) or None
-    if a.shape and b.shape and a.dtype == b.dtype == out.dtype and a.dtype.char in _FLOATS and out.is_contiguous:
+    if (
+        a.shape
+        and b.shape
+        and a.dtype == b.dtype == out.dtype
+        and a.dtype.char in _FLOATS
+        and out.is_contiguous
+    ):
         return [[(ndarray.dot, (a, b, out), {})]]
     return None
 

@@ -16,8 +16,8 @@ from numpy import ndarray
 
 from mytorch.optim.optimizer import Optimizer
 from mytorch.replay.captured import Cell
-from mytorch.replay.lowering import PIECE, descend
 from mytorch.replay.instructions import OUTSIDE, TEMPORARY, Buffer, Instruction, Value
+from mytorch.replay.lowering import PIECE, descend
 from mytorch.replay.passes import Listing
 from mytorch.tensor import Tensor
 
@@ -285,7 +285,9 @@ def _whole(first: Buffer, parts: list[Buffer], number: int) -> Buffer:
         return Buffer(np.empty(entries, dtype), TEMPORARY, number)
     memory = memoryview(_block_of(first.owner))
     start = first.low - np.frombuffer(memory, np.uint8).__array_interface__["data"][0]
-    whole = Buffer(ndarray((entries,), dtype, memory[start : start + entries * dtype.itemsize]), OUTSIDE, number)
+    whole = Buffer(
+        ndarray((entries,), dtype, memory[start : start + entries * dtype.itemsize]), OUTSIDE, number
+    )
     whole.tensors = [tensor for part in parts for tensor in part.tensors]
     whole.name = ", ".join(part.name or "a parameter" for part in parts)
     return whole
@@ -296,13 +298,18 @@ def _merged(instruction: Instruction, lane: _Lane, wholes: list[Value]) -> Instr
     numbers = [buffer.number for buffer in lane.variables]
 
     def operand(x: Any) -> Any:
-        return wholes[numbers.index(x.buffer.number)] if isinstance(x, Value) and x.buffer.number in numbers else x
+        return (
+            wholes[numbers.index(x.buffer.number)]
+            if isinstance(x, Value) and x.buffer.number in numbers
+            else x
+        )
 
     outs = (operand(instruction.outs[0]),)
     return instruction.twin(args=tuple(map(operand, instruction.args)), outs=outs)
 
 
 # -- large updates --------------------------------------------------------------------------------------------------
+
 
 def in_pieces(listing: Listing) -> Listing:
     """Let ``t = rate * g; p -= t``, on large memory, be one call that goes through it once, in pieces."""
@@ -322,7 +329,9 @@ def in_pieces(listing: Listing) -> Listing:
             rate, gradient = sorted(scaled.args, key=lambda x: x.shape if isinstance(x, Value) else ())
             place = instruction.outs[0]
             scratch = np.empty(PIECE, place.dtype)
-            instruction = instruction.twin(kind="write", function=descend, args=(place, rate, gradient, scratch))
+            instruction = instruction.twin(
+                kind="write", function=descend, args=(place, rate, gradient, scratch)
+            )
         kept.append(instruction)
     return Listing([i for i in kept if i not in [instructions[p] for p in gone]], listing.roots)
 
@@ -335,7 +344,12 @@ def _product_of(
     position: int,
 ) -> int | None:
     """Return the position of ``t = rate * g`` where `instruction` is ``p -= t``, and nobody else reads t."""
-    if instruction.function is not np.subtract or instruction.fresh or instruction.kwargs or instruction.errors:
+    if (
+        instruction.function is not np.subtract
+        or instruction.fresh
+        or instruction.kwargs
+        or instruction.errors
+    ):
         return None
     place, change = instruction.args
     if not isinstance(change, Value) or not isinstance(place, Value) or place.key != instruction.outs[0].key:
@@ -346,7 +360,12 @@ def _product_of(
     if len(positions) != 2 or positions[1] != position or change.shape != place.shape:
         return None
     product = instructions[positions[0]]
-    if product.function is not np.multiply or not product.fresh or product.kwargs or product.errors is not None:
+    if (
+        product.function is not np.multiply
+        or not product.fresh
+        or product.kwargs
+        or product.errors is not None
+    ):
         return None
     shapes = sorted(x.shape if isinstance(x, Value) else () for x in product.args)
     if shapes[0] != () or shapes[1] != place.shape or change.dtype != place.dtype:

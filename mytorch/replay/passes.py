@@ -110,14 +110,20 @@ def _compute(instruction: Instruction) -> None:
 
     def initial(value: Value) -> ndarray:
         base = np.array(value.buffer.initial)
-        return np.lib.stride_tricks.as_strided(
-            base.reshape(-1).view(np.uint8)[value.offset :].view(value.dtype), value.shape, value.strides
-        ) if value.size and base.flags.c_contiguous else value.array
+        return (
+            np.lib.stride_tricks.as_strided(
+                base.reshape(-1).view(np.uint8)[value.offset :].view(value.dtype), value.shape, value.strides
+            )
+            if value.size and base.flags.c_contiguous
+            else value.array
+        )
 
     result = instruction.function(
         *mapped(instruction.args, Value, initial), **mapped(instruction.kwargs, Value, initial)
     )
-    for out, array in zip(instruction.outs, result if isinstance(result, tuple | list) else [result], strict=True):
+    for out, array in zip(
+        instruction.outs, result if isinstance(result, tuple | list) else [result], strict=True
+    ):
         out.array[...] = array
 
 
@@ -179,9 +185,11 @@ def _key(instruction: Instruction, versions: dict[int, int]) -> Any:
     def named(value: Value) -> Any:
         return _Named((*value.key, versions.get(value.buffer.number, 0)))
 
-    key = (instruction.function, _frozen(mapped(instruction.args, Value, named)), _frozen(
-        mapped(instruction.kwargs, Value, named)
-    ))
+    key = (
+        instruction.function,
+        _frozen(mapped(instruction.args, Value, named)),
+        _frozen(mapped(instruction.kwargs, Value, named)),
+    )
     try:
         hash(key)
     except TypeError:
@@ -189,7 +197,7 @@ def _key(instruction: Instruction, versions: dict[int, int]) -> Any:
     return key
 
 
-class _Named(tuple):  # type: ignore[type-arg]
+class _Named(tuple[Any, ...]):
     """The name of a value: a tuple that is no tuple of arguments."""
 
     __slots__ = ()
@@ -209,12 +217,61 @@ def _frozen(tree: Any) -> Any:
 
 # Functions whose results have a shape, or a dtype, that depends on values: Python may have decided by it.
 _VARYING = frozenset(
-    """
-    argwhere array_split bincount compress delete dsplit eig eigvals extract flatnonzero histogram histogram2d
-    histogram_bin_edges histogramdd hsplit insert intersect1d lstsq nonzero pad poly polyadd polyder polydiv polyfit
-    polyint polymul polysub real_if_close repeat resize roots setdiff1d setxor1d split tile trim_zeros union1d unique
-    unique_all unique_counts unique_inverse unique_values vsplit arccos arcsin arctanh log log10 log2 logn power sqrt
-    """.split()
+    [
+        "argwhere",
+        "array_split",
+        "bincount",
+        "compress",
+        "delete",
+        "dsplit",
+        "eig",
+        "eigvals",
+        "extract",
+        "flatnonzero",
+        "histogram",
+        "histogram2d",
+        "histogram_bin_edges",
+        "histogramdd",
+        "hsplit",
+        "insert",
+        "intersect1d",
+        "lstsq",
+        "nonzero",
+        "pad",
+        "poly",
+        "polyadd",
+        "polyder",
+        "polydiv",
+        "polyfit",
+        "polyint",
+        "polymul",
+        "polysub",
+        "real_if_close",
+        "repeat",
+        "resize",
+        "roots",
+        "setdiff1d",
+        "setxor1d",
+        "split",
+        "tile",
+        "trim_zeros",
+        "union1d",
+        "unique",
+        "unique_all",
+        "unique_counts",
+        "unique_inverse",
+        "unique_values",
+        "vsplit",
+        "arccos",
+        "arcsin",
+        "arctanh",
+        "log",
+        "log10",
+        "log2",
+        "logn",
+        "power",
+        "sqrt",
+    ]
 )
 
 
@@ -236,7 +293,10 @@ def without_dead(listing: Listing) -> Listing:
         needed = (
             instruction.kind in ("guard", "random")
             or _varies(instruction)
-            or any(out.buffer.number in live or out.buffer.kind in (OUTSIDE, ARGUMENT) for out in instruction.outs)
+            or any(
+                out.buffer.number in live or out.buffer.kind in (OUTSIDE, ARGUMENT)
+                for out in instruction.outs
+            )
         )
         if not needed:
             continue

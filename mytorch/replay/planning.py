@@ -151,7 +151,8 @@ def _heir(
         or instruction.kwargs
         or len(instruction.outs) != 1
         or instruction.outs[0].buffer is not buffer
-        or instruction.outs[0].size == 1  # NumPy takes three times as long to write a single entry over itself
+        or instruction.outs[0].size
+        == 1  # NumPy takes three times as long to write a single entry over itself
     ):
         return None
     out = instruction.outs[0]

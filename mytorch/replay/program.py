@@ -231,7 +231,9 @@ class Program:
         kept = {out.buffer.number for position in self.refreshed for out in self.instructions[position].outs}
         if not any(value is not None for _, value in self.recording.before):
             return kept
-        return kept | {self.final[id(value)].buffer.number for _, value in self.recording.after if value is not None}
+        return kept | {
+            self.final[id(value)].buffer.number for _, value in self.recording.after if value is not None
+        }
 
     def outside_written(self) -> list[Buffer]:
         """Return the memories outside that the program writes to."""
@@ -423,7 +425,9 @@ class _Writer:
         copyto = self.bind(np.copyto, "f")
         for i, buffer in enumerate(self.program.recording.arguments.values()):
             if buffer.number in self.program.by_reference:
-                lines.append(f"if not x{i}.flags.c_contiguous: x{i} = {self.bind(np.ascontiguousarray, 'f')}(x{i})")
+                lines.append(
+                    f"if not x{i}.flags.c_contiguous: x{i} = {self.bind(np.ascontiguousarray, 'f')}(x{i})"
+                )
                 self.prologue.append(lines.pop())
             elif buffer.number in self.program.plan.offsets:
                 lines.append(f"{copyto}({self.value(Value(buffer, buffer.owner))}, x{i})")
@@ -439,24 +443,36 @@ class _Writer:
         for instruction in self.program.instructions:
             for value in (*instruction.reads, *instruction.outs):
                 buffer = value.buffer
-                if buffer.kind == INSIDE and buffer.number in self.program.plan.offsets and buffer.number not in seen:
+                if (
+                    buffer.kind == INSIDE
+                    and buffer.number in self.program.plan.offsets
+                    and buffer.number not in seen
+                ):
                     seen.add(buffer.number)
                     whole = self.value(Value(buffer, buffer.owner))
                     if buffer.initial is not None and not buffer.initial.any():
                         lines.append(f"{whole}.fill(0)")
                     else:
-                        lines.append(f"{self.bind(np.copyto, 'f')}({whole}, {self.bind(buffer.initial, 'c')})")
+                        lines.append(
+                            f"{self.bind(np.copyto, 'f')}({whole}, {self.bind(buffer.initial, 'c')})"
+                        )
         return lines
 
     def _saved(self) -> list[str]:
         copyto = self.bind(np.copyto, "f")
-        lines = [f"{copyto}({self.bind(copy, 'c')}, {self.bind(owner, 'c')})" for owner, copy in self.program.saved]
+        lines = [
+            f"{copyto}({self.bind(copy, 'c')}, {self.bind(owner, 'c')})" for owner, copy in self.program.saved
+        ]
         keep = self.bind(_keep_state, "f")
         return lines + [f"{keep}({self.bind(p, 'c')}, {self.bind(g, 'c')})" for g, p in self.program.states]
 
     def _refreshed(self) -> list[str]:
         """Compute what depends on numbers outside, if one has changed."""
-        fetches = [i.args for i in (self.program.instructions[p] for p in self.program.refreshed) if i.kind == "fetch"]
+        fetches = [
+            i.args
+            for i in (self.program.instructions[p] for p in self.program.refreshed)
+            if i.kind == "fetch"
+        ]
         if not fetches:
             return []
         last = self.bind([None] * len(fetches), "c")
@@ -557,7 +573,11 @@ class _Writer:
                 lines.append(f"{target}._grad = None")
             else:
                 value = self.program.final[id(value)]
-                view = self.program.real(value).view() if value.buffer.number not in self.program.by_reference else None
+                view = (
+                    self.program.real(value).view()
+                    if value.buffer.number not in self.program.by_reference
+                    else None
+                )
                 if view is None:
                     lines.append(f"{target}._grad = {self.value(value)}.copy()")
                     continue

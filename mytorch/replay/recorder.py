@@ -34,7 +34,6 @@ from mytorch.replay.instructions import (
 )
 from mytorch.replay.traced import Traced
 
-
 # Functions that write to an argument and return nothing, with the argument's position.
 WRITERS: dict[Any, int] = {
     np.copyto: 0,
@@ -186,7 +185,7 @@ class Recorder:
         values = tuple([self.value(out) for out in outs])
         instruction = Instruction(kind, function, self.symbolic(args), self.symbolic(kwargs), values, fresh)
         instruction.code, instruction.lasti, instruction.phase = origin()
-        errors = np.geterr()
+        errors: dict[str, Any] = {**np.geterr()}
         if errors != self.errors:
             instruction.errors = errors
         if not fresh:
@@ -205,7 +204,9 @@ class Recorder:
         if weak:
             if not outs and method == "__call__" and all(type(x) in (Weak, int, float) for x in inputs):
                 plain = [x.array if type(x) is Weak else x for x in inputs]
-                result = self.results("ufunc", call, tuple([_strong(x) for x in inputs]), kwargs, call(*plain))
+                result = self.results(
+                    "ufunc", call, tuple([_strong(x) for x in inputs]), kwargs, call(*plain)
+                )
                 return Weak(result, result.array.item())
             inputs = tuple([x.weak_for(inputs) if type(x) is Weak else x for x in inputs])
         kwargs = {k: v for k, v in kwargs.items() if v is not None or k not in ("dtype", "where")}
@@ -220,7 +221,7 @@ class Recorder:
             with thawed(places):
                 call(*self.real(inputs), out=tuple(places), **self.real(kwargs))
             self.note("ufunc", call, inputs, kwargs, tuple(places), False)
-            return outs[0] if len(outs) == 1 else tuple(outs)
+            return next(iter(outs)) if len(outs) == 1 else tuple(outs)
         result = call(*self.real(inputs), **self.real(kwargs))
         return self.results("ufunc", call, inputs, kwargs, result)
 
@@ -253,10 +254,19 @@ class Recorder:
         function = getattr(ndarray, name)
         if self.closed:
             return function(array.array, *self.real(args), **self.real(kwargs))
-        if name == "mean" and array.array.dtype.char in "fdFD" and not args[1:] and kwargs.keys() <= {"axis", "keepdims"}:
+        if (
+            name == "mean"
+            and array.array.dtype.char in "fdFD"
+            and not args[1:]
+            and kwargs.keys() <= {"axis", "keepdims"}
+        ):
             total: Any = array.sum(*args, **kwargs)
             return total / (array.array.size // max(total.array.size, 1))
-        if name == "astype" and kwargs.get("copy") is False and np.dtype((args or [kwargs["dtype"]])[0]) == array.dtype:
+        if (
+            name == "astype"
+            and kwargs.get("copy") is False
+            and np.dtype((args or [kwargs["dtype"]])[0]) == array.dtype
+        ):
             return array
         if kwargs.get("out") is not None:
             out = kwargs.pop("out")
@@ -276,7 +286,9 @@ class Recorder:
         for leaf in made:
             if leaf.dtype.kind not in "biufc":
                 self.refuse(f"{name_of(function)} with a result of dtype {leaf.dtype}", "give it numbers")
-        if not leaves or not all(id(owner_of(leaf)) in self.buffers or self.is_view(leaf, args) for leaf in made):
+        if not leaves or not all(
+            id(owner_of(leaf)) in self.buffers or self.is_view(leaf, args) for leaf in made
+        ):
             fresh = [leaf.copy() if id(owner_of(leaf)) in self.buffers else leaf for leaf in made]
             for leaf in fresh:
                 self.buffer(leaf, TEMPORARY)
@@ -321,7 +333,7 @@ class Recorder:
         result = traced.array[real]
         if self.closed:
             return result
-        if type(result) is ndarray and id(owner_of(result)) in self.buffers or (
+        if (type(result) is ndarray and id(owner_of(result)) in self.buffers) or (
             type(result) is ndarray and owner_of(result) is owner_of(traced.array)
         ):
             self.value(traced.array)
@@ -349,8 +361,10 @@ class Recorder:
                 source = value.array if isinstance(value, Traced) else np.asarray(value)
                 extra = source.ndim - place.ndim
                 if extra > 0 and source.shape[:extra] == (1,) * extra:
-                    value = value.reshape(source.shape[extra:]) if isinstance(value, Traced) else source.reshape(
-                        source.shape[extra:]
+                    value = (
+                        value.reshape(source.shape[extra:])
+                        if isinstance(value, Traced)
+                        else source.reshape(source.shape[extra:])
                     )
                 self.value(traced.array)
                 self.write(np.copyto, (self.show(place), value), {"casting": "unsafe"})
@@ -413,7 +427,8 @@ class Weak(Traced):
 
     def weak_for(self, inputs: tuple[Any, ...]) -> Traced:
         """Return the number in the dtype of the arrays among the operands."""
-        kinds = [x.dtype for x in inputs if isinstance(x, ndarray | np.generic) and type(x) is not Weak]
+        others: list[Any] = [x for x in inputs if type(x) is not Weak and isinstance(x, ndarray | np.generic)]
+        kinds = [x.dtype for x in others]
         dtype = np.result_type(*kinds, self.number) if kinds else self.array.dtype
         shown = self.recorder.show(self.array)
         return shown if dtype == self.array.dtype else shown.astype(dtype)

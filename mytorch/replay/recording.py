@@ -16,11 +16,11 @@ from numpy import ndarray
 from mytorch import arrays, trees
 from mytorch.gradient_buffer import owner_of
 from mytorch.replay.captured import GENERATORS, PLAIN, Cell, captured, is_followed
-from mytorch.replay.instructions import ARGUMENT, OUTSIDE, Buffer, Instruction, Value, name_of
 from mytorch.replay.errors import note
-from mytorch.replay.packing import pack_parameters
 from mytorch.replay.impure import noticed, watched
+from mytorch.replay.instructions import ARGUMENT, OUTSIDE, Buffer, Instruction, Value, name_of
 from mytorch.replay.locals import watching
+from mytorch.replay.packing import pack_parameters
 from mytorch.replay.recorder import Recorder, ReplayError, Weak
 from mytorch.replay.traced import Traced
 from mytorch.tensor import Tensor, wrap
@@ -78,7 +78,9 @@ class Recording:
         self.local_names: dict[int, str] = {}  # per memory's number, a local variable that held it
 
 
-def record(function: Callable[..., Any], leaves: list[Any], structure: trees.Structure) -> tuple[Any, Recording]:
+def record(
+    function: Callable[..., Any], leaves: list[Any], structure: trees.Structure
+) -> tuple[Any, Recording]:
     """Call a function, and return its result and the recording.
 
     `leaves` and `structure` are those of its ``(args, kwargs)``.
@@ -100,7 +102,9 @@ def record(function: Callable[..., Any], leaves: list[Any], structure: trees.Str
             with watching(lambda name, value: recorder.note_local(name, value, recording.local_names)):
                 result = function(*args, **kwargs)
         except Exception as error:
-            changed = {o.buffer.name for i in recorder.instructions for o in i.outs if o.buffer.kind == OUTSIDE}
+            changed = {
+                o.buffer.name for i in recorder.instructions for o in i.outs if o.buffer.kind == OUTSIDE
+            }
             if changed:
                 names = ", ".join(sorted(name or "memory outside" for name in changed))
                 note(recorder.refused or error, f"(changed before the error, and not put back: {names})")
@@ -115,13 +119,18 @@ def record(function: Callable[..., Any], leaves: list[Any], structure: trees.Str
     recording.excuse = recorder.excuse
     fetched = {(id(owner), name) for owner, name in recorder.fetched}
     recording.cells = [
-        cell for cell in cells if cell.holds and (id(cell.container), cell.key) not in fetched and _can_change(cell)
+        cell
+        for cell in cells
+        if cell.holds and (id(cell.container), cell.key) not in fetched and _can_change(cell)
     ]
     recording.outside = {id(b.owner) for b in recorder.buffers.values() if b.kind == OUTSIDE}
     for i, buffer in recording.arguments.items():
         if buffer.writes and type(leaves[i]) is ndarray:
             np.copyto(leaves[i], buffer.owner)
-    shown = [_shown(x)[()] if leaf.kind == "number" else _shown(x) for x, leaf in zip(found, recording.leaves, strict=True)]
+    shown = [
+        _shown(x)[()] if leaf.kind == "number" else _shown(x)
+        for x, leaf in zip(found, recording.leaves, strict=True)
+    ]
     recording.seconds = time.perf_counter() - start
     return recording.structure.unflatten(shown), recording
 
@@ -229,10 +238,7 @@ def overlap(leaves: Sequence[Any]) -> bool:
 def _leaf(x: Any, recorder: Recorder) -> Leaf:
     """Return how a part of the result is made."""
     if isinstance(x, Tensor):
-        array = x._array
-        if isinstance(array, Traced):
-            return Leaf("tensor", recorder.value(array.array))
-        return Leaf("tensor", recorder.value(array))
+        return Leaf("tensor", recorder.value(arrays.settled(x._array)))
     if isinstance(x, Traced):
         number = id(x.array) in recorder.numbers_made and id(x.array) not in recorder.arrays
         return Leaf("number" if number else "array", recorder.value(x.array))
@@ -244,7 +250,7 @@ def _leaf(x: Any, recorder: Recorder) -> Leaf:
 def _shown(x: Any) -> Any:
     """Return a part of the result of the recorded call itself."""
     if isinstance(x, Tensor):
-        return wrap(np.array(x._array if type(x._array) is ndarray else x._array.array))
+        return wrap(np.array(arrays.settled(x._array)))
     if isinstance(x, Traced):
         return x.array.copy()
     return x.copy() if type(x) is ndarray else x
@@ -293,15 +299,20 @@ def _hooks() -> Iterator[None]:
     with _lock:
         _running += 1
         if _running == 1:
-            Tensor._array = property(_array_of, _set_array)  # type: ignore[assignment,misc]
-            Tensor._grad = property(_grad_of, _set_grad)  # type: ignore[assignment,misc]
+            _replace_slots(property(_array_of, _set_array), property(_grad_of, _set_grad))
     try:
         yield
     finally:
         with _lock:
             _running -= 1
             if _running == 0:
-                Tensor._array, Tensor._grad = _SLOT, _GRAD
+                _replace_slots(_SLOT, _GRAD)
+
+
+def _replace_slots(array: Any, grad: Any) -> None:
+    """Put other descriptors in the places of two slots of Tensor."""
+    for name, descriptor in (("_array", array), ("_grad", grad)):
+        setattr(Tensor, name, descriptor)
 
 
 class _TensorRecorder(Recorder):
@@ -338,13 +349,13 @@ class _TensorRecorder(Recorder):
             with watched(cells, self):
                 yield
         except Exception as error:
-            if self.refused is not None:  # whoever caught it went another way, or NumPy has other words for it
+            if self.refused is not None:  # NumPy may have other words for it
                 raise self.refused from None
             if isinstance(error, ValueError) and "read-only" in str(error):
                 raise ReplayError(
-                    f"{error}: mytorch.compile holds plain arrays that the function takes from outside, or has computed "
-                    "with, read-only, because a replay would not repeat a write to them; make it a Tensor, pass it as an "
-                    "argument, or make it with np.zeros_like(x) of an array that is followed"
+                    f"{error}: mytorch.compile holds plain arrays that the function takes from outside, or has "
+                    "computed with, read-only, because a replay would not repeat a write to them; make it a Tensor, "
+                    "pass it as an argument, or make it with np.zeros_like(x) of an array that is followed"
                 ) from error
             raise
         else:
@@ -463,7 +474,9 @@ def _drawing(method: Callable[..., Any], recorder: Recorder) -> Callable[..., An
         if type(result) in (float, int):
             return Weak(recorder.results("random", method, args, kwargs, np.array(result)), result)
         if result is not None:
-            recorder.refuse(f"{name_of(method)}, which gives a {type(result).__name__}", "draw arrays of numbers")
+            recorder.refuse(
+                f"{name_of(method)}, which gives a {type(result).__name__}", "draw arrays of numbers"
+            )
         recorder.note("random", method, args, kwargs, (), False)
         return None
 
@@ -503,7 +516,8 @@ def _patch(cells: Sequence[Cell], recorder: Recorder) -> list[tuple[Cell, Any]]:
 def _live_in(value: tuple[Any, ...], recorder: Recorder) -> tuple[Any, ...]:
     """Return a tuple with what stands for its arrays (itself if it has none)."""
     entries = [
-        recorder.live(x) if _is_array(x) else _live_in(x, recorder) if isinstance(x, tuple) else x for x in value
+        recorder.live(x) if _is_array(x) else _live_in(x, recorder) if isinstance(x, tuple) else x
+        for x in value
     ]
     if all(x is y for x, y in zip(entries, value, strict=True)):
         return value

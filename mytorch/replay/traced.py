@@ -22,7 +22,7 @@ from mytorch.gradient_buffer import address_of, base_of, byte_bounds
 if TYPE_CHECKING:
     from mytorch.replay.recorder import Recorder
 
-UNARY = {"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": np.invert}
+UNARY: dict[str, np.ufunc] = {"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": np.invert}
 BINARY = {
     "add": np.add,
     "sub": np.subtract,
@@ -80,18 +80,19 @@ class Traced:
     def __init__(self, array: np.ndarray, recorder: Recorder) -> None:
         self.array, self.recorder = array, recorder
 
-    @property
-    def __class__(self) -> Any:  # `isinstance` asks this
-        return np.ndarray
+    if not TYPE_CHECKING:
+
+        @property
+        def __class__(self) -> Any:  # `isinstance` asks this
+            return np.ndarray
 
     # -- NumPy's protocols ------------------------------------------------------------------------------------
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         outs = kwargs.get("out", ())
         for x in (*inputs, *outs):
-            if hasattr(type(x), "__array_ufunc__") and type(x) not in (Traced, np.ndarray):
-                if not isinstance(x, np.ndarray | np.generic):
-                    return NotImplemented
+            if hasattr(type(x), "__array_ufunc__") and not isinstance(x, np.ndarray | np.generic):
+                return NotImplemented
         return self.recorder.ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(
@@ -239,14 +240,16 @@ class Traced:
         return np.power(self, exponent)
 
     def __rpow__(self, base: Any) -> Any:
-        return np.power(base, self)
+        power: Any = np.power
+        return power(base, self)
 
     def __ipow__(self, exponent: Any) -> Any:
         if type(exponent) in (int, float) and self.array.dtype.kind in "fc":
             ufunc = POWERS.get(exponent)
             if ufunc is not None:
                 return ufunc(self, out=self)
-        return np.power(self, exponent, out=self)
+        power: Any = np.power
+        return power(self, exponent, out=self)
 
     def __divmod__(self, other: Any) -> Any:
         return np.divmod(self, other)
@@ -255,10 +258,18 @@ class Traced:
         return np.divmod(other, self)
 
 
+def _unary(ufunc: np.ufunc) -> Callable[..., Any]:
+    return lambda self: ufunc(self)
+
+
 def _operator(ufunc: np.ufunc) -> Callable[..., Any]:
     def method(self: Any, other: Any) -> Any:
         kind = type(other)
-        if kind is not Traced and hasattr(kind, "__array_ufunc__") and not isinstance(other, np.ndarray | np.generic):
+        if (
+            kind is not Traced
+            and hasattr(kind, "__array_ufunc__")
+            and not isinstance(other, np.ndarray | np.generic)
+        ):
             return NotImplemented  # a Tensor knows better
         return ufunc(self, other)
 
@@ -309,8 +320,7 @@ def _install() -> None:
     table: dict[str, Any] = {f"__{name}__": _operator(ufunc) for name, ufunc in (BINARY | COMPARE).items()}
     table |= {f"__r{name}__": _reflected(ufunc) for name, ufunc in BINARY.items()}
     table |= {f"__i{name}__": _in_place(ufunc) for name, ufunc in BINARY.items()}
-    for name, ufunc in UNARY.items():
-        table[f"__{name}__"] = lambda self, ufunc=ufunc: ufunc(self)
+    table |= {f"__{name}__": _unary(ufunc) for name, ufunc in UNARY.items()}
     for name, ufunc in REDUCTIONS.items():
         table[name] = _extremum(ufunc) if name in ("max", "min", "any", "all") else _reduction(ufunc)
     table |= {name: _method(name) for name in METHODS.split()}

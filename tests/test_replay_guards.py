@@ -1,0 +1,654 @@
+"""What a replay could get wrong in silence: values that leave the recording, and state outside that changes.
+
+Every program here gives the eager call's numbers when it is replayed, runs eagerly with a ReplayWarning, or raises a
+ReplayError.
+"""
+
+from __future__ import annotations
+
+import array
+import collections
+import copy
+import dataclasses
+import functools
+import itertools
+import math
+import pickle
+import random
+import sys
+import time
+import types
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.random import normal
+
+import mytorch
+from mytorch import Tensor
+from mytorch.replay import ReplayError, ReplayWarning
+from tests.replaying import EAGER, REFUSED, REPLAYED, assert_same, compared, paths, what_became_of
+
+RNG = np.random.default_rng(0)
+XS = [RNG.standard_normal(4) for _ in range(8)]
+CALLS = [(x,) for x in XS]
+
+
+# -- values that leave the recording ------------------------------------------------------------------------------
+
+
+def plain(write: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
+    """Return a function that writes to a plain array of its own, and then computes with it."""
+
+    def function(x: Any) -> Any:
+        b = np.zeros(3)
+        write(b, x)
+        return b * 2
+
+    return function
+
+
+def added(b: Any, x: Any) -> None:
+    b += x[:3]
+
+
+def sliced(b: Any, x: Any) -> None:
+    b[1:] = x[:2]
+
+
+def one_entry(b: Any, x: Any) -> None:
+    b[0] = x[0]
+
+
+def one_slice(b: Any, x: Any) -> None:
+    b[1:2] = x[0]
+
+
+LEAVING: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "asarray": (lambda x: np.asarray(x) * 2, REFUSED),
+    "array": (lambda x: np.array(x) * 2, REFUSED),
+    "array of entries": (lambda x: np.array([x[0], x[1]]) * 2, REFUSED),
+    "asarray, caught": (lambda x: _caught(x), REFUSED),
+    "full": (lambda x: np.full(3, x[0]), REFUSED),
+    "nditer": (lambda x: np.stack([v * 1 for v in np.nditer(x)]), REFUSED),
+    "ndenumerate": (lambda x: np.stack([v * 1 for _, v in np.ndenumerate(x)]), REFUSED),
+    "vectorize": (lambda x: np.vectorize(lambda t: t * 2)(x), REFUSED),
+    "r_": (lambda x: np.r_[x, 1.0], REFUSED),
+    "c_": (lambda x: np.c_[x, x * 2], REFUSED),
+    "matrix": (lambda x: x.view(np.matrix).sum(), REFUSED),
+    "masked array": (lambda x: np.ma.masked_array(x, x > 0).sum(), REFUSED),
+    "as_strided": (lambda x: np.lib.stride_tricks.as_strided(x, (2, 2), (8, 16)).sum(0), REFUSED),
+    "index of a plain array": (lambda x: np.arange(10.0)[np.argsort(x)], REFUSED),
+    "take from a list": (lambda x: np.take([1.0, 2.0, 3.0, 4.0], np.argsort(x)), REFUSED),
+    "bool_": (lambda x: np.bool_(x[0] > 0), REFUSED),
+    "int64": (lambda x: np.int64(x[0]), REFUSED),
+    "pickle": (lambda x: pickle.loads(pickle.dumps(x)), REFUSED),
+    "flat": (lambda x: np.stack(list(x.flat)), REFUSED),
+    "ctypes": (lambda x: x.ctypes.shape[0] * 1.0, REFUSED),
+    "resize": (lambda x: x.copy().resize((2,)), REFUSED),
+    "write: +=": (plain(added), REFUSED),
+    "write: slice": (plain(sliced), REFUSED),
+    "write: entry": (plain(one_entry), REFUSED),
+    "write: entry as slice": (plain(one_slice), REFUSED),
+    "write: out": (plain(lambda b, x: np.add(b, x[:3], out=b)), REFUSED),
+    "write: copyto": (plain(lambda b, x: np.copyto(b, x[:3])), REFUSED),
+    "write: put": (plain(lambda b, x: b.put([0], x[0])), REFUSED),
+    "write: flat": (plain(lambda b, x: b.flat.__setitem__(0, x[0])), REFUSED),
+    "write: fill": (plain(lambda b, x: b.fill(x[0])), REPLAYED),
+    "write: call": (plain(lambda b, x: b.__setitem__(0, x[0])), REPLAYED),
+    "format": (lambda x: float(f"{x[0]:.3f}"), REPLAYED),
+    "str": (lambda x: len(str(x)), REPLAYED),
+    "repr": (lambda x: float(repr(x)[7:12].strip("., ")), REPLAYED),
+    "array2string": (lambda x: len(np.array2string(x)), REPLAYED),
+    "tolist": (lambda x: x.tolist(), REPLAYED),
+    "tobytes": (lambda x: np.frombuffer(x.tobytes()), REPLAYED),
+    "fromiter": (lambda x: np.fromiter((v for v in x), float), REPLAYED),
+    "math": (lambda x: x * math.sin(x[0]), REPLAYED),
+    "round": (lambda x: round(x[0]), REPLAYED),
+    "round to digits": (lambda x: round(x[0], 2), REPLAYED),
+    "float64": (lambda x: np.float64(x[0]) * 2, REPLAYED),
+    "sum": (lambda x: sum(x), REPLAYED),
+    "max": (lambda x: max(x), REPLAYED),
+    "sorted": (lambda x: np.stack(sorted(x)), REPLAYED),
+    "in": (lambda x: x * 2 if 0.5 in np.round(x * 2) / 2 else x, REPLAYED),
+    "index of a list": (lambda x: [10, 20, 30, 40][np.argmax(x)], REPLAYED),
+    "range": (lambda x: x * len(range(np.argmax(x))), REPLAYED),
+    "bound of a slice": (lambda x: x[: np.argmax(x) + 1].sum(), REPLAYED),
+    "allclose": (lambda x: x * 2 if np.allclose(x, 0, atol=1.5) else x, REPLAYED),
+    "array_equal": (lambda x: x * 2 if np.array_equal(x, np.sort(x)) else x, REPLAYED),
+    "tuples": (lambda x: x * 2 if (x[0], 1) < (x[1], 2) else x, REPLAYED),
+    "key of a dict": (lambda x: {1.0: 1}.get(float(np.sign(x[0])), 5), REPLAYED),
+    "size": (lambda x: x.sum() / x[x > 0].size, REPLAYED),
+    "length of an unread mask": (lambda x: len(x[x > 0]), REPLAYED),
+    "shape of unread positions": (lambda x: x * np.nonzero(x > 0)[0].shape[0], REPLAYED),
+    "shape of unread entries": (lambda x: x * np.unique(np.round(x)).shape[0], REPLAYED),
+    "where": (lambda x: x[np.where(x > 0)[0]], REPLAYED),
+    "masked in place": (lambda x: _masked(x), REPLAYED),
+    "deepcopy": (lambda x: copy.deepcopy(x) * 2, REPLAYED),
+    "choose": (lambda x: np.choose((x > 0).astype(int), [x, x * 2]), REPLAYED),
+    "dtype of eigenvalues": (lambda x: np.linalg.eigvals(x.reshape(2, 2)), REPLAYED),
+    "generator with a seed": (lambda x: x + np.random.default_rng(3).normal(size=4), REPLAYED),
+    "RandomState with a seed": (lambda x: x + np.random.RandomState(3).normal(size=4), REPLAYED),
+    "seed by a value": (lambda x: x + np.random.default_rng(int(abs(x[0]))).normal(), REPLAYED),
+    "seed inside": (lambda x: _seeded(x), REPLAYED),
+}  # fmt: skip
+
+
+def _caught(x: Any) -> Any:
+    try:
+        return np.asarray(x) * 2
+    except Exception:
+        return x * 3
+
+
+def _masked(x: Any) -> Any:
+    x[x > 0] *= 2
+    return x
+
+
+def _seeded(x: Any) -> Any:
+    np.random.seed(7)
+    return x + np.random.normal(size=4)
+
+
+@pytest.mark.parametrize("name", LEAVING)
+def test_values_that_leave_the_recording(name: str) -> None:
+    function, expected = LEAVING[name]
+    outcome, _ = compared(function, CALLS)
+    assert outcome == expected
+
+
+@pytest.mark.parametrize("kind", [memoryview, np.frombuffer, lambda x: np.ndarray((2,), float, x)])
+def test_bare_memory_is_not_given_away(kind: Callable[[Any], Any]) -> None:
+    with pytest.raises(TypeError, match="bytes-like"):
+        mytorch.compile(lambda x: np.copy(kind(x)))(XS[0])
+
+
+# -- branches -----------------------------------------------------------------------------------------------------
+
+
+def test_each_branch_is_recorded_once() -> None:
+    def function(x: Any) -> Any:
+        return x * 2 if np.sum(x) > 0 else x - 1
+
+    outcome, compiled = compared(function, CALLS * 3)
+    assert outcome == REPLAYED
+    assert paths(compiled) == [2]
+
+
+def test_loops_until_convergence() -> None:
+    def function(x: Any) -> Any:
+        steps = 0
+        while np.sum(x * x) > 1:
+            x, steps = x / 2, steps + 1
+        return x, steps
+
+    outcome, compiled = compared(function, [(x * s,) for s in (1, 3, 1, 10) for x in XS])
+    assert outcome == REPLAYED
+    assert 1 < paths(compiled)[0] <= 8
+
+
+def test_too_many_decisions_run_eagerly_and_say_so() -> None:
+    compiled = mytorch.compile(lambda x: x * float(x[0]))
+    with pytest.warns(ReplayWarning, match=r"runs without replay: it decided differently 8 times, last at .*\.item\(\)"):
+        for n in range(12):
+            np.testing.assert_allclose(compiled(np.full(2, float(n))), float(n) ** 2)
+    assert what_became_of(compiled) == EAGER
+
+
+def test_a_branch_after_an_update_puts_the_parameter_back() -> None:
+    def build() -> tuple[Callable[[Any], Any], Tensor]:
+        w = Tensor(np.ones(4), requires_grad=True)
+
+        def step(x: Any) -> Any:
+            with mytorch.no_grad():
+                w.__isub__(0.1 * x)
+            return w.sum() * 2 if w.numpy().sum() > 4 else w.sum()
+
+        return step, w
+
+    (f, w), (g, v) = build(), build()
+    compiled = mytorch.compile(g)
+    for x in XS * 3:
+        assert_same(f(x), compiled(x))
+        assert_same(w.numpy(), v.numpy())
+    assert paths(compiled) == [2]
+
+
+# -- state outside ------------------------------------------------------------------------------------------------
+
+
+def scaled(s: Any, k: int) -> None:
+    s.k = k // 2 + 2.0
+
+
+def filled(s: Any, k: int) -> None:
+    s[0][:] = k + 2
+
+
+def box(**attributes: Any) -> Any:
+    return types.SimpleNamespace(**attributes)
+
+
+class Scaled:
+    """A class attribute, a class method, a static method, a property, and methods."""
+
+    k = 1.0
+
+    def __init__(self) -> None:
+        self._own = 1.0
+
+    @classmethod
+    def of_class(cls, x: Any) -> Any:
+        return x * cls.k
+
+    @staticmethod
+    def static(x: Any) -> Any:
+        return x * Scaled.k
+
+    @property
+    def own(self) -> float:
+        return self._own
+
+    def method(self, x: Any) -> Any:
+        return x * self.k
+
+
+class Inherits(Scaled):
+    def method(self, x: Any) -> Any:
+        return super().method(x) + 1
+
+
+class Descriptor:
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        return instance.hidden
+
+
+class Described:
+    value = Descriptor()
+    hidden = 1.0
+
+
+class AttributeDict(dict):  # type: ignore[type-arg]
+    __getattr__ = dict.__getitem__
+
+
+@dataclasses.dataclass(slots=True)
+class Slots:
+    k: Any = 1.0
+
+
+class Pair(collections.namedtuple("Pair", "first second")):
+    """A tuple with names."""
+
+
+def defaults() -> Any:
+    a = np.ones(4)
+
+    def function(x: Any, w: Any = a) -> Any:
+        return x + w * 2
+
+    return function, (a,)
+
+
+def keyword_defaults() -> Any:
+    a = np.ones(4)
+
+    def function(x: Any, *, w: Any = a) -> Any:
+        return x + w * 2
+
+    return function, (a,)
+
+
+def nonlocal_variable() -> Any:
+    k = 1.0
+
+    def function(x: Any) -> Any:
+        return x * k
+
+    def change(value: float) -> None:
+        nonlocal k
+        k = value
+
+    return function, change
+
+
+def imported_inside() -> Any:
+    def function(x: Any) -> Any:
+        import tests.replay_state as state
+
+        return x * state.SCALE
+
+    import tests.replay_state as state
+
+    state.SCALE = 1.0
+    return function, state
+
+
+def with_state(make: Callable[[], Any], use: Callable[[Any, Any], Any]) -> Callable[[], Any]:
+    """Return what builds a function of x that uses a state, and the state."""
+
+    def build() -> Any:
+        state = make()
+        return (lambda x: use(state, x)), state
+
+    return build
+
+
+def class_state(use: Callable[[Any], Any]) -> Callable[[], Any]:
+    def build() -> Any:
+        Scaled.k = 1.0
+        return use, Scaled
+
+    return build
+
+
+def set_item(key: Any, value: Callable[[int], Any] = lambda k: k // 2 + 2.0) -> Callable[[Any, int], None]:
+    return lambda s, k: s.__setitem__(key, value(k))
+
+
+CHANGING: dict[str, tuple[Callable[[], Any], Callable[[Any, int], Any]]] = {
+    "array in a tuple": (with_state(lambda: (np.ones(4),), lambda s, x: x + s[0] * 2), filled),
+    "array in a named tuple": (with_state(lambda: Pair(np.ones(4), 1), lambda s, x: x + s.first * 2), filled),
+    "array in a list": (with_state(lambda: [np.ones(4)], lambda s, x: x + s[0] * 2), filled),
+    "array in an attribute": (with_state(lambda: box(k=np.ones(4)), lambda s, x: x + s.k * 2),
+                              lambda s, k: s.k.fill(k)),
+    "view": (with_state(lambda: (np.ones(4),), lambda s, x: x + s[0][::-1] * 2), filled),
+    "default": (defaults, filled),
+    "keyword default": (keyword_defaults, filled),
+    "slot": (with_state(Slots, lambda s, x: x * s.k), scaled),
+    "array in a slot": (with_state(lambda: Slots(np.ones(4)), lambda s, x: x + s.k * 2), lambda s, k: s.k.fill(k)),
+    "attribute": (with_state(lambda: box(k=1.0), lambda s, x: x * s.k), scaled),
+    "attribute of an attribute": (with_state(lambda: box(inner=box(k=1.0)), lambda s, x: x * s.inner.k),
+                                  lambda s, k: setattr(s, "inner", box(k=k + 2.0))),
+    "NumPy's scalar": (with_state(lambda: box(k=np.float64(1)), lambda s, x: x * s.k),
+                       lambda s, k: setattr(s, "k", np.float64(k))),
+    "getattr": (with_state(lambda: box(k=1.0), lambda s, x: x * getattr(s, "".join(["k"]))), scaled),
+    "vars": (with_state(lambda: box(k=1.0), lambda s, x: x * vars(s)["k"]), scaled),
+    "property": (with_state(Scaled, lambda s, x: x * s.own), lambda s, k: setattr(s, "_own", k + 2.0)),
+    "descriptor": (with_state(Described, lambda s, x: x * s.value), lambda s, k: setattr(s, "hidden", k + 2.0)),
+    "class": (class_state(lambda x: x * Scaled.k), scaled),
+    "class by its instance": (class_state(lambda x: x * Scaled().k), scaled),
+    "class method": (class_state(Scaled.of_class), scaled),
+    "static method": (class_state(lambda x: Scaled.static(x)), scaled),
+    "method": (class_state(Scaled().method), scaled),
+    "inherited method": (class_state(Inherits().method), scaled),
+    "instance attribute over a class's": (with_state(Scaled, lambda s, x: x * s.k), scaled),
+    "swapped function": (with_state(lambda: box(h=np.sin), lambda s, x: s.h(x)),
+                         lambda s, k: setattr(s, "h", [np.cos, np.sin][k % 2])),
+    "dict": (with_state(lambda: {"a": {"b": 1.0}}, lambda s, x: x * s["a"]["b"]),
+             lambda s, k: s["a"].__setitem__("b", k + 2.0)),
+    "new key of a dict": (with_state(dict, lambda s, x: x * s.get("a", 1.0)), set_item("a")),
+    "attributes by a dict": (with_state(lambda: AttributeDict(k=1.0), lambda s, x: x * s.k), set_item("k")),
+    "length of a list": (with_state(list, lambda s, x: x * len(s)), lambda s, k: s.append(1)),
+    "deque": (with_state(lambda: collections.deque([1.0]), lambda s, x: x * s[0]), set_item(0)),
+    "set": (with_state(lambda: {0, 5}, lambda s, x: x * (2 if 5 in s else 3)),
+            lambda s, k: (s.discard(5), s.add(k)) if k > 1 else None),
+    "bytearray": (with_state(lambda: bytearray(b"\x01"), lambda s, x: x * s[0]), set_item(0, lambda k: k + 2)),
+    "array.array": (with_state(lambda: array.array("d", [1.0]), lambda s, x: x * s[0]), set_item(0)),
+    "strings": (with_state(lambda: np.array(["a"]), lambda s, x: x * (2 if s[0] == "a" else 3)),
+                set_item(0, lambda k: "b")),
+    "variable of a closure": (nonlocal_variable, lambda change, k: change(k + 2.0)),
+    "module imported inside": (imported_inside, lambda s, k: setattr(s, "SCALE", k // 2 + 2.0)),
+    "function's attribute": (with_state(lambda: functools.wraps(np.sin)(lambda x: x), lambda s, x: x * s.k
+                                        if hasattr(s, "k") else x), scaled),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHANGING)
+def test_state_that_changes_between_calls(name: str) -> None:
+    build, change = CHANGING[name]
+    function, state = build()
+    expected = []
+    for k, x in enumerate(XS[:6]):
+        expected.append(function(x))
+        change(state, k)
+    function, state = build()
+    compiled = mytorch.compile(function)
+    for k, x in enumerate(XS[:6]):
+        assert_same(expected[k], compiled(x))
+        change(state, k)
+    assert what_became_of(compiled) == REPLAYED
+
+
+def test_partial_arguments_are_followed() -> None:
+    a = np.ones(4)
+    compiled = mytorch.compile(functools.partial(lambda w, x: x + w * 2, a))
+    for k, x in enumerate(XS):
+        np.testing.assert_allclose(compiled(x), x + a * 2)
+        a[:] = k
+
+
+# -- functions that change state ------------------------------------------------------------------------------------
+
+
+def counts(s: Any, x: Any) -> Any:
+    s.n += 1
+    return x * s.n
+
+
+def appends(s: Any, x: Any) -> Any:
+    s.seen.append(x * 1)
+    return sum(s.seen)
+
+
+def averages(s: Any, x: Any) -> Any:
+    s.mean = 0.9 * s.mean + 0.1 * x
+    return s.mean * 1
+
+
+def averages_in_place(s: Any, x: Any) -> Any:
+    s.mean *= 0.9
+    s.mean += 0.1 * x
+    return s.mean * 1
+
+
+def first_only(s: Any, x: Any) -> Any:
+    if s.first is None:
+        s.first = x * 2
+    return s.first + x
+
+
+def keeps_last(s: Any, x: Any) -> Any:
+    s.last = x * 2
+    return s.last + 1
+
+
+def swaps(s: Any, x: Any) -> Any:
+    s.mean, s.other = s.other, s.mean
+    return x + s.mean * 2
+
+
+def swaps_tensors(s: Any, x: Any) -> Any:
+    s.p, s.q = s.q, s.p
+    return x + (s.p * 2).numpy()
+
+
+def new_attribute(s: Any, x: Any) -> Any:
+    s.fresh = getattr(s, "fresh", 0) + 1
+    return x * s.fresh
+
+
+STATEFUL: dict[Callable[[Any, Any], Any], str] = {
+    counts: EAGER, appends: EAGER, averages: EAGER, averages_in_place: REPLAYED, first_only: REPLAYED,
+    keeps_last: REPLAYED, swaps: EAGER, swaps_tensors: EAGER, new_attribute: EAGER,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("function", STATEFUL, ids=lambda f: f.__name__)
+def test_functions_that_change_state(function: Callable[[Any, Any], Any]) -> None:
+    def state() -> Any:
+        return box(
+            n=0, seen=[], mean=np.zeros(4), other=np.ones(4), first=None, last=None, p=Tensor(np.ones(4)),
+            q=Tensor(np.zeros(4)),
+        )  # fmt: skip
+
+    s, t = state(), state()
+    outcome, _ = compared(lambda x: function(s, x), CALLS, lambda x: function(t, x))
+    assert outcome == STATEFUL[function]
+    for name in vars(s):
+        if name != "seen":
+            assert_same(getattr(s, name), getattr(t, name))
+    assert [type(x) for x in s.seen] == [type(x) for x in t.seen]
+
+
+def test_the_warning_names_what_changes() -> None:
+    s = box(n=0)
+    compiled = mytorch.compile(lambda x: counts(s, x))
+    with pytest.warns(ReplayWarning, match=r"runs without replay: it changes s\.n at every call"):
+        compiled(XS[0])
+
+
+# -- random numbers, clocks, iterators --------------------------------------------------------------------------------
+
+
+def drawn_by_generator() -> Any:
+    g = np.random.default_rng(5)
+    return lambda x: x + g.standard_normal(x.shape) * g.random() + g.integers(5)
+
+
+def drawn_by_state() -> Any:
+    g = np.random.RandomState(5)
+    return lambda x: x + g.rand(4) * g.randint(5)
+
+
+def drawn_globally() -> Any:
+    np.random.seed(3)
+    return lambda x: x * (np.random.rand(4) > 0.5) + np.random.normal() + np.random.choice(x)
+
+
+def drawn_by_name() -> Any:
+    np.random.seed(3)
+    return lambda x: x + normal(size=4)
+
+
+def shuffled() -> Any:
+    np.random.seed(3)
+
+    def function(x: Any) -> Any:
+        y = x.copy()
+        np.random.shuffle(y)
+        return y + np.random.permutation(x)
+
+    return function
+
+
+def drawn_by_argument() -> Any:
+    g = np.random.default_rng(5)
+    h = functools.partial(lambda x, r: x + r.normal(loc=x), r=g)
+    return lambda x: h(x)
+
+
+def drawn_in_a_helper() -> Any:
+    s = box(g=np.random.default_rng(1))
+
+    def noise(shape: Any) -> Any:
+        return s.g.normal(size=shape)
+
+    return lambda x: x + noise(x.shape) if x[0] > 0 else x - noise(x.shape)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [drawn_by_generator, drawn_by_state, drawn_globally, drawn_by_name, shuffled, drawn_by_argument, drawn_in_a_helper],
+    ids=lambda f: f.__name__,
+)
+def test_random_numbers_are_drawn_anew(build: Callable[[], Any]) -> None:
+    function = build()
+    expected = [function(x) for x in XS]
+    compiled = mytorch.compile(build())
+    for x, y in zip(XS, expected, strict=True):
+        assert_same(y, compiled(x))
+    assert what_became_of(compiled) == REPLAYED
+
+
+def python_random() -> Any:
+    random.seed(4)
+    return lambda x: x + random.random()
+
+
+def python_generator() -> Any:
+    r = random.Random(4)
+    return lambda x: x + r.random()
+
+
+def counting() -> Any:
+    n = itertools.count()
+    return lambda x: x * next(n)
+
+
+def generating() -> Any:
+    g = (np.full(4, float(n)) for n in range(20))
+    return lambda x: x * next(g)
+
+
+def in_a_dict() -> Any:
+    state = {"k": iter(range(20))}
+    return lambda x: x * next(state["k"])
+
+
+def spawning() -> Any:
+    s = np.random.SeedSequence(5)
+    return lambda x: x + np.random.default_rng(s.spawn(1)[0]).normal()
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (python_random, "draws from random"),
+        (python_generator, "draws from r"),
+        (counting, "takes from the iterator n"),
+        (generating, "takes from the iterator g"),
+        (in_a_dict, r"takes from the iterator state\['k'\]"),
+        (spawning, "spawns children of s"),
+    ],
+    ids=lambda f: getattr(f, "__name__", ""),
+)
+def test_what_answers_differently_every_time_runs_eagerly(build: Callable[[], Any], words: str) -> None:
+    function = build()
+    expected = [function(x) for x in XS]
+    compiled = mytorch.compile(build())
+    with pytest.warns(ReplayWarning, match=f"it {words}, which a replay would not do; pass what it gives as an argument"):
+        for x, y in zip(XS, expected, strict=True):
+            assert_same(y, compiled(x))
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda x: x * 0 + time.perf_counter_ns() % 10**9, r"reads the clock by time\.perf_counter_ns\(\)"),
+        (lambda x: x + np.random.default_rng().normal(), "makes a random generator without a seed"),
+        (lambda x: x + np.random.RandomState().normal(), "makes a random generator without a seed"),
+    ],
+)
+def test_clocks_and_seeds_of_the_system_are_not_frozen(function: Callable[[Any], Any], words: str) -> None:
+    compiled = mytorch.compile(function)
+    with pytest.warns(ReplayWarning, match=words):
+        found = {compiled(XS[0])[0] for _ in range(4)}
+    assert len(found) == 4
+
+
+def test_a_worker_thread_inside_of_the_function_is_never_frozen() -> None:
+    w = np.ones(4)
+    with ThreadPoolExecutor(1) as pool, warnings.catch_warnings():
+        warnings.simplefilter("ignore", ReplayWarning)
+        compiled = mytorch.compile(lambda x: pool.submit(lambda: x * w).result() + 1)
+        for k, x in enumerate(XS):
+            np.testing.assert_allclose(compiled(x), x * w + 1)
+            w[:] = k
+
+
+
+def test_errors_say_what_to_write() -> None:
+    cases: list[tuple[Callable[[Any], Any], str]] = [
+        (lambda x: np.asarray(x) + 1, r"cannot follow np\.array, np\.asarray .* at .*test_replay_guards\.py:\d+; write np\.copy"),
+        (plain(added), r"cannot follow writing to a plain array .* write np\.zeros_like\(x\)"),
+        (lambda x: x.ctypes, r"cannot follow \.ctypes, .* write it with NumPy's functions"),
+        (lambda x: x.view(np.matrix), "cannot follow a matrix, .* write it with plain arrays"),
+    ]  # fmt: skip
+    for function, words in cases:
+        with pytest.raises(ReplayError, match=words):
+            mytorch.compile(function)(XS[0])
