@@ -32,7 +32,7 @@ _LEAVES = (Tensor, np.ndarray, np.generic, *GENERATORS, *PLAIN)
 # Containers that change in place and hold nothing that is followed: a copy tells whether they did.
 _COPIED = (set, bytearray, array.array)
 # Whoever names these may mean any attribute.
-_BY_NAME = frozenset(("__dict__", "asdict", "attrgetter", "getattr", "vars"))
+_BY_NAME = frozenset(("__dict__", "asdict", "attrgetter", "getattr", "hasattr", "vars"))
 
 
 class Cell:
@@ -132,6 +132,9 @@ class _Search:
                 cells.append(cell)
                 if not isinstance(cell.value, _LEAVES):
                     self.waiting.append((cell.value, cell.path))
+        for cell in cells:
+            if cell.kind == "names":  # of functions few look for names that are not there
+                cell.key = self.any or not isinstance(cell.container, types.FunctionType)
         return (
             cell for cell in cells if cell.kind not in ("attribute", "slot", "class") or self._matters(cell)
         )
@@ -203,8 +206,9 @@ class _Search:
 
     def _cells_of_function(self, function: types.FunctionType) -> Iterator[Cell]:
         code = function.__code__
-        if _is_foreign(function.__module__) or _is_installed(code.co_filename):
-            if function.__closure__ is not None and (function.__module__ or "").startswith(_HOLDERS):
+        module = function.__globals__.get("__name__", "")  # a wrapped function's `__module__` may be another's
+        if _is_foreign(module) or _is_installed(code.co_filename):
+            if function.__closure__ is not None and module.startswith(_HOLDERS):
                 for name, cell in zip(code.co_freevars, function.__closure__, strict=True):
                     if not _is_empty(cell):
                         yield Cell("closure", cell, name, cell.cell_contents, name)

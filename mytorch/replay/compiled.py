@@ -7,7 +7,8 @@ import threading
 import types
 import warnings
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path as FilePath
 from typing import Any, TypeVar, overload
 
@@ -28,6 +29,9 @@ from mytorch.tensor import Tensor, _is_recording
 
 F = TypeVar("F", bound=Callable[..., Any])
 SIGNATURES, PATHS = 32, 8
+PATIENCE = 10.0  # seconds that a thread waits for another's recording
+# Recordings put what they follow in the places of what they reach: one at a time.
+_one_records = threading.RLock()
 
 
 class Entry:
@@ -99,7 +103,7 @@ def _terms(recording: Recording, bound: _Bound) -> list[str]:
         terms.append(f"type({name(cell.read)}()) is {name(kind)}")
     for cell in recording.cells:
         if cell.kind == "names":
-            if not isinstance(cell.container, types.FunctionType):
+            if cell.key:
                 terms.append(f"len({name(vars(cell.container))}) == {cell.value}")
             continue
         key = repr(cell.key) if type(cell.key) in (str, int) else name(cell.key)
@@ -149,6 +153,7 @@ def shortcut(path: Path) -> Callable[[tuple[Any, ...]], Any] | None:
             terms.append(
                 f"type({x}) is ndarray and {x}.shape == {leaf.shape!r} and {x}.dtype is {bound.name(leaf.dtype)}"
             )
+            terms.append(f"{x}.flags.c_contiguous")  # the order of memory decides what "K" means
             if program.outside_ids:
                 terms.append(f"id({x} if {x}.base is None else owner_of({x})) not in {outside}")
         elif isinstance(leaf, np.generic):
@@ -195,6 +200,15 @@ def bind({bound}):
             release()
     return call
 """
+
+
+@contextmanager
+def _released(lock: Any) -> Iterator[None]:
+    """Release a lock after the context."""
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _equal(a: Any, b: Any) -> bool:
@@ -287,7 +301,14 @@ class Compiled:
         if overlap(leaves):  # whether that matters is known only of a recording
             args, kwargs = structure.unflatten(leaves)
             return self.function(*args, **kwargs)
-        result, recording = record(self.function, leaves, structure)
+        if not _one_records.acquire(blocking=False):
+            args, kwargs = structure.unflatten(leaves)
+            if not _one_records.acquire(timeout=PATIENCE):  # the other recording may be waiting for this thread
+                return self.function(*args, **kwargs)
+            with _released(_one_records):  # what looked changed may have been in the other's hands
+                return self._run(entry, leaves, structure, args, kwargs)
+        with _released(_one_records):
+            result, recording = record(self.function, leaves, structure)
         if recording.once is not None:
             return result
         entry.paths = [path for path in entry.paths if path.fits()]

@@ -84,7 +84,10 @@ class Recorder:
     @property
     def closed(self) -> bool:
         """Whether nothing is noted: the recording has ended, or another thread asks."""
-        return self.ended or arrays.recording() is not self
+        if self.ended or arrays.recording() is self:
+            return self.ended
+        self.once = "another thread computed with its arrays, which a recording does not follow"
+        return True
 
     # -- memory -----------------------------------------------------------------------------------------------
 
@@ -239,6 +242,8 @@ class Recorder:
         if function in AS_METHODS and args and isinstance(args[0], Traced) and "where" not in kwargs:
             name = AS_METHODS[function]
             given = {k: v for k, v in kwargs.items() if v is not np._NoValue}
+            if function is np.copy and len(args) == 1:
+                given.setdefault("order", "K")  # the method's own default is "C"
             return getattr(args[0], name)(*args[1:], **given)
         if function in WRITERS:
             self.write(function, args, kwargs)

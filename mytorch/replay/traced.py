@@ -222,10 +222,10 @@ class Traced:
     __hash__ = None  # type: ignore[assignment]
 
     def __copy__(self) -> Any:
-        return self.recorder.method("copy", self, (), {})
+        return self.recorder.method("copy", self, ("K",), {})
 
     def __deepcopy__(self, memo: Any) -> Any:
-        return self.recorder.method("copy", self, (), {})
+        return self.recorder.method("copy", self, ("K",), {})
 
     def __reduce__(self) -> Any:
         return self.recorder.refuse("pickle", "pickle what the function returns")

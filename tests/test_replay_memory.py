@@ -1,0 +1,435 @@
+"""Memory and replays: aliases, views, orders, in-place writes, errors in the middle, threads, gradients, allocations."""
+
+from __future__ import annotations
+
+import threading
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mytorch
+from mytorch import Tensor, TapeError, value_and_grad
+from mytorch.optim import SGD, Adam
+from tests.replaying import REPLAYED, assert_same, compared, what_became_of
+
+RNG = np.random.default_rng(1)
+XS = [RNG.standard_normal((8, 4)) for _ in range(10)]
+
+
+# -- arguments ----------------------------------------------------------------------------------------------------
+
+
+def changes_first(x: Any, y: Any) -> Any:
+    x += 1
+    x[::2] *= 2
+    return x * y
+
+
+def reads_both(x: Any, y: Any) -> Any:
+    return x * y + y.sum()
+
+
+def changes_both(x: Any, y: Any) -> Any:
+    x *= 2
+    y -= x
+    return x + y
+
+
+ALIASES: dict[str, Callable[[Any], tuple[Any, Any]]] = {
+    "apart": lambda x: (x, x * 3),
+    "the same": lambda x: (x, x),
+    "a whole view": lambda x: (x, x[:]),
+    "reversed": lambda x: (x, x[::-1]),
+    "overlapping": lambda x: (x[:4], x[2:6]),
+    "halves": lambda x: (x[:4], x[4:]),
+    "transposed": lambda x: (x[:4], x[:4].T),
+}
+
+
+@pytest.mark.parametrize("function", [changes_first, reads_both, changes_both], ids=lambda f: f.__name__)
+def test_aliasing_arguments_in_turns(function: Callable[..., Any]) -> None:
+    compiled = mytorch.compile(function)
+    for _ in range(3):
+        for name, alias in ALIASES.items():
+            for x in XS[:3]:
+                ours, theirs = x.copy(), x.copy()
+                assert_same(function(*alias(ours)), compiled(*alias(theirs)))
+                assert_same(ours, theirs)
+                assert name
+
+
+def test_an_argument_that_is_also_captured() -> None:
+    w, v = np.ones((8, 4)), np.ones((8, 4))
+    for function, twin in [
+        (lambda x: x * w, lambda x: x * v),
+        (lambda x: np.add(w, x, out=w) * 2, lambda x: np.add(v, x, out=v) * 2),
+    ]:
+        compiled = mytorch.compile(twin)
+        for k, x in enumerate(XS):
+            a, b = (w, v) if k % 3 == 1 else (w[::-1], v[::-1]) if k % 3 == 2 else (x, x)
+            assert_same(function(a), compiled(b))
+            assert_same(w, v)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [np.ascontiguousarray, np.asfortranarray, lambda x: np.repeat(x, 2, 1)[:, ::2], lambda x: x[::-1], lambda x: x.T],
+    ids=["C", "F", "strided", "reversed", "transposed"],
+)
+@pytest.mark.parametrize("size", [4, 400])
+def test_layouts(layout: Callable[[Any], Any], size: int) -> None:
+    def function(x: Any) -> Any:
+        y = x * 2
+        x[0] += y[-1]
+        return y, x.sum(0), np.copy(x), x.reshape(-1), x.T
+
+    calls = [(layout(np.random.default_rng(k).standard_normal((8, size))),) for k in range(5)]
+    compiled = mytorch.compile(function)
+    for (x,) in calls:
+        ours, theirs = x, x.copy("K") if x.flags.forc else layout(np.array(x) if layout(x).shape == x.shape else x.T.copy())
+        theirs[...] = ours
+        assert_same(function(ours), compiled(theirs))
+        assert_same(ours, theirs)
+
+
+def test_orders_in_turns_are_different_signatures() -> None:
+    outcome, compiled = compared(
+        lambda x: (x * 2).ravel("K") + x.ravel(), [(f(x),) for x in XS for f in (np.asfortranarray, np.array)]
+    )
+    assert outcome == REPLAYED
+    assert len(compiled.entries) == 2
+
+
+@pytest.mark.parametrize("size", [4, 5000])
+def test_read_only_arguments(size: int) -> None:
+    compiled = mytorch.compile(lambda x: x * 2)
+    for k in range(5):
+        x = np.full(size, float(k))
+        x.flags.writeable = False
+        np.testing.assert_array_equal(compiled(x), 2.0 * k)
+
+
+@pytest.mark.parametrize("size", [4, 5000])
+def test_results_are_new_arrays(size: int) -> None:
+    compiled = mytorch.compile(lambda x: (x, x * 2, (x * 2)[::2]))
+    kept = []
+    for k in range(6):
+        x = np.full(size, float(k))
+        kept.append(compiled(x))
+        x[:] = -1
+    for k, (a, b, c) in enumerate(kept[1:], 1):
+        np.testing.assert_array_equal(b, 2.0 * k)
+        np.testing.assert_array_equal(c, 2.0 * k)
+        np.testing.assert_array_equal(a, float(k))
+
+
+# -- captured arrays --------------------------------------------------------------------------------------------------
+
+
+def test_captured_arrays_are_read_and_written_where_they_lie() -> None:
+    def build() -> tuple[Callable[[Any], Any], Any]:
+        total = np.zeros(4)
+
+        def function(x: Any) -> Any:
+            np.add(total, x[0], out=total)
+            total[1:] *= 0.5
+            return total * 2, total[::-1].sum()
+
+        return function, total
+
+    (f, a), (g, b) = build(), build()
+    compiled = mytorch.compile(g)
+    for k, x in enumerate(XS):
+        assert_same(f(x), compiled(x))
+        assert_same(a, b)
+        if k == 4:
+            a[:], b[:] = 7.0, 7.0
+    assert what_became_of(compiled) == REPLAYED
+
+
+def test_writes_to_captured_views() -> None:
+    def build() -> tuple[Callable[[Any], Any], Any]:
+        memory = np.zeros((4, 4))
+        view = memory[1:3, ::2]
+
+        def function(x: Any) -> Any:
+            view[...] += x[:2, :2]
+            return memory.sum() + view[0, 0]
+
+        return function, memory
+
+    (f, a), (g, b) = build(), build()
+    compiled = mytorch.compile(g)
+    for x in XS:
+        assert_same(f(x), compiled(x))
+        assert_same(a, b)
+
+
+# -- errors in the middle ---------------------------------------------------------------------------------------------
+
+
+def test_an_error_in_the_middle_puts_parameters_back() -> None:
+    w = Tensor(np.ones((2, 2)), requires_grad=True)
+
+    def step(x: Any) -> Any:
+        with mytorch.no_grad():
+            w.__iadd__(1.0)
+        return np.linalg.inv(x)
+
+    compiled = mytorch.compile(step)
+    for _ in range(3):
+        compiled(np.eye(2))
+    before = w.numpy().copy()
+    with pytest.raises(np.linalg.LinAlgError) as caught:
+        compiled(np.zeros((2, 2)))
+    np.testing.assert_array_equal(w.numpy(), before)
+    compiled(np.eye(2))
+    np.testing.assert_array_equal(w.numpy(), before + 1)
+    assert "in the replay of np.linalg.inv" in str(getattr(caught.value, "__notes__", caught.value.args))
+
+
+def test_an_error_in_the_middle_says_what_is_not_put_back() -> None:
+    w = Tensor(np.ones(2), requires_grad=True)
+    v = Tensor(np.ones(2), requires_grad=True)
+
+    def step(x: Any) -> Any:
+        with mytorch.no_grad():
+            w.__iadd__(1.0)
+            y = 1 / x
+            v.__iadd__(1.0)
+        return y
+
+    compiled = mytorch.compile(step)
+    with np.errstate(all="raise"):
+        for _ in range(3):
+            compiled(np.ones(2))
+        before = w.numpy().copy()
+        with pytest.raises(FloatingPointError) as caught:
+            compiled(np.zeros(2))
+    changed = not np.array_equal(w.numpy(), before)
+    told = "changed before the error, and not put back: w" in str(
+        getattr(caught.value, "__notes__", caught.value.args)
+    )
+    assert changed == told
+    np.testing.assert_array_equal(v.numpy(), 4.0)
+
+
+def test_an_error_of_the_function_while_recording_says_what_changed() -> None:
+    w = Tensor(np.ones(2), requires_grad=True)
+
+    def step(x: Any) -> Any:
+        with mytorch.no_grad():
+            w.__iadd__(x)
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError) as caught:
+        mytorch.compile(step)(np.ones(2))
+    assert "not put back: w" in str(getattr(caught.value, "__notes__", caught.value.args))
+
+
+def test_arguments_are_untouched_by_a_branch_that_failed() -> None:
+    def function(x: Any) -> Any:
+        x *= 2
+        return x + 1 if x.sum() > 0 else x - 1
+
+    outcome, compiled = compared(function, [(x,) for x in XS * 2])
+    assert outcome == REPLAYED
+    assert sum(len(e.paths) for e in compiled.entries.values()) == 2
+
+
+# -- threads ----------------------------------------------------------------------------------------------------------
+
+
+def in_threads(count: int, work: Callable[[int], None]) -> None:
+    """Run `work(0)`, ..., in threads that start together; raise what they raise."""
+    errors: list[BaseException] = []
+    barrier = threading.Barrier(count)
+
+    def run(k: int) -> None:
+        try:
+            barrier.wait(30)
+            work(k)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(k,)) for k in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    if errors:
+        raise errors[0]
+
+
+def test_one_function_from_several_threads() -> None:
+    weights = np.ones((4, 2))
+    function = value_and_grad(lambda x: np.sum(np.tanh(x @ weights) ** 2))
+    compiled = mytorch.compile(function)
+    expected = [function(x) for x in XS]
+
+    def work(k: int) -> None:
+        for n in range(30):
+            i = (k + n) % len(XS)
+            value, gradient = compiled(XS[i])
+            np.testing.assert_allclose(value, expected[i][0])
+            np.testing.assert_allclose(gradient, expected[i][1])
+
+    in_threads(6, work)
+
+
+def test_several_functions_recorded_at_once() -> None:
+    """Their recordings share what they capture: an array, and NumPy's global functions."""
+    shared = np.full(4, 2.0)
+
+    def work(k: int) -> None:
+        for n in range(15):
+            compiled = mytorch.compile(lambda x, n=n: (x * shared).sum() + k + n)
+            for x in XS[:3]:
+                np.testing.assert_allclose(compiled(x), (x * 2.0).sum() + k + n)
+
+    in_threads(4, work)
+    assert type(shared) is np.ndarray
+
+
+def test_random_numbers_of_functions_recorded_at_once() -> None:
+    def work(k: int) -> None:
+        for _ in range(10):
+            compiled = mytorch.compile(lambda x: x * 0 + np.random.rand())
+            assert len({float(compiled(XS[0])[0, 0]) for _ in range(4)}) == 4
+
+    in_threads(4, work)
+
+
+# -- gradients ----------------------------------------------------------------------------------------------------------
+
+
+def training(optimizer: Any = SGD, zero: bool = True) -> tuple[Callable[[Any], Any], Tensor, Any]:
+    w = Tensor(np.ones(4), requires_grad=True)
+    opt = optimizer([w], 0.1)
+
+    def step(x: Any) -> Any:
+        if zero:
+            opt.zero_grad()
+        loss = ((w * x) ** 2).mean()
+        loss.backward()
+        opt.step()
+        return loss
+
+    return step, w, opt
+
+
+def test_a_gradient_that_the_user_keeps_does_not_change() -> None:
+    step, w, _ = training()
+    compiled = mytorch.compile(step)
+    kept, copies = [], []
+    for x in XS:
+        compiled(x)
+        assert w.grad is not None
+        kept.append(w.grad)
+        copies.append(w.grad.numpy().copy())
+    for gradient, copy in zip(kept, copies, strict=True):
+        np.testing.assert_array_equal(gradient.numpy(), copy)
+
+
+def test_a_gradient_as_an_array_that_the_user_keeps_does_not_change() -> None:
+    step, w, _ = training()
+    compiled = mytorch.compile(step)
+    kept, copies = [], []
+    for x in XS:
+        compiled(x)
+        assert w.grad is not None
+        kept.append(w.grad.numpy())
+        copies.append(kept[-1].copy())
+    for gradient, copy in zip(kept, copies, strict=True):
+        np.testing.assert_array_equal(gradient, copy)
+
+
+@pytest.mark.parametrize("optimizer", [SGD, Adam])
+def test_gradients_that_the_user_changes_between_calls(optimizer: Any) -> None:
+    (f, w, _), (g, v, _) = training(optimizer, zero=False), training(optimizer, zero=False)
+    compiled = mytorch.compile(g)
+    for k, x in enumerate(XS):
+        assert_same(f(x), compiled(x))
+        assert_same(w.numpy(), v.numpy())
+        assert w.grad is not None
+        assert v.grad is not None
+        assert_same(w.grad.numpy(), v.grad.numpy())
+        if k % 3 == 1:
+            w.grad = v.grad = None
+        elif k % 3 == 2:
+            w.grad, v.grad = w.grad * 2, v.grad * 2
+
+
+def test_a_tape_that_read_a_parameter_before_a_replayed_update_complains() -> None:
+    step, w, _ = training()
+    compiled = mytorch.compile(step)
+    compiled(XS[0])
+    compiled(XS[1])
+    outside = (w * w).sum()
+    compiled(XS[2])
+    with pytest.raises(TapeError, match="reads a value that was changed in place"):
+        outside.backward()
+
+
+# -- allocations ----------------------------------------------------------------------------------------------------------
+
+
+def blocks_of(function: Callable[[], Any]) -> int:
+    """Return the bytes that one call needs at its peak, in the domain of NumPy's arrays, above what was there."""
+    domain = np.lib.tracemalloc_domain if hasattr(np.lib, "tracemalloc_domain") else np.core.multiarray.tracemalloc_domain
+    tracemalloc.start()
+    try:
+        function()
+        function()
+        before = sum(t.size for t in tracemalloc.take_snapshot().traces if t.domain == domain)  # type: ignore[attr-defined]
+        tracemalloc.reset_peak()
+        start = tracemalloc.get_traced_memory()[0]
+        function()
+        peak = tracemalloc.get_traced_memory()[1] - start
+        assert before >= 0
+    finally:
+        tracemalloc.stop()
+    return peak
+
+
+def test_a_replayed_step_allocates_no_arrays() -> None:
+    rng = np.random.default_rng(0)
+    weights = [Tensor(rng.standard_normal(s) * 0.1, requires_grad=True) for s in [(64, 128), (128,), (128, 10), (10,)]]
+    opt = Adam(weights, 1e-3)
+
+    def step(x: Any, y: Any) -> None:
+        a, b, c, d = weights
+        opt.zero_grad()
+        loss = ((np.tanh(x @ a + b) @ c + d - y) ** 2).mean()
+        loss.backward()
+        opt.step()
+
+    compiled = mytorch.compile(step)
+    x, y = rng.standard_normal((256, 64)), rng.standard_normal((256, 10))
+    for _ in range(4):
+        compiled(x, y)
+    assert blocks_of(lambda: step(x, y)) > x.nbytes
+    assert blocks_of(lambda: compiled(x, y)) < 20_000  # Python's own objects; the smallest temporary has 20,480 bytes
+
+
+def test_a_replayed_chain_allocates_its_results_only() -> None:
+    chain = value_and_grad(lambda x: np.sum(np.sin(np.tanh(x * 2) + x) ** 2))
+    compiled = mytorch.compile(chain)
+    x = np.linspace(0, 1, 100_000)
+    for _ in range(4):
+        compiled(x)
+    assert blocks_of(lambda: compiled(x)) < x.nbytes + 10_000
+
+
+def test_programs_do_not_grow() -> None:
+    step, _, _ = training()
+    compiled = mytorch.compile(step)
+    lengths = []
+    for x in XS * 3:
+        compiled(x)
+        lengths.append([len(p.recording.instructions) for e in compiled.entries.values() for p in e.paths])
+    assert lengths[2] == lengths[-1]
+    assert len(lengths[-1]) <= 2

@@ -1,0 +1,184 @@
+"""Random programs of operations, views and in-place writes: eager, and replayed with fresh inputs, the same numbers.
+
+The programs are those of test_random_programs.py.  Each is run as a function of an array, and as the gradient and the
+second derivative of a function of a Tensor, ten times with new inputs (some of which take other branches).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from mytorch import compile, enable_grad
+from mytorch.replay import ReplayError
+from mytorch.reverse import gradients
+from tests.replaying import assert_same, fresh
+from tests.test_random_programs import (
+    BINARY,
+    IN_PLACE,
+    KINDS,
+    PLACES,
+    SETTINGS,
+    UNARY,
+    VIEWS,
+    execute,
+    gradient,
+)
+
+REPLAYS = 10
+
+
+def run(program: list[Any], x: Any, y: Any) -> list[Any]:
+    """Run `program` on followed arrays: also branches, reductions, results that are arguments, writes to arguments."""
+    pool = [x, y, x * 1.0, np.zeros_like(x)]
+    for kind, which, i, j in program:
+        a, b = pool[i % len(pool)], pool[j % len(pool)]
+        try:
+            if kind == "unary":
+                pool.append(UNARY[which % len(UNARY)](a))
+            elif kind == "binary":
+                pool.append(BINARY[which % len(BINARY)](a, b))
+            elif kind == "view" and np.ndim(a):
+                pool.append(VIEWS[which % len(VIEWS)](a))
+            elif kind == "write" and np.ndim(a):
+                a[PLACES[which % len(PLACES)]] = b
+            elif kind == "mask" and np.ndim(a):
+                a[a > 0.3 * which] = 0.5
+            elif kind == "in place" and np.ndim(a):
+                IN_PLACE[which % len(IN_PLACE)](a, b, out=a)
+            elif kind == "at" and np.ndim(a) and a.flags.writeable:
+                np.add.at(a, np.array([0, 0, -1]), b)
+            elif kind == "constant":
+                pool.append(np.sin(np.arange(1.0, np.size(b) + 1) + which).reshape(np.shape(b)) + 0 * b)
+            elif kind == "branch":
+                pool.append(a * 2 if np.sum(a) > 0.1 * which else a - 1)
+            elif kind == "reduce" and np.size(a):
+                pool.append([np.sum, np.max, np.mean, np.prod][which % 4](a, axis=None if which % 3 else 0))
+            elif kind == "like":
+                pool.append([np.zeros_like, np.ones_like, np.copy][which % 3](a))
+            elif kind == "join":
+                pool.append(np.concatenate([np.ravel(a), np.ravel(b)]))
+            elif kind == "select":
+                pool.append(np.where(a > b, a, b * 2))
+        except (ValueError, IndexError, TypeError):
+            continue  # shapes that do not fit, in both worlds: the program goes on without this step
+        if max(np.size(value) for value in pool) > 64:
+            pool.pop()
+    return pool
+
+
+def fast_derivatives(program: list[Any], x: Any, v: Any) -> Any:
+    """Return the gradient of a program of Tensors, and the derivative of that along `v`."""
+    tensor, first = gradient(program, x, create_graph=True)
+    found = first.numpy()
+    if not first.requires_grad:
+        return found, found
+    with enable_grad():
+        (second,) = gradients([(first * v).sum()], [tensor], [None])
+    return found, second
+
+
+def agree(function: Any, calls: list[tuple[Any, ...]]) -> str:
+    """Compare eager with replayed calls until numbers overflow; return what became of the compiled function."""
+    compiled = compile(function)
+    for args in calls:
+        ours, theirs = fresh(args), fresh(args)
+        with np.errstate(all="ignore"):
+            expected = function(*ours)
+            try:
+                got = compiled(*theirs)
+            except ReplayError:
+                return "refused"
+        flat = [np.asarray(leaf) for leaf in (expected if isinstance(expected, list | tuple) else [expected])]
+        if not all(np.all(np.isfinite(leaf)) and np.all(np.abs(leaf) < 1e8) for leaf in flat):
+            continue
+        assert_same(expected, got, rtol=1e-7, atol=1e-9)
+        assert_same(ours, theirs, rtol=1e-7, atol=1e-9)
+    return "replayed" if any(entry.paths for entry in compiled.entries.values()) else "runs eagerly"
+
+
+def inputs(shape: tuple[int, ...], seed: int, count: int = REPLAYS) -> list[tuple[Any, Any]]:
+    rng = np.random.default_rng(seed)
+    return [(rng.uniform(-0.9, 0.9, shape), rng.standard_normal(shape)) for _ in range(count)]
+
+
+def check(program: list[Any], shape: tuple[int, ...], seed: int) -> None:
+    agree(lambda x, y: run(program, x, y), inputs(shape, seed))
+
+
+def check_aliased(program: list[Any], shape: tuple[int, ...], seed: int) -> None:
+    """Alternate between separate arguments, one array twice, and a view of the other."""
+    calls = []
+    for k, (x, y) in enumerate(inputs(shape, seed)):
+        calls.append([(x, y), (x, x), (x, x[::-1])][k % 3])
+    compiled = compile(lambda x, y: run(program, x, y))
+    for a, b in calls:
+        ours = a.copy()
+        theirs = a.copy()
+        first = (ours, ours if b is a else ours[::-1] if b.base is a else b.copy())
+        other = (theirs, theirs if b is a else theirs[::-1] if b.base is a else b.copy())
+        with np.errstate(all="ignore"):
+            expected = run(program, *first)
+            try:
+                got = compiled(*other)
+            except ReplayError:
+                return
+        if all(np.all(np.isfinite(v)) and np.all(np.abs(v) < 1e8) for v in expected):
+            assert_same(expected, got, rtol=1e-7, atol=1e-9)
+            assert_same(first, other, rtol=1e-7, atol=1e-9)
+
+
+def check_tensors(program: list[Any], shape: tuple[int, ...], seed: int) -> None:
+    calls = inputs(shape, seed, 4)
+    agree(lambda x: gradient(program, x)[1], [(x,) for x, _ in calls])
+    agree(lambda x, v: fast_derivatives(program, x, v), calls)
+
+
+STEPS = st.tuples(
+    st.sampled_from([*KINDS, "branch", "reduce", "like", "join", "select"]),
+    st.integers(0, 12),
+    st.integers(0, 20),
+    st.integers(0, 20),
+)
+TENSOR_STEPS = st.tuples(st.sampled_from(KINDS), st.integers(0, 12), st.integers(0, 20), st.integers(0, 20))
+SHAPES = st.sampled_from([(3,), (2, 3), (1,), (3, 1), (2, 2, 2), (0,), (2, 0)])
+
+
+@settings(max_examples=80, **SETTINGS)
+@given(program=st.lists(STEPS, min_size=1, max_size=12), shape=SHAPES, seed=st.integers(0, 3))
+def test_programs_of_arrays(program: list[Any], shape: tuple[int, ...], seed: int) -> None:
+    check(program, shape, seed)
+
+
+@settings(max_examples=60, **SETTINGS)
+@given(program=st.lists(STEPS, min_size=1, max_size=12), shape=SHAPES, seed=st.integers(0, 3))
+def test_programs_with_aliased_arguments(program: list[Any], shape: tuple[int, ...], seed: int) -> None:
+    check_aliased(program, shape, seed)
+
+
+@settings(max_examples=60, **SETTINGS)
+@given(program=st.lists(TENSOR_STEPS, min_size=1, max_size=12), shape=SHAPES, seed=st.integers(0, 3))
+def test_derivatives_of_programs(program: list[Any], shape: tuple[int, ...], seed: int) -> None:
+    check_tensors(program, shape, seed)
+
+
+LONG: dict[str, Any] = {**SETTINGS, "derandomize": False}
+
+
+@pytest.mark.slow
+@settings(max_examples=8_000, **LONG)
+@given(program=st.lists(STEPS, min_size=4, max_size=30), shape=SHAPES, seed=st.integers(0, 1000))
+def test_many_long_programs_of_arrays(program: list[Any], shape: tuple[int, ...], seed: int) -> None:
+    check(program, shape, seed)
+    check_aliased(program, shape, seed)
+
+
+@pytest.mark.slow
+@settings(max_examples=5_000, **LONG)
+@given(program=st.lists(TENSOR_STEPS, min_size=4, max_size=24), shape=SHAPES, seed=st.integers(0, 1000))
+def test_derivatives_of_many_long_programs(program: list[Any], shape: tuple[int, ...], seed: int) -> None:
+    check_tensors(program, shape, seed)
