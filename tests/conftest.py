@@ -66,7 +66,9 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         for part in figures:
             total.update(part)
         terminalreporter.write_line(summary(len(figures), total))
-    outcomes = Counter(value for report in reports for key, value in report.user_properties if key == "replay")
+    outcomes = Counter(
+        value for report in reports for key, value in report.user_properties if key == "replay"
+    )
     if outcomes:
         found = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
         terminalreporter.write_line(f"derivatives and values of operations, compiled: {found}")

@@ -94,12 +94,12 @@ def compared(
     return what_became_of(compiled), compiled
 
 
-def what_became_of(compiled: Compiled) -> str:
+def what_became_of(compiled: Any) -> str:
     """Say whether a compiled function is replayed."""
     entries = list(compiled.entries.values())
     return REPLAYED if entries and all(e.excuse is None and e.paths for e in entries) else EAGER
 
 
-def paths(compiled: Compiled) -> list[int]:
+def paths(compiled: Any) -> list[int]:
     """Return the number of recordings of each signature."""
     return [len(entry.paths) for entry in compiled.entries.values()]

@@ -25,7 +25,6 @@ from tests.test_random_programs import (
     SETTINGS,
     UNARY,
     VIEWS,
-    execute,
     gradient,
 )
 

@@ -303,7 +303,9 @@ class Compiled:
             return self.function(*args, **kwargs)
         if not _one_records.acquire(blocking=False):
             args, kwargs = structure.unflatten(leaves)
-            if not _one_records.acquire(timeout=PATIENCE):  # the other recording may be waiting for this thread
+            if not _one_records.acquire(
+                timeout=PATIENCE
+            ):  # the other recording may be waiting for this thread
                 return self.function(*args, **kwargs)
             with _released(_one_records):  # what looked changed may have been in the other's hands
                 return self._run(entry, leaves, structure, args, kwargs)

@@ -532,7 +532,9 @@ _SEED = np.random.seed
 
 def _is_draw(value: Any) -> bool:
     """Say whether a value is a method of a random generator."""
-    if isinstance(value, types.MethodType | types.BuiltinMethodType) and isinstance(value.__self__, GENERATORS):
+    if isinstance(value, types.MethodType | types.BuiltinMethodType) and isinstance(
+        value.__self__, GENERATORS
+    ):
         return True
     return value is _SEED
 
