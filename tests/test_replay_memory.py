@@ -123,6 +123,25 @@ def test_read_only_arguments(size: int) -> None:
         np.testing.assert_array_equal(compiled(x), 2.0 * k)
 
 
+@pytest.mark.parametrize(
+    "write",
+    [lambda x: x.fill(0), lambda x: np.broadcast_to(x, (2, 4)).__setitem__(0, 1.0)],
+    ids=["argument", "view"],
+)
+def test_what_is_read_only_stays_so(write: Callable[[Any], Any]) -> None:
+    def function(x: Any) -> Any:
+        write(x)
+        return x * 2
+
+    x = np.ones(4)
+    x.flags.writeable = False
+    compiled: Any = mytorch.compile(function)
+    for _ in range(3):
+        with pytest.raises(ValueError, match="read-only"):
+            compiled(x)
+    np.testing.assert_array_equal(x, 1.0)
+
+
 @pytest.mark.parametrize("size", [4, 5000])
 def test_results_are_new_arrays(size: int) -> None:
     compiled: Any = mytorch.compile(lambda x: (x, x * 2, (x * 2)[::2]))

@@ -151,6 +151,7 @@ SHAPES = st.sampled_from([(3,), (2, 3), (1,), (3, 1), (2, 2, 2), (0,), (2, 0)])
 @given(program=st.lists(STEPS, min_size=1, max_size=12), shape=SHAPES, seed=st.integers(0, 3))
 @example(program=[("write", 1, 0, 1)], shape=(1,), seed=0)
 @example(program=[("reduce", 2, 0, 0)], shape=(3,), seed=0)
+@example(program=[("view", 8, 0, 0), ("write", 0, 4, 1)], shape=(3,), seed=0)
 def test_programs_of_arrays(program: list[Any], shape: tuple[int, ...], seed: int) -> None:
     check(program, shape, seed)
 

@@ -19,7 +19,7 @@ from numpy import ndarray
 from mytorch import arrays
 from mytorch.autograd_engine import caller, sweep, where
 from mytorch.gradient_buffer import base_of, owner_of
-from mytorch.guard import Guards
+from mytorch.guard import Guards, _frozen
 from mytorch.replay.errors import ReplayError
 from mytorch.replay.instructions import (
     ARGUMENT,
@@ -488,6 +488,12 @@ def _is_basic(index: Any) -> bool:
     )
 
 
+def _is_held(array: ndarray) -> bool:
+    """Say whether an array is read-only because this package holds its memory, not by NumPy's or the user's will."""
+    spread = any(stride == 0 and n > 1 for stride, n in zip(array.strides, array.shape, strict=True))
+    return not spread and id(owner_of(array)) in _frozen
+
+
 @contextmanager
 def thawed(places: list[ndarray]) -> Iterator[None]:
     """Within the context, arrays that the recording itself holds read-only can be written."""
@@ -495,7 +501,7 @@ def thawed(places: list[ndarray]) -> Iterator[None]:
     for place in places:
         link: ndarray | None = place
         while link is not None:
-            if not link.flags.writeable:
+            if not link.flags.writeable and _is_held(link):
                 chains.insert(0, link)
             link = base_of(link)
     for link in chains:

@@ -214,6 +214,7 @@ def _given(leaf: Any, i: int, recorder: Recorder, recording: Recording) -> Any:
     if type(leaf) is ndarray and leaf.dtype.kind in "biufc":
         # A copy: memory of its own, so that nothing else can be meant by it.
         own = leaf.copy("K")
+        own.flags.writeable = leaf.flags.writeable
         recording.arguments[i] = recorder.buffer(own, ARGUMENT)
         return recorder.show(own)
     if isinstance(leaf, np.generic) and leaf.dtype.kind in "biufc":
@@ -351,7 +352,7 @@ class _TensorRecorder(Recorder):
         except Exception as error:
             if self.refused is not None:  # NumPy may have other words for it
                 raise self.refused from None
-            if isinstance(error, ValueError) and "read-only" in str(error):
+            if isinstance(error, ValueError) and "read-only" in str(error) and self.guards.seen:
                 raise ReplayError(
                     f"{error}: mytorch.compile holds plain arrays that the function takes from outside, or has "
                     "computed with, read-only, because a replay would not repeat a write to them; make it a Tensor, "
