@@ -399,7 +399,7 @@ def blocks_of(function: Callable[[], Any]) -> int:
 
 def test_a_replayed_step_allocates_no_arrays() -> None:
     rng = np.random.default_rng(0)
-    weights = [Tensor(rng.standard_normal(s) * 0.1, requires_grad=True) for s in [(64, 128), (128,), (128, 10), (10,)]]
+    weights = [Tensor(rng.standard_normal(s) * 0.1, requires_grad=True) for s in [(64, 256), (256,), (256, 64), (64,)]]
     opt = Adam(weights, 1e-3)
 
     def step(x: Any, y: Any) -> None:
@@ -410,11 +410,12 @@ def test_a_replayed_step_allocates_no_arrays() -> None:
         opt.step()
 
     compiled = mytorch.compile(step)
-    x, y = rng.standard_normal((256, 64)), rng.standard_normal((256, 10))
+    x, y = rng.standard_normal((256, 64)), rng.standard_normal((256, 64))
     for _ in range(4):
         compiled(x, y)
     assert blocks_of(lambda: step(x, y)) > x.nbytes
-    assert blocks_of(lambda: compiled(x, y)) < 20_000  # Python's own objects; the smallest temporary has 20,480 bytes
+    # The arrays have 131,072 bytes and more; NumPy itself takes a buffer of 8,192 entries to broadcast.
+    assert blocks_of(lambda: compiled(x, y)) < 80_000
 
 
 def test_a_replayed_chain_allocates_its_results_only() -> None:

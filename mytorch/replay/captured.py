@@ -176,7 +176,7 @@ class _Search:
 
     def _cells_of_object(self, thing: Any, path: str) -> Iterator[Cell]:
         kind = type(thing)
-        if _is_foreign(kind.__module__) and not kind.__module__.startswith(_HOLDERS):
+        if _is_foreign(kind.__module__) and not str(kind.__module__).startswith(_HOLDERS):
             return
         if hasattr(thing, "__dict__"):
             yield Cell("names", thing, None, len(vars(thing)), path or kind.__name__)
@@ -272,8 +272,10 @@ def _is_users(kind: type) -> bool:
     return module is None or not _is_library(module)
 
 
-def _is_foreign(module: str | None) -> bool:
+def _is_foreign(module: Any) -> bool:
     """Say whether a module is this package's or NumPy's, whose own state is not the user's affair."""
+    if module is not None and not isinstance(module, str):  # of types that are written in C
+        return True
     return (module or "").split(".")[0] in ("mytorch", "numpy", "builtins")
 
 

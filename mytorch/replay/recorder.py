@@ -272,7 +272,8 @@ class Recorder:
             and kwargs.keys() <= {"axis", "keepdims"}
         ):
             total: Any = array.sum(*args, **kwargs)
-            return total / (array.array.size // max(total.array.size, 1))
+            count = array.array.size // max(total.array.size, 1)
+            return total / np.dtype(total.array.dtype.char.lower()).type(count)  # a dtype of its own keeps NumPy 1's
         if (
             name == "astype"
             and kwargs.get("copy") is False

@@ -534,11 +534,14 @@ def _live_in(value: tuple[Any, ...], recorder: Recorder) -> tuple[Any, ...]:
 _is_array = is_followed
 
 
+_SEED = np.random.seed
+
+
 def _is_draw(value: Any) -> bool:
     """Say whether a value is a method of a random generator."""
-    if isinstance(value, types.MethodType | types.BuiltinMethodType):
-        return isinstance(value.__self__, GENERATORS)
-    return value is np.random.seed
+    if isinstance(value, types.MethodType | types.BuiltinMethodType) and isinstance(value.__self__, GENERATORS):
+        return True
+    return value is _SEED
 
 
 __all__ = ["Leaf", "Recording", "record"]

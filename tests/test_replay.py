@@ -1,0 +1,277 @@
+"""`mytorch.compile`: transforms and training steps, replayed, give the numbers and types of the eager calls."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mytorch
+from mytorch import Tensor, grad, hessian, hvp, jacobian, jvp, nn, value_and_grad
+from mytorch.optim import SGD, Adam, AdamW
+from mytorch.replay import ReplayError
+from mytorch.replay.compiled import SIGNATURES
+from tests.replaying import REPLAYED, assert_same, compared, paths, what_became_of
+
+RNG = np.random.default_rng(0)
+XS = [(RNG.standard_normal(5),) for _ in range(10)]
+PAIRS = [(RNG.standard_normal(5), RNG.standard_normal(5)) for _ in range(10)]
+POINTS = [(np.array(x),) for x in np.linspace(-1, 1, 10)]
+
+
+def rosenbrock(x: Any) -> Any:
+    return np.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)
+
+
+def recurrence(x: Any) -> Any:
+    u = Tensor(np.zeros(5))
+    u[0] = x[0]
+    for i in range(1, 5):
+        u[i] = np.tanh(u[i - 1]) * x[i]
+    return u.sum()
+
+
+TRANSFORMS: dict[str, tuple[Callable[..., Any], list[tuple[Any, ...]]]] = {
+    "value_and_grad": (value_and_grad(rosenbrock), XS),
+    "grad": (grad(rosenbrock), XS),
+    "hessian": (hessian(rosenbrock), XS),
+    "hvp": (lambda x, v: hvp(rosenbrock)(x, v), PAIRS),
+    "jvp": (lambda x, v: jvp(rosenbrock, (x,), (v,)), PAIRS),
+    "jacobian": (jacobian(lambda x: np.stack([x[0] * x[1], x[1] ** 2, x[0]])), XS),
+    "third derivative": (grad(grad(grad(np.tanh))), POINTS),
+    "in place": (value_and_grad(recurrence), XS),
+    "sort": (value_and_grad(lambda x: np.sum(np.sort(x)[:3] * np.arange(3))), XS),
+    "where": (value_and_grad(lambda x: np.sum(np.where(x > 0, x**2, -x))), XS),
+    "mask": (value_and_grad(lambda x: np.sum(x[x > 0] ** 2)), XS),
+    "fancy": (value_and_grad(lambda x: np.sum(x[np.array([0, 0, 3])] ** 2)), XS),
+    "solve": (value_and_grad(lambda x: np.linalg.solve(np.eye(5) + np.outer(x, x), x).sum()), XS),
+    "einsum": (value_and_grad(lambda x: np.einsum("i,j->ij", x, x).sum()), XS),
+    "statistics": (value_and_grad(lambda x: np.max(x) + np.mean(x) + np.std(x)), XS),
+    "cumulative": (value_and_grad(lambda x: np.cumsum(x) @ np.cumprod(x)), XS),
+    "fft": (value_and_grad(lambda x: np.abs(np.fft.fft(x)).sum()), XS),
+    "clip": (value_and_grad(lambda x: np.sum(np.clip(x, -0.5, 0.5) ** 2)), XS),
+    "concatenate": (value_and_grad(lambda x: np.sum(np.concatenate([x, x[:2] ** 2]) ** 2)), XS),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_transforms(name: str) -> None:
+    function, calls = TRANSFORMS[name]
+    outcome, compiled = compared(function, calls)
+    assert outcome == REPLAYED
+    assert paths(compiled) == [1] or name == "mask"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64, np.complex128])
+def test_dtypes(dtype: Any) -> None:
+    calls = [(x.astype(dtype),) for (x,) in XS]
+    for function in (
+        lambda x: (x * 0.1 + np.float32(2), x.sum(), x.mean(), x.real, abs(x), x.astype(np.float32 if x.dtype.kind == "f" else np.complex64)),
+        value_and_grad(lambda x: np.sum((x * np.conj(x)).real)),
+    ):  # fmt: skip
+        outcome, _ = compared(function, calls)
+        assert outcome == REPLAYED
+
+
+def test_integers_and_booleans() -> None:
+    calls = [(np.arange(n, n + 5), np.arange(5) % 2 == n % 2) for n in range(10)]
+    outcome, _ = compared(lambda n, m: (n * 2, n / 2, n // 2, n[m], m.sum(), m & (n > 3), n.mean(), ~m), calls)
+    assert outcome == REPLAYED
+
+
+Point = collections.namedtuple("Point", "x y")
+
+
+def test_structures_of_results_and_arguments() -> None:
+    def function(a: Any, k: float = 2.0, *, options: Any) -> Any:
+        b = a["w"] * k + options[0][1]
+        return {"a": b, "b": [b.sum(), (b * 2, None)], "c": Point(b[0], "text"), "d": ()}
+
+    compiled = mytorch.compile(function)
+    for n, (x, y) in enumerate(PAIRS):
+        for k in (2.0, 3.0, 3):
+            arguments = {"w": x}, k
+            options = [(n % 2, y)]
+            assert_same(function(*arguments, options=options), compiled(*arguments, options=options))
+    assert what_became_of(compiled) == REPLAYED
+    assert len(compiled.entries) == 6
+
+
+def test_numbers_of_numpy_as_arguments() -> None:
+    outcome, compiled = compared(lambda x, k: (x * k, k * 2), [(x, np.float64(n)) for n, (x,) in enumerate(XS)])
+    assert outcome == REPLAYED
+    assert len(compiled.entries) == 1
+
+
+def test_tensors_as_arguments() -> None:
+    def function(w: Any, x: Any) -> Any:
+        w.grad = None
+        (w * x).sum().backward()
+        return w.grad.numpy(), w * 2
+
+    compiled = mytorch.compile(function)
+    for x, y in PAIRS:
+        w, v = Tensor(x, requires_grad=True), Tensor(x, requires_grad=True)
+        for _ in range(2):
+            expected, got = function(w, y), compiled(v, y)
+            assert_same(expected[0], got[0])
+            assert_same(expected[1].numpy(), got[1].numpy())
+            assert w.grad is not None
+            assert v.grad is not None
+            assert_same(w.grad.numpy(), v.grad.numpy())
+
+
+def test_methods() -> None:
+    class Model:
+        def __init__(self, w: float) -> None:
+            self.w = np.full(5, w)
+
+        @mytorch.compile
+        def loss(self, x: Any) -> Any:
+            return np.sum((x * self.w) ** 2)
+
+    first, second = Model(1.0), Model(2.0)
+    for (x,) in XS:
+        np.testing.assert_allclose(first.loss(x), np.sum(x**2))
+        np.testing.assert_allclose(second.loss(x), 4 * np.sum(x**2))
+        second.w[:] = 2.0
+    assert type(first.w) is np.ndarray
+
+
+def test_compiled_functions_within_each_other() -> None:
+    inner = mytorch.compile(lambda x: np.sin(x) * 2)
+    outcome, _ = compared(lambda x: inner(x) + inner(x * 2), XS, mytorch.compile(lambda x: inner(x) + inner(x * 2)))
+    assert outcome == REPLAYED
+    gradient = grad(lambda x: inner(x).sum())
+    for (x,) in XS:
+        np.testing.assert_allclose(gradient(x), 2 * np.cos(x))
+
+
+def test_recursion() -> None:
+    def power(x: Any, n: int) -> Any:
+        return x if n == 0 else x * power(x, n - 1)
+
+    outcome, _ = compared(power, [(x, n) for (x,) in XS for n in (1, 3)])
+    assert outcome == REPLAYED
+
+
+def test_new_signatures_are_recorded_and_the_cache_is_bounded() -> None:
+    compiled = mytorch.compile(lambda x: x * 2)
+    for n in range(2 * SIGNATURES):
+        np.testing.assert_array_equal(compiled(np.ones(n)), np.full(n, 2.0))
+        assert len(compiled.entries) == min(n + 1, SIGNATURES)
+    np.testing.assert_array_equal(compiled(np.ones(0)), np.zeros(0))
+
+
+def test_what_is_no_function_is_refused() -> None:
+    with pytest.raises(TypeError, match="needs a function, got int"):
+        mytorch.compile(3)  # type: ignore[type-var]
+    with pytest.raises(ReplayError, match="has no program: call it first"):
+        _ = mytorch.compile(lambda x: x).program
+
+
+# -- training ---------------------------------------------------------------------------------------------------------
+
+BATCHES = [(RNG.standard_normal((8, 4)), np.eye(3)[RNG.integers(3, size=8)]) for _ in range(12)]
+
+
+class Training:
+    """A network of modules, a loss, an optimizer, and a step."""
+
+    def __init__(self, optimizer: Callable[[Any], Any], zero: bool = True, dtype: Any = np.float64) -> None:
+        np.random.seed(1)
+        self.first, self.second, self.act = nn.Linear(4, 5), nn.Linear(5, 3), nn.Tanh()
+        self.criterion = nn.SoftmaxCrossEntropy()
+        self.parameters = [self.first.W, self.first.b, self.second.W, self.second.b]
+        self.optimizer, self.zero = optimizer(self.parameters), zero
+
+    def step(self, x: Any, y: Any) -> Any:
+        loss = self.criterion(y, self.second(self.act(self.first(x))))
+        if self.zero:
+            self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return loss
+
+
+OPTIMIZERS: dict[str, Callable[[Any], Any]] = {
+    "SGD": lambda p: SGD(p, 0.1),
+    "SGD, weight decay": lambda p: SGD(p, 0.1, weight_decay=0.01),
+    "SGD, momentum": lambda p: SGD(p, 0.1, 0.9),
+    "SGD, Nesterov": lambda p: SGD(p, 0.1, 0.9, nesterov=True, weight_decay=0.01),
+    "Adam": lambda p: Adam(p, 0.1),
+    "AdamW": lambda p: AdamW(p, 0.1),
+}
+
+
+def trained(
+    optimizer: Callable[[Any], Any], zero: bool = True, between: Callable[[Training, int], None] | None = None
+) -> mytorch.replay.Compiled:
+    """Train twice, eager and replayed, and compare losses, parameters and gradients after every step."""
+    eager, ours = Training(optimizer, zero), Training(optimizer, zero)
+    compiled = mytorch.compile(ours.step)
+    for k, (x, y) in enumerate(BATCHES):
+        if between is not None:
+            between(eager, k)
+            between(ours, k)
+        assert_same(eager.step(x, y).numpy(), compiled(x, y).numpy())
+        for p, q in zip(eager.parameters, ours.parameters, strict=True):
+            assert_same(p.numpy(), q.numpy(), rtol=1e-8)
+            assert p.grad is not None
+            assert q.grad is not None
+            assert_same(p.grad.numpy(), q.grad.numpy(), rtol=1e-8)
+    return compiled
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("zero", [True, False], ids=["zero_grad", "accumulated"])
+def test_training_steps(name: str, zero: bool) -> None:
+    assert what_became_of(trained(OPTIMIZERS[name], zero)) == REPLAYED
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_schedules_of_the_learning_rate_need_no_new_recording(name: str) -> None:
+    def schedule(training: Training, k: int) -> None:
+        training.optimizer.lr = 0.1 / (k + 1)
+
+    compiled = trained(OPTIMIZERS[name], between=schedule)
+    assert what_became_of(compiled) == REPLAYED
+    assert sum(paths(compiled)) <= 2
+
+
+def test_parameters_that_the_user_writes_between_steps() -> None:
+    def write(training: Training, k: int) -> None:
+        if k % 3 == 2:
+            with mytorch.no_grad():
+                training.parameters[0][0] = 0.5
+                training.parameters[1].__imul__(0.5)
+
+    assert what_became_of(trained(OPTIMIZERS["Adam"], between=write)) == REPLAYED
+
+
+def test_gradients_that_the_user_clears_between_steps() -> None:
+    def clear(training: Training, k: int) -> None:
+        if k % 3 == 2:
+            for p in training.parameters:
+                p.grad = None
+
+    trained(OPTIMIZERS["SGD"], zero=False, between=clear)
+
+
+def test_an_optimizer_that_is_replaced() -> None:
+    def replace(training: Training, k: int) -> None:
+        if k == 6:
+            training.optimizer = SGD(training.parameters, 0.05, 0.5)
+
+    trained(OPTIMIZERS["Adam"], between=replace)
+
+
+def test_a_module_that_is_replaced() -> None:
+    def replace(training: Training, k: int) -> None:
+        if k == 6:
+            training.act = nn.ReLU()  # type: ignore[assignment]
+
+    trained(OPTIMIZERS["SGD"], between=replace)
