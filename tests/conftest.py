@@ -56,7 +56,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say how much of PyTorch's operator database was compared, if it was."""
+    """Say how much of PyTorch's operator database was compared, and what became of what was replayed."""
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
     figures = [value for report in reports for key, value in report.user_properties if key == "op_db"]
     if figures:
@@ -66,3 +66,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         for part in figures:
             total.update(part)
         terminalreporter.write_line(summary(len(figures), total))
+    outcomes = Counter(value for report in reports for key, value in report.user_properties if key == "replay")
+    if outcomes:
+        found = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
+        terminalreporter.write_line(f"derivatives and values of operations, compiled: {found}")

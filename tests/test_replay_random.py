@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mytorch import compile, enable_grad
@@ -150,6 +150,8 @@ SHAPES = st.sampled_from([(3,), (2, 3), (1,), (3, 1), (2, 2, 2), (0,), (2, 0)])
 
 @settings(max_examples=80, **SETTINGS)
 @given(program=st.lists(STEPS, min_size=1, max_size=12), shape=SHAPES, seed=st.integers(0, 3))
+@example(program=[("write", 1, 0, 1)], shape=(1,), seed=0)
+@example(program=[("reduce", 2, 0, 0)], shape=(3,), seed=0)
 def test_programs_of_arrays(program: list[Any], shape: tuple[int, ...], seed: int) -> None:
     check(program, shape, seed)
 
@@ -162,6 +164,7 @@ def test_programs_with_aliased_arguments(program: list[Any], shape: tuple[int, .
 
 @settings(max_examples=60, **SETTINGS)
 @given(program=st.lists(TENSOR_STEPS, min_size=1, max_size=12), shape=SHAPES, seed=st.integers(0, 3))
+@example(program=[("write", 1, 0, 1)], shape=(1,), seed=0)
 def test_derivatives_of_programs(program: list[Any], shape: tuple[int, ...], seed: int) -> None:
     check_tensors(program, shape, seed)
 

@@ -371,6 +371,8 @@ class Recorder:
             place = traced.array[_open_ended(index)] if _is_basic(index) else None
             if place is not None:
                 source = value.array if isinstance(value, Traced) else np.asarray(value)
+                if place.ndim == 0 < source.ndim:  # NumPy takes an array for a single entry, or does not
+                    np.empty_like(traced.array)[index] = source
                 extra = source.ndim - place.ndim
                 if extra > 0 and source.shape[:extra] == (1,) * extra:
                     value = (
