@@ -27,6 +27,7 @@ BENCHMARKS = (
     "lstm",
     "attention",
     "hvp",
+    "backends",
     "memory",
     "first_call",
     "operations",

@@ -411,6 +411,7 @@ def blocks_of(function: Callable[[], Any]) -> int:
     """Return the bytes that one call needs at its peak, above what was there before."""
     tracemalloc.start()
     try:
+        old = np.setbufsize(16)  # what NumPy's loops copy operands into is no array of ours
         function()
         function()
         tracemalloc.reset_peak()
@@ -418,6 +419,7 @@ def blocks_of(function: Callable[[], Any]) -> int:
         function()
         return tracemalloc.get_traced_memory()[1] - start
     finally:
+        np.setbufsize(old)
         tracemalloc.stop()
 
 

@@ -206,10 +206,8 @@ class _Search:
 
     def _cells_of_function(self, function: types.FunctionType) -> Iterator[Cell]:
         code = function.__code__
-        module = function.__globals__.get(
-            "__name__", ""
-        )  # a wrapped function's `__module__` may be another's
-        if _is_foreign(module) or _is_installed(code.co_filename):
+        module = function.__globals__.get("__name__", "")  # a wrapped function's `__module__` may be another's
+        if _is_foreign(module) or is_installed(code.co_filename):
             if function.__closure__ is not None and module.startswith(_HOLDERS):
                 for name, cell in zip(code.co_freevars, function.__closure__, strict=True):
                     if not _is_empty(cell):
@@ -285,11 +283,11 @@ def _is_library(module: types.ModuleType) -> bool:
     """Say whether a module is one that nobody keeps state in."""
     name = module.__name__.split(".")[0]
     return (
-        _is_foreign(name) or name in sys.stdlib_module_names or _is_installed(getattr(module, "__file__", ""))
+        _is_foreign(name) or name in sys.stdlib_module_names or is_installed(getattr(module, "__file__", ""))
     )
 
 
-def _is_installed(filename: str | None) -> bool:
+def is_installed(filename: str | None) -> bool:
     """Say whether a file belongs to an installed package or to Python, which keep no state of the user's."""
     return (filename or "").startswith((sysconfig.get_path("stdlib"), "<frozen")) or "site-packages" in (
         filename or ""

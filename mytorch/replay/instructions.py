@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from types import CodeType
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
 from mytorch.autograd_engine import where
-from mytorch.gradient_buffer import byte_bounds
+from mytorch.gradient_buffer import address_of, byte_bounds
 
 # Where a memory comes from.
 ARGUMENT = "argument"  # given anew at every call
@@ -19,18 +20,78 @@ TEMPORARY = "temporary"  # made by an instruction
 
 
 class Buffer:
-    """A memory: its owner while recording, and where it comes from."""
+    """A memory: where it comes from, and how its owner lies in it.
 
-    __slots__ = ("initial", "kind", "low", "name", "nbytes", "number", "owner", "tensors", "writes")
+    What instructions make is not kept while recording, or all of a step's intermediates would be alive at once.
+    Of such memory `owner` is, once it has died, an array of the same form whose values mean nothing.
+    """
+
+    __slots__ = (
+        "_memory",
+        "_owner",
+        "_reference",
+        "dtype",
+        "initial",
+        "is_array",
+        "is_number",
+        "kind",
+        "low",
+        "name",
+        "nbytes",
+        "number",
+        "shape",
+        "start",
+        "strides",
+        "tensors",
+        "writes",
+    )
 
     def __init__(self, owner: np.ndarray, kind: str, number: int) -> None:
-        self.owner, self.kind, self.number = owner, kind, number
+        self._owner, self._reference = (None, ref(owner)) if kind == TEMPORARY else (owner, None)
+        self._memory: Any = None
+        self.kind, self.number = kind, number
+        self.shape, self.strides, self.dtype = owner.shape, owner.strides, owner.dtype
         low, high = byte_bounds(owner) if owner.size else (0, 0)
         self.low, self.nbytes = low, high - low
+        self.start = address_of(owner) - low if owner.size else 0
         self.name: str | None = None
         self.writes = 0  # instructions that wrote to it after its birth
         self.initial: np.ndarray | None = None  # of memory made inside: its values before the first write
         self.tensors: list[Any] = []  # the Tensors outside that own it
+        self.is_number = self.is_array = False  # what NumPy, and what the function, makes of a single entry
+
+    @property
+    def owner(self) -> np.ndarray:
+        """The array that owns the memory, or one of its form."""
+        owner = self._owner
+        if owner is None:
+            owner = None if self._reference is None else self._reference()
+        if owner is None:
+            self._memory = np.empty(max(self.nbytes, 1), np.uint8)
+            self.low = address_of(self._memory)
+            owner = self._owner = self.view(self.shape, self.dtype, self.start, self.strides)
+        return owner
+
+    def is_of(self, owner: np.ndarray) -> bool:
+        """Say whether this is the memory of `owner` (and not of one that died and had the same name)."""
+        return (self._owner if self._reference is None else self._reference()) is owner
+
+    def forget(self) -> None:
+        """Let go of what the recorded call made."""
+        self._reference = None
+
+    def view(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any], offset: int, strides: tuple[int, ...]
+    ) -> np.ndarray:
+        """Return a view of the memory."""
+        if self._memory is None:
+            owner = self.owner
+            if self._memory is None:
+                start = owner.reshape(-1).view(np.uint8) if owner.flags.c_contiguous else None
+                if start is None:
+                    return np.lib.stride_tricks.as_strided(owner, shape, strides)
+                self._memory = start
+        return np.ndarray(shape, dtype, self._memory, offset, strides)
 
     def __repr__(self) -> str:
         return f"<{self.kind} memory {self.number} of {self.nbytes} bytes>"
@@ -39,12 +100,22 @@ class Buffer:
 class Value:
     """A view of a memory."""
 
-    __slots__ = ("array", "buffer", "dtype", "offset", "shape", "strides")
+    __slots__ = ("_array", "buffer", "dtype", "offset", "shape", "strides")
 
     def __init__(self, buffer: Buffer, array: np.ndarray) -> None:
-        self.buffer, self.array = buffer, array
+        self.buffer, self._array = buffer, None if buffer.kind == TEMPORARY else array
         self.shape, self.strides, self.dtype = array.shape, array.strides, array.dtype
-        self.offset = (array.__array_interface__["data"][0] - buffer.low) if array.size else 0
+        self.offset = (address_of(array) - buffer.low) if array.size else 0
+
+    @property
+    def array(self) -> np.ndarray:
+        """The array that was recorded; of memory that is not kept, one of its form."""
+        if self._array is None:
+            owner = self.buffer.owner  # which makes the memory
+            if not owner.size or not self.size:
+                return np.empty(self.shape, self.dtype)
+            self._array = self.buffer.view(self.shape, self.dtype, self.offset, self.strides)
+        return self._array
 
     @property
     def size(self) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from mytorch.autograd_engine import _PACKAGE, inside_files
+from mytorch.replay.captured import is_installed
 
 _LIBRARY = (_PACKAGE, os.path.dirname(np.__file__) + os.sep)
 
@@ -25,7 +26,7 @@ def watching(note: Callable[[str, Any], None]) -> Iterator[None]:
 
     def look(frame: FrameType, event: str, arg: Any) -> None:
         file = frame.f_code.co_filename
-        if event != "return" or file in inside_files or file.startswith(_LIBRARY):
+        if event != "return" or file in inside_files or file.startswith(_LIBRARY) or is_installed(file):
             return
         for name, value in list(frame.f_locals.items()):
             note(name, value)

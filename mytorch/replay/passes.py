@@ -94,12 +94,13 @@ def without_constants(listing: Listing) -> Listing:
             or all(v.buffer.kind == INSIDE and v.buffer.number not in written for v in instruction.reads)
         ):
             for out in instruction.outs:
-                out.buffer.kind, out.buffer.initial = INSIDE, np.array(out.buffer.owner)
+                out.buffer.kind = INSIDE
                 if instruction.function in LIKE:
-                    out.buffer.initial.fill(instruction.function is np.ones_like)
-                else:
-                    _compute(instruction)
-                    out.buffer.initial[...] = out.buffer.owner
+                    out.buffer.owner.fill(instruction.function is np.ones_like)
+            if instruction.function not in LIKE:
+                _compute(instruction)
+            for out in instruction.outs:
+                out.buffer.initial = np.array(out.buffer.owner)
             continue
         kept.append(instruction)
     return Listing(kept, listing.roots)

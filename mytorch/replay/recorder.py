@@ -10,8 +10,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dis import opmap
+from itertools import count
 from types import FrameType
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy import ndarray
@@ -61,16 +63,15 @@ class Recorder:
     def __init__(self) -> None:
         self.instructions: list[Instruction] = []
         self.buffers: dict[int, Buffer] = {}  # by the identity of the owner
-        self.shown: dict[int, Traced] = {}  # by the identity of the real array
-        self.values: dict[int, Value] = {}
+        self.memories: list[Buffer] = []
+        self.next_number = count().__next__
+        self.shown: WeakValueDictionary[int, Traced] = WeakValueDictionary()  # by the identity of the real array
         self.outside: set[int] = set()  # identities of owners that are known to live outside of the function
         self.numbers: dict[tuple[int, str], tuple[Any, Traced]] = {}
         self.fetched: list[tuple[Any, str]] = []
         self.once: str | None = None
         self.excuse: str | None = None  # what the function did that no replay would do
         self.refused: ReplayError | None = None  # the error that something cannot be followed
-        self.numbers_made: set[int] = set()  # identities of results that NumPy gives as mere numbers
-        self.arrays: set[int] = set()  # identities of results that are arrays even where they have no axes
         self.ended = False
         self.guards = Guards()
         self.errors = np.geterr()
@@ -80,6 +81,8 @@ class Recorder:
         """End the recording: what is left of Traced arrays computes as real ones do."""
         self.ended = True
         self.guards.release()
+        for buffer in self.memories:
+            buffer.forget()
 
     @property
     def closed(self) -> bool:
@@ -100,20 +103,23 @@ class Recorder:
             known = self.shown[id(array)] = Traced(array, self)
         return known
 
+    def knows(self, owner: ndarray) -> bool:
+        """Say whether the memory of `owner` was met before."""
+        known = self.buffers.get(id(owner))
+        return known is not None and known.is_of(owner)
+
     def buffer(self, array: ndarray, kind: str = OUTSIDE) -> Buffer:
         """Return the memory of an array; memory that was not met before is of the kind `kind`."""
         owner = owner_of(array)
         known = self.buffers.get(id(owner))
-        if known is None:
-            known = self.buffers[id(owner)] = Buffer(owner, kind, len(self.buffers))
+        if known is None or not known.is_of(owner):
+            known = self.buffers[id(owner)] = Buffer(owner, kind, self.next_number())
+            self.memories.append(known)
         return known
 
     def value(self, array: ndarray) -> Value:
         """Return the Value of a real array."""
-        known = self.values.get(id(array))
-        if known is None:
-            known = self.values[id(array)] = Value(self.buffer(array), array)
-        return known
+        return Value(self.buffer(array), array)
 
     def argument(self, array: ndarray) -> Traced:
         """Return what stands for an argument."""
@@ -129,7 +135,7 @@ class Recorder:
     def made_inside(self, array: ndarray) -> Traced:
         """Return what stands for an array that the function has made, with the values that it has now."""
         owner = owner_of(array)
-        if id(owner) not in self.buffers and id(owner) not in self.outside:
+        if not self.knows(owner) and id(owner) not in self.outside:
             self.buffer(array, INSIDE).initial = np.array(owner)
         return self.show(array)
 
@@ -138,7 +144,7 @@ class Recorder:
 
     def as_array(self, traced: Traced) -> Traced:
         """Note that the function made an array of a value that may have been a mere number."""
-        self.arrays.add(id(traced.array))
+        self.buffer(traced.array).is_array = True
         return traced
 
     def live_number(self, owner: Any, name: str) -> Any:
@@ -295,16 +301,16 @@ class Recorder:
             if leaf.dtype.kind not in "biufc":
                 self.refuse(f"{name_of(function)} with a result of dtype {leaf.dtype}", "give it numbers")
         if not leaves or not all(
-            id(owner_of(leaf)) in self.buffers or self.is_view(leaf, args) for leaf in made
+            self.knows(owner_of(leaf)) or self.is_view(leaf, args) for leaf in made
         ):
-            fresh = [leaf.copy() if id(owner_of(leaf)) in self.buffers else leaf for leaf in made]
+            fresh = [leaf.copy() if self.knows(owner_of(leaf)) else leaf for leaf in made]
             for leaf in fresh:
                 self.buffer(leaf, TEMPORARY)
             self.note(kind, function, args, kwargs, tuple(fresh), True)
             made = fresh
-        self.numbers_made.update(
-            id(array) for array, leaf in zip(made, leaves, strict=True) if isinstance(leaf, np.generic)
-        )
+        for array, leaf in zip(made, leaves, strict=True):
+            if isinstance(leaf, np.generic):
+                self.buffer(array).is_number = True
         shown = [self.show(leaf) for leaf in made]
         if isinstance(result, tuple | list):
             return type(result)(*shown) if hasattr(result, "_fields") else type(result)(shown)
@@ -341,7 +347,7 @@ class Recorder:
         result = traced.array[real]
         if self.closed:
             return result
-        if (type(result) is ndarray and id(owner_of(result)) in self.buffers) or (
+        if (type(result) is ndarray and self.knows(owner_of(result))) or (
             type(result) is ndarray and owner_of(result) is owner_of(traced.array)
         ):
             self.value(traced.array)
@@ -352,7 +358,7 @@ class Recorder:
             return self.show(result)
         if not _holds_traced(index) and type(result) is not ndarray:  # a single entry is a value of its own
             entry = self.method("copy", self.show(traced.array[_open_ended(index)]), (), {})
-            self.numbers_made.add(id(entry.array))
+            self.buffer(entry.array).is_number = True
             return entry
         return self.results("call", _getitem, (traced, index), {}, result)
 

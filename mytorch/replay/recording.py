@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from weakref import ref
 
 import numpy as np
 from numpy import ndarray
@@ -123,7 +124,7 @@ def record(
         for cell in cells
         if cell.holds and (id(cell.container), cell.key) not in fetched and _can_change(cell)
     ]
-    recording.outside = {id(b.owner) for b in recorder.buffers.values() if b.kind == OUTSIDE}
+    recording.outside = {id(b.owner) for b in recorder.memories if b.kind == OUTSIDE}
     for i, buffer in recording.arguments.items():
         if buffer.writes and type(leaves[i]) is ndarray:
             np.copyto(leaves[i], buffer.owner)
@@ -194,7 +195,7 @@ def _was_read(old: Any, recorder: _TensorRecorder, found: list[Any]) -> bool:
 
 def _is_old(now: Any, recorder: _TensorRecorder) -> bool:
     """Say whether what stands at a place now had been outside before."""
-    if isinstance(now, Tensor) and not any(now is tensor for tensor in recorder.made):
+    if isinstance(now, Tensor) and not recorder.has_made(now):
         return True
     real = _real(now)
     return recorder.value(real.array if isinstance(real, Traced) else real).buffer.kind == OUTSIDE
@@ -241,8 +242,8 @@ def _leaf(x: Any, recorder: Recorder) -> Leaf:
     if isinstance(x, Tensor):
         return Leaf("tensor", recorder.value(arrays.settled(x._array)))
     if isinstance(x, Traced):
-        number = id(x.array) in recorder.numbers_made and id(x.array) not in recorder.arrays
-        return Leaf("number" if number else "array", recorder.value(x.array))
+        buffer = recorder.buffer(x.array)
+        return Leaf("number" if buffer.is_number and not buffer.is_array else "array", recorder.value(x.array))
     if type(x) is ndarray:
         return Leaf("array", recorder.value(x))
     return Leaf("constant", x)
@@ -321,7 +322,7 @@ class _TensorRecorder(Recorder):
 
     def __init__(self) -> None:
         super().__init__()
-        self.made: list[Tensor] = []
+        self.made: dict[int, ref[Tensor]] = {}  # by identity
         self.stand_ins: set[tuple[int, int]] = set()  # identities of cells, and of what is in their place
         self.same: list[tuple[int, Any]] = []  # arguments that are also taken from outside
         self.tensors: dict[int, Tensor] = {}  # from outside, by identity
@@ -370,8 +371,10 @@ class _TensorRecorder(Recorder):
                 _settle(cell)
             arrays._recording.reset(token)
             self.close()
-            for tensor in self.made:
-                self.unhook(tensor)
+            for made in self.made.values():
+                tensor = made()
+                if tensor is not None:
+                    self.unhook(tensor)
             for tensor in self.set.values():
                 gradient = _GRAD.__get__(tensor)
                 if isinstance(gradient, Traced):
@@ -380,7 +383,7 @@ class _TensorRecorder(Recorder):
     def array_of(self, tensor: Tensor, array: ndarray) -> Any:
         """Return what stands for the array of a Tensor."""
         owner = owner_of(array)
-        if id(owner) not in self.buffers:
+        if not self.knows(owner):
             self.outside.add(id(owner))
             buffer = self.buffer(array)
             buffer.tensors = [tensor if tensor._base is None else tensor._base]
@@ -389,9 +392,9 @@ class _TensorRecorder(Recorder):
 
     def array_set(self, tensor: Tensor, array: Any) -> None:
         """Note that a Tensor was made."""
-        self.made.append(tensor)
+        self.made[id(tensor)] = ref(tensor)
         if isinstance(array, Traced):
-            self.arrays.add(id(array.array))  # what a Tensor shows is an array also where it has no axes
+            self.buffer(array.array).is_array = True  # what a Tensor shows is an array also where it has no axes
         if type(array) is ndarray:
             self.made_inside(array)
 
@@ -406,7 +409,7 @@ class _TensorRecorder(Recorder):
                 buffer.kind = ARGUMENT
                 self.read[id(tensor)] = tensor, self.value(gradient)
             return shown
-        if not known and not any(tensor is made for made in self.made):
+        if not known and not self.has_made(tensor):
             value = None
             if isinstance(gradient, Tensor):
                 array = _SLOT.__get__(gradient)
@@ -416,26 +419,30 @@ class _TensorRecorder(Recorder):
             self.read[id(tensor)] = tensor, value
         return gradient
 
+    def has_made(self, tensor: Tensor) -> bool:
+        """Say whether the function has made a Tensor."""
+        made = self.made.get(id(tensor))
+        return made is not None and made() is tensor
+
     def grad_set(self, tensor: Tensor) -> None:
         self.set[id(tensor)] = tensor
 
     def gradients(self) -> tuple[list[tuple[Tensor, Value | None]], list[tuple[Tensor, Value | None]]]:
         """Return what the gradients are now, and what those that were read had been."""
-        made = {id(tensor) for tensor in self.made}
         after = []
         for tensor in self.set.values():
-            if id(tensor) not in made:
+            if not self.has_made(tensor):
                 gradient = _GRAD.__get__(tensor)
                 array = gradient._array if isinstance(gradient, Tensor) else gradient
                 real = array.array if isinstance(array, Traced) else array
                 after.append((tensor, None if real is None else self.value(real)))
-        return after, [pair for key, pair in self.read.items() if key not in made]
+        return after, [pair for pair in self.read.values() if not self.has_made(pair[0])]
 
     def note_local(self, name: str, value: Any, names: dict[int, str]) -> None:
         """Note that a local variable holds an array, or a Tensor."""
         array = _SLOT.__get__(value) if type(value) is Tensor else value
         real = array.array if type(array) is Traced else array
-        buffer = self.buffers.get(id(owner_of(real))) if type(real) is ndarray else None
+        buffer = self.buffer(real) if type(real) is ndarray and self.knows(owner_of(real)) else None
         if buffer is not None and not name.startswith("."):
             names.setdefault(buffer.number, name)
 
