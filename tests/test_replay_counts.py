@@ -82,7 +82,7 @@ def test_no_more_operations_than_are_needed(network: str, forward: int, backward
 def test_memory_is_used_again() -> None:
     plan = compiled_step("large", 32)[0].program.plan
     assert plan.lower_bound <= plan.nbytes < 1.1 * plan.lower_bound
-    deep = mytorch.compile(mytorch.value_and_grad(chain(20)))
+    deep: Any = mytorch.compile(mytorch.value_and_grad(chain(20)))
     for _ in range(2):
         deep(np.ones(100_000))
     assert deep.program.plan.nbytes < 0.6 * deep.program.plan.without_reuse

@@ -206,7 +206,9 @@ class _Search:
 
     def _cells_of_function(self, function: types.FunctionType) -> Iterator[Cell]:
         code = function.__code__
-        module = function.__globals__.get("__name__", "")  # a wrapped function's `__module__` may be another's
+        module = function.__globals__.get(
+            "__name__", ""
+        )  # a wrapped function's `__module__` may be another's
         if _is_foreign(module) or is_installed(code.co_filename):
             if function.__closure__ is not None and module.startswith(_HOLDERS):
                 for name, cell in zip(code.co_freevars, function.__closure__, strict=True):

@@ -47,7 +47,8 @@ class Buffer:
     )
 
     def __init__(self, owner: np.ndarray, kind: str, number: int) -> None:
-        self._owner, self._reference = (None, ref(owner)) if kind == TEMPORARY else (owner, None)
+        self._owner: np.ndarray | None = None if kind == TEMPORARY else owner
+        self._reference: ref[np.ndarray] | None = ref(owner) if kind == TEMPORARY else None
         self._memory: Any = None
         self.kind, self.number = kind, number
         self.shape, self.strides, self.dtype = owner.shape, owner.strides, owner.dtype

@@ -65,7 +65,9 @@ class Recorder:
         self.buffers: dict[int, Buffer] = {}  # by the identity of the owner
         self.memories: list[Buffer] = []
         self.next_number = count().__next__
-        self.shown: WeakValueDictionary[int, Traced] = WeakValueDictionary()  # by the identity of the real array
+        self.shown: WeakValueDictionary[int, Traced] = (
+            WeakValueDictionary()
+        )  # by the identity of the real array
         self.outside: set[int] = set()  # identities of owners that are known to live outside of the function
         self.numbers: dict[tuple[int, str], tuple[Any, Traced]] = {}
         self.fetched: list[tuple[Any, str]] = []
@@ -300,9 +302,7 @@ class Recorder:
         for leaf in made:
             if leaf.dtype.kind not in "biufc":
                 self.refuse(f"{name_of(function)} with a result of dtype {leaf.dtype}", "give it numbers")
-        if not leaves or not all(
-            self.knows(owner_of(leaf)) or self.is_view(leaf, args) for leaf in made
-        ):
+        if not leaves or not all(self.knows(owner_of(leaf)) or self.is_view(leaf, args) for leaf in made):
             fresh = [leaf.copy() if self.knows(owner_of(leaf)) else leaf for leaf in made]
             for leaf in fresh:
                 self.buffer(leaf, TEMPORARY)

@@ -243,7 +243,9 @@ def _leaf(x: Any, recorder: Recorder) -> Leaf:
         return Leaf("tensor", recorder.value(arrays.settled(x._array)))
     if isinstance(x, Traced):
         buffer = recorder.buffer(x.array)
-        return Leaf("number" if buffer.is_number and not buffer.is_array else "array", recorder.value(x.array))
+        return Leaf(
+            "number" if buffer.is_number and not buffer.is_array else "array", recorder.value(x.array)
+        )
     if type(x) is ndarray:
         return Leaf("array", recorder.value(x))
     return Leaf("constant", x)
@@ -394,7 +396,9 @@ class _TensorRecorder(Recorder):
         """Note that a Tensor was made."""
         self.made[id(tensor)] = ref(tensor)
         if isinstance(array, Traced):
-            self.buffer(array.array).is_array = True  # what a Tensor shows is an array also where it has no axes
+            self.buffer(
+                array.array
+            ).is_array = True  # what a Tensor shows is an array also where it has no axes
         if type(array) is ndarray:
             self.made_inside(array)
 
