@@ -152,6 +152,7 @@ SHAPES = st.sampled_from([(3,), (2, 3), (1,), (3, 1), (2, 2, 2), (0,), (2, 0)])
 @example(program=[("write", 1, 0, 1)], shape=(1,), seed=0)
 @example(program=[("reduce", 2, 0, 0)], shape=(3,), seed=0)
 @example(program=[("view", 8, 0, 0), ("write", 0, 4, 1)], shape=(3,), seed=0)
+@example(program=[("reduce", 0, 0, 0), ("reduce", 6, 4, 0)], shape=(3,), seed=0)
 def test_programs_of_arrays(program: list[Any], shape: tuple[int, ...], seed: int) -> None:
     check(program, shape, seed)
 
@@ -165,6 +166,11 @@ def test_programs_with_aliased_arguments(program: list[Any], shape: tuple[int, .
 @settings(max_examples=60, **SETTINGS)
 @given(program=st.lists(TENSOR_STEPS, min_size=1, max_size=12), shape=SHAPES, seed=st.integers(0, 3))
 @example(program=[("write", 1, 0, 1)], shape=(1,), seed=0)
+@example(
+    program=[("binary", 0, 0, 2), *[("unary", 0, 0, 0)] * 4, ("unary", 0, 3, 0), ("write", 0, 11, 0)],
+    shape=(3,),
+    seed=0,
+)
 def test_derivatives_of_programs(program: list[Any], shape: tuple[int, ...], seed: int) -> None:
     check_tensors(program, shape, seed)
 

@@ -57,7 +57,8 @@ def needs_place(buffer: Buffer, written: dict[int, int], by_reference: set[int])
         return True
     if buffer.kind == ARGUMENT:
         return buffer.number not in by_reference
-    return buffer.kind == INSIDE and buffer.number in written
+    # What was written while recording does not hold its first values any more, also where no write is left.
+    return buffer.kind == INSIDE and (buffer.number in written or buffer.writes > 0)
 
 
 def planned(listing: Listing, by_reference: set[int], pinned: set[int]) -> Plan:

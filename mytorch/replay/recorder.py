@@ -269,6 +269,7 @@ class Recorder:
             return function(array.array, *self.real(args), **self.real(kwargs))
         if (
             name == "mean"
+            and array.array.ndim
             and array.array.dtype.char in "fdFD"
             and not args[1:]
             and kwargs.keys() <= {"axis", "keepdims"}
