@@ -60,7 +60,9 @@ def second(call: Call, cotangents: list[np.ndarray]) -> Callable[..., Any]:
     return pulled
 
 
-each = pytest.mark.parametrize("case", [c for _, c in CASES], ids=[f"{family}-{c}" for family, c in CASES])
+# NumPy 1.26 warns of the names that NumPy 2 has dropped.
+ROWS = [(family, c) for family, c in CASES if family != "aliases"]
+each = pytest.mark.parametrize("case", [c for _, c in ROWS], ids=[f"{family}-{c}" for family, c in ROWS])
 
 
 def check(

@@ -260,7 +260,10 @@ class Recorder:
             out = kwargs.pop("out")
             return _stored(out[0] if isinstance(out, tuple) else out, function(*args, **kwargs))
         kwargs = {k: v for k, v in kwargs.items() if k != "out"}
-        return self.results("call", function, args, kwargs, function(*self.real(args), **self.real(kwargs)))
+        result = function(*self.real(args), **self.real(kwargs))
+        if function is np.count_nonzero and type(result) is int:  # of NumPy 1.26
+            result = np.intp(result)
+        return self.results("call", function, args, kwargs, result)
 
     def method(self, name: str, array: Traced, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Compute a method of an array."""

@@ -97,7 +97,7 @@ def softmax(a: Any) -> Any:
 @dispatched
 def cross_entropy(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return the mean over rows of ``-sum(b * a)`` for log-probabilities `a` (N, C) and targets `b` (N, C)."""
-    return -np.vdot(b, a) / len(a)
+    return np.vdot(b, a) * a.dtype.type(-1 / len(a) if len(a) else -np.inf)
 
 
 @dispatched
