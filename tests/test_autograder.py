@@ -247,6 +247,11 @@ def test_colour_on_a_terminal_only():
     assert "\033[32m  PASS  1/1  SoftmaxCrossEntropy" in shown
 
 
+def listen_to_interrupts() -> None:
+    """Take SIGINT as usual, also where the tests run in a background job, which ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="this system has no process groups")
 def test_interrupted_it_leaves_without_scores_and_without_processes(tmp_path):
     handins.copy_reference(tmp_path)
@@ -256,7 +261,12 @@ def test_interrupted_it_leaves_without_scores_and_without_processes(tmp_path):
     )
     arguments = [sys.executable, str(RUNNER), "--handin", str(tmp_path), "operations"]
     with subprocess.Popen(
-        arguments, cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        arguments,
+        cwd=TOP,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=listen_to_interrupts,
     ) as process:
         while not mark.exists():
             assert process.poll() is None
