@@ -365,7 +365,11 @@ def duration(step: Callable[[], Any], count: int) -> float:
 
 
 def calls_in(step: Callable[[], Any], seconds: float) -> int:
-    """Return how many calls take about so many seconds, warming the work up."""
+    """Return how many calls take about so many seconds, warming the work up.
+
+    A first or second call may record, compile or plan, which says nothing of the calls to come.
+    """
+    duration(step, 2)
     count = 1
     while (taken := duration(step, count)) < seconds / 4:
         count *= 2
