@@ -91,21 +91,27 @@ def torch_chain() -> Callable[[], Any]:
 def run(effort: Effort) -> Iterator[Result]:
     """Race the back ends."""
     for cell in CELLS:
-        name = f"{cell[0]}/{cell[1]}"
+        name = f"back ends, {cell[0]}/{cell[1]}"
         field = [Contender(backend, step, (*cell, backend)) for backend in BACKENDS]
         field += [Contender("jax.jit", jax_step, cell), Contender("torch", torch_step, cell)]
         times = race(field, effort, rtol=1e-3, what=name, against="numpy")
         yield times
-        if name == "tiny/1":
+        if cell == ("tiny", 1):
             yield from times.figures(
                 (f"{name}, Numba against jax.jit", "numba", "jax.jit", {"at_most": 0.25})
             )
     field = [Contender(backend, chain, (backend,)) for backend in ("numpy", "numba")]
     times = race(
-        [*field, Contender("torch", torch_chain)], effort, rtol=1e-3, what="chain on 10⁶", against="numpy"
+        [*field, Contender("torch", torch_chain)],
+        effort,
+        rtol=1e-3,
+        what="back ends, chain on 10⁶",
+        against="numpy",
     )
     yield times
-    yield from times.figures(("chain on 10⁶, Numba against torch", "numba", "torch", {"at_most": 1.0}))
+    yield from times.figures(
+        ("back ends, chain on 10⁶, Numba against torch", "numba", "torch", {"at_most": 1.0})
+    )
 
 
 if __name__ == "__main__":
