@@ -465,3 +465,29 @@ def test_programs_do_not_grow() -> None:
         lengths.append([len(p.recording.instructions) for e in compiled.entries.values() for p in e.paths])
     assert lengths[2] == lengths[-1]
     assert len(lengths[-1]) <= 2
+
+
+def test_what_stops_before_it_began_puts_nothing_back() -> None:
+    """A tape outside reads what the replay would write: the call runs as it is written, on the present values."""
+
+    def build() -> tuple[Callable[..., Any], Tensor]:
+        total: Any = Tensor(np.zeros(3))
+
+        def step(x: Any) -> Any:
+            np.add(total, x, out=total)
+            return total.sum() * 2 if total.sum() > 0 else total.sum()
+
+        return step, total
+
+    (eager, ours), (function, theirs) = build(), build()
+    compiled = mytorch.compile(function)
+    weights = Tensor(np.ones(3), requires_grad=True)
+    readers = []
+    for n in range(6):
+        x = np.full(3, 1.0 + n)
+        assert_same(eager(x).numpy(), compiled(x).numpy())
+        assert_same(ours.numpy(), theirs.numpy())
+        if n in (2, 4):
+            readers.append(weights * theirs)
+    readers[0].sum().backward()
+    np.testing.assert_array_equal(weights.grad.numpy(), np.full(3, 6.0))

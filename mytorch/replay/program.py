@@ -24,7 +24,7 @@ from mytorch.gradient_buffer import owner_of
 from mytorch.replay import lowering
 from mytorch.replay.backends import chosen
 from mytorch.replay.errors import Diverged, Unreplayable, note
-from mytorch.replay.instructions import ARGUMENT, INSIDE, OUTSIDE, Buffer, Instruction, Value, mapped
+from mytorch.replay.instructions import INSIDE, OUTSIDE, Buffer, Instruction, Value, mapped
 from mytorch.replay.packing import in_pieces, together
 from mytorch.replay.passes import Listing, guards_early, last_writes, simplified
 from mytorch.replay.planning import Plan, planned
@@ -65,7 +65,6 @@ class Program:
     listing : the instructions that are left, in order, as they are printed
     instructions : those that run
     plan : where their memory lies
-    decisions : what every guard expects, in order
     """
 
     def __init__(self, recording: Recording, backend: str = "numpy") -> None:
@@ -89,6 +88,7 @@ class Program:
         self.plan: Plan = planned(self.planned, self.by_reference, self._pinned())
         self.saved = self._saved()
         self.states = self._states()
+        self.kept = [False]  # whether a run is under way that has filled `saved` and `states`
         self.outside_ids = {id(tensor._array) for b in self.outside_written() for tensor in b.tensors}
         self.outside_ids |= {id(buffer.owner) for buffer in self.outside_written()}
         self.forms = self._forms()
@@ -113,7 +113,10 @@ class Program:
         return False
 
     def restore(self) -> None:
-        """Put memory outside back as it was before the call."""
+        """Put memory outside back as it was before the call, if the run came as far as to keep that."""
+        if not self.kept[0]:
+            return
+        self.kept[0] = False
         for owner, copy in self.saved:
             np.copyto(owner, copy)
         for generator, state in self.states:
@@ -464,7 +467,8 @@ class _Writer:
             f"{copyto}({self.bind(copy, 'c')}, {self.bind(owner, 'c')})" for owner, copy in self.program.saved
         ]
         keep = self.bind(_keep_state, "f")
-        return lines + [f"{keep}({self.bind(p, 'c')}, {self.bind(g, 'c')})" for g, p in self.program.states]
+        lines += [f"{keep}({self.bind(p, 'c')}, {self.bind(g, 'c')})" for g, p in self.program.states]
+        return [*lines, f"{self.bind(self.program.kept, 'c')}[0] = True"] if lines else []
 
     def _refreshed(self) -> list[str]:
         """Compute what depends on numbers outside, if one has changed."""
@@ -585,6 +589,8 @@ class _Writer:
                 lines.append(f"{target}._grad = {self.bind(view, 'g')}")
         for cell, leaf in recording.assigned:
             lines.append(f"{self.bind(cell.write, 'f')}({self._result(leaf.kind, leaf.what)})")
+        if self.program.saved or self.program.states:
+            lines.append(f"{self.bind(self.program.kept, 'c')}[0] = False")
         leaves = [self._result(leaf.kind, leaf.what) for leaf in recording.leaves]
         lines.append(f"return {self._tree(recording.structure, iter(leaves))}")
         return lines
@@ -649,4 +655,4 @@ def with_keywords(function: Any, args: Any, kwargs: Any) -> None:
     function(*args, **kwargs)
 
 
-__all__ = ["ARGUMENT", "Diverged", "Program"]
+__all__ = ["Program"]
