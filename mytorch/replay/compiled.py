@@ -16,10 +16,9 @@ import numpy as np
 from numpy import ndarray
 
 from mytorch import arrays, trees
-from mytorch.autograd_engine import inside_files
 from mytorch.gradient_buffer import owner_of
 from mytorch.replay.backends import chosen
-from mytorch.replay.captured import GENERATORS, PLAIN, snapshot
+from mytorch.replay.captured import PLAIN, snapshot
 from mytorch.replay.errors import Diverged, ReplayError, ReplayWarning, Unreplayable
 from mytorch.replay.lowering import Changed
 from mytorch.replay.program import Program, same
@@ -37,13 +36,12 @@ _one_records = threading.RLock()
 class Entry:
     """What is known of one signature: its recordings, the one that fitted last first."""
 
-    __slots__ = ("excuse", "holds", "lock", "misses", "paths")
+    __slots__ = ("excuse", "holds", "lock", "paths")
 
     def __init__(self, holds: list[Any]) -> None:
         self.paths: list[Path] = []
         self.lock = threading.RLock()  # a function may call itself
         self.holds = holds  # objects whose identities are in the signature
-        self.misses = 0
         self.excuse: str | None = None
 
 
@@ -303,9 +301,8 @@ class Compiled:
             return self.function(*args, **kwargs)
         if not _one_records.acquire(blocking=False):
             args, kwargs = structure.unflatten(leaves)
-            if not _one_records.acquire(
-                timeout=PATIENCE
-            ):  # the other recording may be waiting for this thread
+            # No longer: the other recording may be waiting for this thread.
+            if not _one_records.acquire(timeout=PATIENCE):
                 return self.function(*args, **kwargs)
             with _released(_one_records):  # what looked changed may have been in the other's hands
                 return self._run(entry, leaves, structure, args, kwargs)
@@ -456,4 +453,4 @@ def compile(function: Any = None, *, backend: str = "numpy") -> Any:
     return Compiled(function, backend)
 
 
-__all__ = ["GENERATORS", "Compiled", "ReplayError", "ReplayWarning", "compile", "inside_files", "owner_of"]
+__all__ = ["Compiled", "compile"]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+from mytorch.gradient_buffer import address_of
 from mytorch.replay.instructions import Instruction, Value, mapped
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
@@ -98,14 +99,8 @@ def part(value: Value, view: Callable[[ndarray], ndarray]) -> Value:
     """Return the Value of a view of the array of `value`, which may have been moved to another memory since."""
     found = Value(value.buffer, view(value.array))
     if found.array.size:
-        found.offset = value.offset + address(found.array) - address(value.array)
+        found.offset = value.offset + address_of(found.array) - address_of(value.array)
     return found
-
-
-def address(array: ndarray) -> int:
-    """Return the address of an array's first entry."""
-    place: int = array.__array_interface__["data"][0]
-    return place
 
 
 # NumPy warns of a third positional operand of these, because people mean `np.max` of several arrays.
@@ -271,10 +266,6 @@ def _copy(instruction: Instruction) -> list[Form] | None:
     if not isinstance(source, Value) or source.shape != out.shape:
         return None
     return [[(np.copyto, (out, source, "unsafe"), {})]]
-
-
-def _like(instruction: Instruction) -> list[Form] | None:
-    return None
 
 
 def _where(instruction: Instruction) -> list[Form] | None:

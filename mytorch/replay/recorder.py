@@ -24,7 +24,6 @@ from mytorch.gradient_buffer import base_of, owner_of
 from mytorch.guard import Guards, _frozen
 from mytorch.replay.errors import ReplayError
 from mytorch.replay.instructions import (
-    ARGUMENT,
     INSIDE,
     OUTSIDE,
     TEMPORARY,
@@ -36,15 +35,8 @@ from mytorch.replay.instructions import (
 )
 from mytorch.replay.traced import Traced
 
-# Functions that write to an argument and return nothing, with the argument's position.
-WRITERS: dict[Any, int] = {
-    np.copyto: 0,
-    np.put: 0,
-    np.place: 0,
-    np.putmask: 0,
-    np.fill_diagonal: 0,
-    np.put_along_axis: 0,
-}
+# Functions that write to their first argument and return nothing.
+WRITERS = {np.copyto, np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis}
 # Functions that tell of shapes, dtypes and memory only, which every replay has in common.
 METADATA = {
     np.shape, np.ndim, np.size, np.result_type, np.common_type, np.min_scalar_type, np.can_cast, np.iscomplexobj,
@@ -65,9 +57,8 @@ class Recorder:
         self.buffers: dict[int, Buffer] = {}  # by the identity of the owner
         self.memories: list[Buffer] = []
         self.next_number = count().__next__
-        self.shown: WeakValueDictionary[int, Traced] = (
-            WeakValueDictionary()
-        )  # by the identity of the real array
+        # By the identity of the real array.
+        self.shown: WeakValueDictionary[int, Traced] = WeakValueDictionary()
         self.outside: set[int] = set()  # identities of owners that are known to live outside of the function
         self.numbers: dict[tuple[int, str], tuple[Any, Traced]] = {}
         self.fetched: list[tuple[Any, str]] = []
@@ -122,11 +113,6 @@ class Recorder:
     def value(self, array: ndarray) -> Value:
         """Return the Value of a real array."""
         return Value(self.buffer(array), array)
-
-    def argument(self, array: ndarray) -> Traced:
-        """Return what stands for an argument."""
-        self.buffer(array, ARGUMENT)
-        return self.show(array)
 
     def live(self, array: ndarray) -> Traced:
         """Return what stands for an array that lives outside."""

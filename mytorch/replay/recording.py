@@ -326,8 +326,6 @@ class _TensorRecorder(Recorder):
         super().__init__()
         self.made: dict[int, ref[Tensor]] = {}  # by identity
         self.stand_ins: set[tuple[int, int]] = set()  # identities of cells, and of what is in their place
-        self.same: list[tuple[int, Any]] = []  # arguments that are also taken from outside
-        self.tensors: dict[int, Tensor] = {}  # from outside, by identity
         self.read: dict[int, tuple[Tensor, Value | None]] = {}
         self.set: dict[int, Tensor] = {}
 
@@ -336,7 +334,6 @@ class _TensorRecorder(Recorder):
         for cell in cells:
             value = cell.value
             if isinstance(value, Tensor):
-                self.tensors[id(value)] = value
                 self.names.setdefault(id(value), cell.path)
                 self.outside.add(id(owner_of(_SLOT.__get__(value))))
             elif type(value) is ndarray and value.dtype.kind in "biufc":
@@ -396,9 +393,8 @@ class _TensorRecorder(Recorder):
         """Note that a Tensor was made."""
         self.made[id(tensor)] = ref(tensor)
         if isinstance(array, Traced):
-            self.buffer(
-                array.array
-            ).is_array = True  # what a Tensor shows is an array also where it has no axes
+            # What a Tensor shows is an array also where it has no axes.
+            self.buffer(array.array).is_array = True
         if type(array) is ndarray:
             self.made_inside(array)
 
@@ -506,7 +502,7 @@ def _patch(cells: Sequence[Cell], recorder: Recorder) -> list[tuple[Cell, Any]]:
     for cell in places:
         if isinstance(cell.container, tuple | types.MethodType):
             continue
-        if _is_array(cell.value):
+        if is_followed(cell.value):
             shown: Any = recorder.live(cell.value)
         elif isinstance(cell.value, tuple):
             shown = _live_in(cell.value, recorder)
@@ -528,15 +524,12 @@ def _patch(cells: Sequence[Cell], recorder: Recorder) -> list[tuple[Cell, Any]]:
 def _live_in(value: tuple[Any, ...], recorder: Recorder) -> tuple[Any, ...]:
     """Return a tuple with what stands for its arrays (itself if it has none)."""
     entries = [
-        recorder.live(x) if _is_array(x) else _live_in(x, recorder) if isinstance(x, tuple) else x
+        recorder.live(x) if is_followed(x) else _live_in(x, recorder) if isinstance(x, tuple) else x
         for x in value
     ]
     if all(x is y for x, y in zip(entries, value, strict=True)):
         return value
     return type(value)(*entries) if hasattr(value, "_fields") else tuple(entries)
-
-
-_is_array = is_followed
 
 
 _SEED = np.random.seed

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy import ndarray
 
+from mytorch.gradient_buffer import address_of
 from mytorch.replay.instructions import Value
-from mytorch.replay.lowering import address
 
 if TYPE_CHECKING:
     from mytorch.replay.program import Program
@@ -22,7 +22,9 @@ class Scratch:
         self.copies = [(buffer, np.zeros(buffer.nbytes, np.uint8)) for buffer in program.outside_written()]
         for buffer, copy in self.copies:
             owner = buffer.owner
-            ndarray(owner.shape, owner.dtype, copy, address(owner) - buffer.low, owner.strides)[...] = owner
+            ndarray(owner.shape, owner.dtype, copy, address_of(owner) - buffer.low, owner.strides)[...] = (
+                owner
+            )
 
     def array(self, value: Value) -> ndarray:
         """Return the array of a value, or the same part of a copy."""
@@ -35,5 +37,5 @@ class Scratch:
         """Return an address, moved from memory outside to the copy of it."""
         for buffer, copy in self.copies:
             if buffer.low <= place < buffer.low + buffer.nbytes:
-                return place - buffer.low + address(copy)
+                return place - buffer.low + address_of(copy)
         return place
