@@ -281,3 +281,15 @@ def test_a_module_that_is_replaced() -> None:
             training.act = nn.ReLU()  # type: ignore[assignment]
 
     trained(OPTIMIZERS["SGD"], between=replace)
+
+
+def test_the_signature_asked_for_longest_ago_is_forgotten_first() -> None:
+    compiled: Any = mytorch.compile(lambda x: x + 1)
+    compiled(np.zeros(1))
+    for n in range(2, 34):
+        compiled(np.zeros(n))
+        compiled(np.zeros(1))
+    shapes = {key[2][0] for key in compiled.entries}
+    assert len(shapes) == 32
+    assert (1,) in shapes
+    assert (2,) not in shapes

@@ -491,3 +491,24 @@ def test_what_stops_before_it_began_puts_nothing_back() -> None:
             readers.append(weights * theirs)
     readers[0].sum().backward()
     np.testing.assert_array_equal(weights.grad.numpy(), np.full(3, 6.0))
+
+
+def test_a_long_program_that_fails_leaves_parameters_as_they_were() -> None:
+    total: Any = Tensor(np.zeros(3))
+
+    def step(x: Any) -> Any:
+        np.add(total, x, out=total)
+        y = x
+        for _ in range(2_100):
+            y = y * 1.0001
+        return 1 / y
+
+    compiled: Any = mytorch.compile(step)
+    for _ in range(2):
+        compiled(np.ones(3))
+    assert len(compiled.program.instructions) > 2_000
+    with np.errstate(all="raise"), pytest.raises(FloatingPointError, match="divide by zero"):
+        compiled(np.zeros(3))
+    np.testing.assert_array_equal(total.numpy(), np.full(3, 2.0))
+    compiled(np.ones(3))
+    np.testing.assert_array_equal(total.numpy(), np.full(3, 3.0))

@@ -261,6 +261,10 @@ class Compiled:
                 entry = self.entries.setdefault(key, Entry(holds))
                 while len(self.entries) > SIGNATURES:
                     self.entries.popitem(last=False)
+        else:
+            with self._lock:
+                if key in self.entries:
+                    self.entries.move_to_end(key)  # what was asked for longest ago is forgotten first
         with entry.lock:
             return self._run(entry, leaves, structure, args, kwargs)
 

@@ -250,8 +250,9 @@ class Program:
     def _saved(self) -> list[tuple[ndarray, ndarray]]:
         """Return memories outside, and copies, that are put back when a later guard or instruction fails."""
         changed = False
+        unknown = len(self.instructions) > LONG  # a loop cannot tell which of its instructions failed
         for instruction in self.instructions:
-            if changed and (instruction.kind in ("guard", "random") or _may_fail(instruction)):
+            if changed and (unknown or instruction.kind in ("guard", "random") or _may_fail(instruction)):
                 return [(buffer.owner, np.array(buffer.owner)) for buffer in self.outside_written()]
             changed = changed or any(out.buffer.kind == OUTSIDE for out in instruction.outs)
         return []
