@@ -51,9 +51,9 @@ def mytorch_training(loss_of: Loss, arrays: Arrays, inputs: Arrays, replay: bool
 
     def train(*inputs: Any) -> Any:
         loss = loss_of(parameters, *inputs)
-        optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        optimizer.zero_grad()  # the gradients are not looked at, as in the leanest steps of the others
         return loss
 
     step = replayed(train) if replay else train

@@ -137,7 +137,7 @@ def shortcut(path: Path) -> Callable[[tuple[Any, ...]], Any] | None:
     positional = path.structure.children[0]
     plain = all(child.kind is None for child in positional.children) and not path.structure.children[1].size
     written = any(buffer.number in program.written for buffer in recording.arguments.values())
-    if not plain or recording.tensors or recording.same or written or recording.before or program.states:
+    if not plain or recording.tensors or recording.same or written or program.states:
         return None
     bound = _Bound()
     names = [f"x{i}" for i in range(positional.size)]
@@ -162,6 +162,8 @@ def shortcut(path: Path) -> Callable[[tuple[Any, ...]], Any] | None:
                 f"({x} is {value} or equal({x}, {value}))" if isinstance(leaf, PLAIN) else f"{x} is {value}"
             )
     terms += _terms(recording, bound)
+    for tensor, gradient in recording.before:
+        terms.append(f"{bound.name(tensor)}._grad is {'' if gradient is None else 'not '}None")
     run = ", ".join(names[i] for i in recording.arguments)
     bound.update(
         run=program.run,

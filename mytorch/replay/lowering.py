@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy import ndarray
+from numpy.lib.stride_tricks import as_strided
 
 from mytorch.gradient_buffer import address_of
 from mytorch.replay.instructions import Instruction, Value, mapped
@@ -65,6 +66,32 @@ def descend(place: ndarray, rate: Any, gradient: ndarray, scratch: ndarray) -> N
         np.subtract(piece, change, piece)
 
 
+def descend_by_product(
+    place: ndarray, a: ndarray, b: ndarray, scratch: ndarray, beside: tuple[ndarray, ndarray] | None
+) -> None:
+    """Do ``place -= a.dot(b)`` in pieces of rows, so that the product never leaves the cache.
+
+    `beside` are what `padded` returns, where `a` is a column and `b` a row.
+    """
+    if beside is not None:
+        beside[0][:, :1], beside[1][:1] = a, b
+        a, b = beside
+    rows = len(scratch)
+    for start in range(0, len(place), rows):
+        piece = place[start : start + rows]
+        change = scratch[: len(piece)]
+        np.matmul(a[start : start + rows], b, change)
+        np.subtract(piece, change, piece)
+
+
+def padded(m: int, n: int, dtype: np.dtype[Any]) -> tuple[ndarray, ndarray]:
+    """Return zeros for a column of m entries and a row of n, and as much again.
+
+    BLAS has a fast loop for the products of two columns with two rows, and none for one with one.
+    """
+    return np.zeros((2, m), dtype).T, np.zeros((2, n), dtype)
+
+
 def fetch(out: ndarray, owner: Any, name: str) -> None:
     """Write a number that lives outside to where the program reads it."""
     out[()] = getattr(owner, name)
@@ -116,6 +143,9 @@ def _ufunc(instruction: Instruction) -> list[Form]:
     args = _as_arrays(function, instruction.args, instruction)
     if instruction.kwargs or (len(outs) > 1):
         return [[(function, args, {**instruction.kwargs, "out": outs})]]
+    if function.signature is None:
+        *operands, out = _merged((*args, *outs))
+        args, outs = tuple(operands), (out,)
     if function in _NAMED_OUT:
         found: list[Form] = [[(function, args, {"out": outs[0]})]]
     else:
@@ -131,6 +161,48 @@ def _ufunc(instruction: Instruction) -> list[Form]:
                 row = np.full(outs[0].shape[-1:], operand.reshape(-1)[0], operand.dtype)
                 found.append([(function, (other, row), {"out": outs[0]})])
     return found
+
+
+def _merged(operands: tuple[Any, ...]) -> list[Any]:
+    """Return operands and result of an elementwise call as views with as few axes as show the same entries.
+
+    NumPy calls its inner loop at once where all arrays are vectors, and sets up an iterator otherwise, which takes as
+    long again as a short call: ``(1, n) + (n,)`` is a sum of two vectors, and what is transposed alike is not
+    transposed.
+    """
+    shape, strides = operands[-1].shape, operands[-1].strides
+    arrays = [x for x in operands if isinstance(x, Value) and x.shape != ()]
+    if all(x.shape == shape and x.strides == strides for x in arrays) and operands[-1].is_contiguous:
+        return list(operands)
+    if not all(isinstance(x, Value) or np.shape(x) == () for x in operands) or not operands[-1].size:
+        return list(operands)
+    steps = [_broadcast_strides(x, shape) for x in arrays]
+    axes = sorted((i for i, n in enumerate(shape) if n != 1), key=lambda i: -abs(strides[i]))
+    merged: list[tuple[int, list[int]]] = []  # of the axes that are left: length, and strides of each operand
+    for axis in axes:
+        n, step = shape[axis], [s[axis] for s in steps]
+        if merged and all(a == b * n for a, b in zip(merged[-1][1], step, strict=True)):
+            merged[-1] = merged[-1][0] * n, step
+        else:
+            merged.append((n, step))
+    views = iter([_of_axes(x, [(n, s[i]) for n, s in merged]) for i, x in enumerate(arrays)])
+    return [next(views) if isinstance(x, Value) and x.shape != () else x for x in operands]
+
+
+def _broadcast_strides(value: Value, shape: tuple[int, ...]) -> list[int]:
+    """Return the steps in bytes of a value that is broadcast to `shape`."""
+    missing = len(shape) - len(value.shape)
+    own = [0 if n == 1 else stride for n, stride in zip(value.shape, value.strides, strict=True)]
+    return [0] * missing + own
+
+
+def _of_axes(value: Value, axes: list[tuple[int, int]]) -> Value:
+    """Return the view of a value with the given lengths and strides, where a stride of 0 is an axis of length 1."""
+    shape = [n if stride else 1 for n, stride in axes]
+    while shape and shape[0] == 1:
+        del shape[0]
+    strides = [stride for _, stride in axes][len(axes) - len(shape) :]
+    return part(value, lambda a: as_strided(a, shape, strides))
 
 
 def _as_arrays(function: np.ufunc, args: tuple[Any, ...], instruction: Instruction) -> tuple[Any, ...]:
@@ -171,8 +243,34 @@ def _ufunc_method(instruction: Instruction) -> list[Form]:
     axis, keepdims = kwargs.get("axis", 0), bool(kwargs.get("keepdims", False))
     dtype = kwargs.get("dtype")
     found: list[Form] = [[(function, (a, axis, dtype, out, keepdims), {})]]
+    if dtype is None and isinstance(axis, int) and a.dtype == out.dtype and out.size:
+        found += _along(ufunc, a, axis % len(a.shape), out)
     if ufunc is np.add and dtype is None and a.dtype.char in _FLOATS and a.dtype == out.dtype:
         found += _sums(a, axis, out)
+    return found
+
+
+_SHORT = 8  # entries: so many rows or columns are combined one after the other
+
+
+def _along(ufunc: np.ufunc, a: Value, axis: int, out: Value) -> list[Form]:
+    """Return reductions over an axis without the axes of length 1, and, of a short one, entry after entry."""
+    others = [(n, s) for i, (n, s) in enumerate(zip(a.shape, a.strides, strict=True)) if i != axis and n != 1]
+    length, step = a.shape[axis], a.strides[axis]
+    if not out.is_contiguous or length == 0:
+        return []
+    shape, strides = [n for n, _ in others], [s for _, s in others]
+    result = part(out, lambda o: o.reshape(shape))
+    rows = part(a, lambda x: as_strided(x, [length, *shape], [step, *strides]))
+    found: list[Form] = [[(ufunc.reduce, (rows, 0, None, result), {})]]
+    if 2 <= length <= _SHORT and step > 0 and others:
+        entries = [part(rows, lambda x, i=i: x[i]) for i in range(length)]  # type: ignore[misc]
+        *operands, result = _merged((*entries, result))
+        steps: Form = []
+        for operand in operands[1:]:
+            first = result if steps else operands[0]
+            steps.append((ufunc, (first, operand), {"out": result}))
+        found.append(steps)
     return found
 
 
@@ -202,6 +300,9 @@ def _products(a: Value, b: Value, out: Value) -> list[Form]:
     found: list[Form] = [[(ndarray.dot, (a, b, out), {})], [(np.matmul, (a, b, out), {})]]
     if k == 1:
         found.append([(np.multiply, (a, b, out), {})])
+        columns, rows = padded(m, n, out.dtype)
+        copies: Form = [(np.copyto, (columns[:, :1], a), {}), (np.copyto, (rows[:1], b), {})]
+        found.append([*copies, (np.matmul, (columns, rows, out), {})])
     if m == 1 and n > 1 and k > 1:
         row, result = part(a, lambda x: x[0]), part(out, lambda x: x[0])
         found.append([(ndarray.dot, (row, b, result), {})])
@@ -228,6 +329,26 @@ def _dot(instruction: Instruction) -> list[Form] | None:
     ):
         return [[(ndarray.dot, (a, b, out), {})]]
     return None
+
+
+def matrices(instruction: Instruction) -> list[Value]:
+    """Return the two operands of a product of matrices, however it is called; nothing if it is something else."""
+    args = instruction.args
+    if instruction.function is np.einsum and args[0] == "ij,jk->ik":
+        args = args[1:]
+    elif instruction.function not in (ndarray.dot, np.dot, np.matmul):
+        return []
+    found = [x for x in args if isinstance(x, Value) and len(x.shape) == 2]
+    fits = len(found) == len(args) == 2 and found[0].shape[1] == found[1].shape[0]  # `einsum` would broadcast
+    return found if fits else []
+
+
+def _einsum(instruction: Instruction) -> list[Form] | None:
+    operands = matrices(instruction)
+    found = _with_out(instruction)
+    if found and len(operands) == 2 and not instruction.kwargs:
+        found += _products(operands[0], operands[1], instruction.outs[0])
+    return found
 
 
 def _vdot(instruction: Instruction) -> list[Form] | None:
@@ -290,7 +411,7 @@ _SPECIAL: dict[Any, Callable[[Instruction], list[Form] | None]] = {
     ndarray.astype: _copy,
     np.concatenate: _with_out,
     np.stack: _with_out,
-    np.einsum: _with_out,
+    np.einsum: _einsum,
     np.clip: _with_out,
     ndarray.clip: _with_out,
 }

@@ -17,7 +17,6 @@ from numpy import ndarray
 from mytorch.optim.optimizer import Optimizer
 from mytorch.replay.captured import Cell
 from mytorch.replay.instructions import OUTSIDE, TEMPORARY, Buffer, Instruction, Value
-from mytorch.replay.lowering import PIECE, descend
 from mytorch.replay.passes import Listing
 from mytorch.tensor import Tensor
 
@@ -306,72 +305,3 @@ def _merged(instruction: Instruction, lane: _Lane, wholes: list[Value]) -> Instr
 
     outs = (operand(instruction.outs[0]),)
     return instruction.twin(args=tuple(map(operand, instruction.args)), outs=outs)
-
-
-# -- large updates --------------------------------------------------------------------------------------------------
-
-
-def in_pieces(listing: Listing) -> Listing:
-    """Let ``t = rate * g; p -= t``, on large memory, be one call that goes through it once, in pieces."""
-    instructions = listing.instructions
-    uses: dict[int, list[int]] = {}
-    for position, instruction in enumerate(instructions):
-        for value in (*instruction.reads, *instruction.outs):
-            uses.setdefault(value.buffer.number, []).append(position)
-    roots = {root.buffer.number for root in listing.roots}
-    kept: list[Instruction] = []
-    gone: set[int] = set()
-    for position, instruction in enumerate(instructions):
-        product = _product_of(instruction, instructions, uses, roots, position)
-        if product is not None:
-            gone.add(product)
-            scaled = instructions[product]
-            rate, gradient = sorted(scaled.args, key=lambda x: x.shape if isinstance(x, Value) else ())
-            place = instruction.outs[0]
-            scratch = np.empty(PIECE, place.dtype)
-            instruction = instruction.twin(
-                kind="write", function=descend, args=(place, rate, gradient, scratch)
-            )
-        kept.append(instruction)
-    return Listing([i for i in kept if i not in [instructions[p] for p in gone]], listing.roots)
-
-
-def _product_of(
-    instruction: Instruction,
-    instructions: Sequence[Instruction],
-    uses: dict[int, list[int]],
-    roots: set[int],
-    position: int,
-) -> int | None:
-    """Return the position of ``t = rate * g`` where `instruction` is ``p -= t``, and nobody else reads t."""
-    if (
-        instruction.function is not np.subtract
-        or instruction.fresh
-        or instruction.kwargs
-        or instruction.errors
-    ):
-        return None
-    place, change = instruction.args
-    if not isinstance(change, Value) or not isinstance(place, Value) or place.key != instruction.outs[0].key:
-        return None
-    if place.size <= PIECE or not place.is_contiguous or change.buffer.number in roots:
-        return None
-    positions = sorted(set(uses[change.buffer.number]))
-    if len(positions) != 2 or positions[1] != position or change.shape != place.shape:
-        return None
-    product = instructions[positions[0]]
-    if (
-        product.function is not np.multiply
-        or not product.fresh
-        or product.kwargs
-        or product.errors is not None
-    ):
-        return None
-    shapes = sorted(x.shape if isinstance(x, Value) else () for x in product.args)
-    if shapes[0] != () or shapes[1] != place.shape or change.dtype != place.dtype:
-        return None
-    gradient = next(x for x in product.args if isinstance(x, Value) and x.shape == place.shape)
-    between = instructions[positions[0] + 1 : position]
-    if not gradient.is_contiguous or any(o.buffer is gradient.buffer for i in between for o in i.outs):
-        return None
-    return positions[0]

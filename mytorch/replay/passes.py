@@ -128,16 +128,30 @@ def _compute(instruction: Instruction) -> None:
         out.array[...] = array
 
 
+def _is_copy(instruction: Instruction) -> bool:
+    """Say whether the result has the entries of the first operand, in its order: a sum over one row is one, too."""
+    function, kwargs = instruction.function, instruction.kwargs
+    if function in COPIES:
+        return True
+    if function not in _SUMS or kwargs.keys() - {"axis", "keepdims"}:
+        return False
+    a, out, axis = instruction.args[0], instruction.outs[0], kwargs.get("axis", 0)
+    return isinstance(a, Value) and a.dtype == out.dtype and isinstance(axis, int) and a.shape[axis] == 1
+
+
+_SUMS = {ufunc.reduce for ufunc in (np.add, np.multiply, np.maximum, np.minimum)}
+
+
 def without_copies(listing: Listing) -> Listing:
     """Let a copy be the memory that it was copied from, where neither is written afterwards."""
     written = last_writes(listing.instructions)
     new: dict[int, tuple[Buffer, int]] = {}
     kept = []
     for position, instruction in enumerate(listing.instructions):
-        if instruction.function in COPIES and instruction.fresh:
+        if instruction.fresh and _is_copy(instruction):
             source, out = instruction.args[0], instruction.outs[0]
             if (
-                source.strides == out.strides
+                (source.strides == out.strides or (source.is_contiguous and out.is_contiguous))
                 and source.buffer.number not in new
                 and out.buffer.number not in written
                 and written.get(source.buffer.number, -1) < position

@@ -25,13 +25,14 @@ from mytorch.replay import lowering
 from mytorch.replay.backends import chosen
 from mytorch.replay.errors import Diverged, Unreplayable, note
 from mytorch.replay.instructions import INSIDE, OUTSIDE, Buffer, Instruction, Value, mapped
-from mytorch.replay.packing import in_pieces, together
+from mytorch.replay.packing import together
 from mytorch.replay.passes import Listing, guards_early, last_writes, simplified
 from mytorch.replay.planning import Plan, planned
 from mytorch.replay.printing import printed
 from mytorch.replay.recording import Recording
 from mytorch.replay.report import Report, profile, report_of
 from mytorch.replay.saving import save
+from mytorch.replay.updates import in_pieces, products_in_pieces, rates_early
 from mytorch.tensor import Tensor, before_unseen_write, wrap
 
 _number = count(1).__next__
@@ -76,7 +77,9 @@ class Program:
         roots += [leaf.what for _, leaf in recording.assigned if leaf.kind not in ("constant", "argument")]
         self.recorded = Listing(recording.instructions, roots)
         self.listing = guards_early(simplified(self.recorded))
-        self.planned = in_pieces(together(self.listing)) if backend == "numpy" else self.listing
+        self.planned = self.listing
+        if backend == "numpy":
+            self.planned = in_pieces(together(products_in_pieces(rates_early(self.listing))))
         for each in self.backends:
             self.planned = each.arranged(self.planned)
         self.instructions = self.planned.instructions
@@ -203,13 +206,15 @@ class Program:
         """
         known: set[int] = set()
         found = []
+        constant = {v.buffer.number for i in self.instructions for v in i.reads if v.buffer.kind == INSIDE}
+        constant -= self.written.keys()
         for position, instruction in enumerate(self.instructions):
             steady = instruction.kind == "fetch" or (
                 instruction.kind in ("ufunc", "call")
                 and instruction.fresh
-                and bool(instruction.reads)
                 and instruction.errors is None
-                and all(v.buffer.number in known for v in instruction.reads)
+                and any(v.buffer.number in known for v in instruction.reads)
+                and all(v.buffer.number in known | constant for v in instruction.reads)
             )
             if steady and not any(out.buffer.number in self.written for out in instruction.outs):
                 known.update(out.buffer.number for out in instruction.outs)

@@ -166,12 +166,18 @@ def times(a: Any, b: Any) -> Any:
     """Return ``a @ b`` of two matrices, by the fastest way that NumPy has for their sizes.
 
     `dot` costs least to call, but fills large results with zeros first; `matmul` does not, but knows no BLAS for
-    vectors, and BLAS needs twice the time of `einsum` for large outer products.
+    vectors, and BLAS needs twice the time for an outer product that `einsum` needs for a large one, and that it
+    needs itself with zeros beside the two vectors.
     """
     size = a.shape[0] * b.shape[1]
     if size < 2**13 or 1 in a.shape or b.shape[1] == 1:
-        if size > 2**18 and a.shape[1] == 1:
-            return np.einsum("ij,jk->ik", a, b)
+        if size >= 2**15 and a.shape[1] == 1:
+            if size > 2**18:
+                return np.einsum("ij,jk->ik", a, b)
+            if type(a) is type(b) is np.ndarray:
+                column, row = np.zeros((2, a.shape[0]), a.dtype), np.zeros((2, b.shape[1]), b.dtype)
+                column[:1], row[:1] = a.T, b
+                return np.matmul(column.T, row)
         return a.dot(b) if type(a) is type(b) else np.dot(a, b)  # an array's own method takes no Tensor
     return np.matmul(a, b)
 

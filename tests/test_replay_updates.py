@@ -1,0 +1,192 @@
+"""Updates in a replay: the learning rate goes where it costs least, large parameters are changed in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mytorch
+from mytorch import Tensor
+from mytorch.functional import linear, relu, softmax_cross_entropy
+from mytorch.optim import SGD
+from mytorch.replay.lowering import PIECE, descend, descend_by_product
+
+STEPS = 6
+Step = Callable[[Any, Any], Any]
+
+
+class Training:
+    """A perceptron, its optimizer, and batches."""
+
+    def __init__(self, sizes: tuple[int, ...], batch: int, dtype: str = "float64", **options: Any) -> None:
+        rng = np.random.default_rng(11785)
+        shapes = [shape for a, b in pairwise(sizes) for shape in ((b, a), (b,))]
+        self.parameters = [
+            Tensor((0.3 * rng.standard_normal(s)).astype(dtype), requires_grad=True) for s in shapes
+        ]
+        self.optimizer = SGD(self.parameters, **options)
+        self.batches = [
+            (
+                rng.standard_normal((batch, sizes[0])).astype(dtype),
+                np.eye(sizes[-1], dtype=dtype)[rng.integers(sizes[-1], size=batch)],
+            )
+            for _ in range(STEPS)
+        ]
+
+    def loss(self, x: Any, y: Any) -> Any:
+        h = x
+        for W, b in zip(self.parameters[:-2:2], self.parameters[1:-2:2], strict=True):
+            h = relu(linear(h, W, b))
+        return softmax_cross_entropy(linear(h, *self.parameters[-2:]), y)
+
+    def descend(self, x: Any, y: Any) -> Any:
+        """Do a step after which no gradients are left."""
+        loss = self.loss(x, y)
+        loss.backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return loss
+
+    def descend_and_keep(self, x: Any, y: Any) -> Any:
+        """Do a step after which the gradients can be looked at."""
+        loss = self.loss(x, y)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return loss
+
+    def descend_clipped(self, x: Any, y: Any) -> Any:
+        """Do a step along gradients that are no longer than 0.1 together."""
+        loss = self.loss(x, y)
+        loss.backward()
+        norm = np.sqrt(sum((p.grad * p.grad).sum() for p in self.parameters))
+        for p in self.parameters:
+            p.grad = p.grad * (0.1 / np.maximum(norm, 0.1))
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return loss
+
+    def descend_twice(self, x: Any, y: Any) -> Any:
+        """Do a step along the gradient of two losses that share parameters."""
+        loss = self.loss(x, y)
+        other = (self.parameters[0] * self.parameters[0]).sum() * 0.5
+        loss.backward()
+        other.backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return loss + other
+
+
+def run(training: Training, step: Step, rates: tuple[float, ...]) -> list[np.ndarray]:
+    """Return losses and parameters after some steps, the learning rate changing on the way."""
+    losses = []
+    for i, batch in enumerate(training.batches):
+        training.optimizer.lr = rates[i % len(rates)]
+        losses.append(np.array(step(*batch).numpy()))
+    return [*losses, *(np.array(p.numpy()) for p in training.parameters)]
+
+
+@pytest.mark.parametrize("rates", [(0.1,), (0.1, 0.1, 0.03)], ids=["steady", "scheduled"])
+@pytest.mark.parametrize(
+    "name", ["descend", "descend_and_keep", "descend_clipped", "descend_twice"], ids=lambda name: name
+)
+@pytest.mark.parametrize("batch", [1, 5])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"weight_decay": 0.2}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}],
+    ids=["plain", "decay", "momentum", "nesterov"],
+)
+def test_steps_of_a_replay_are_those_of_the_eager_call(
+    options: dict[str, Any], batch: int, name: str, rates: tuple[float, ...]
+) -> None:
+    eager, replayed = (Training((4, 7, 3), batch, lr=0.1, **options) for _ in range(2))
+    expected = run(eager, getattr(eager, name), rates)
+    got = run(replayed, mytorch.compile(getattr(replayed, name)), rates)
+    for a, b in zip(expected, got, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-9, atol=1e-12)
+
+
+def multiplications(program: Any, phase: str) -> int:
+    """Count the products of whole arrays in a phase."""
+    return sum(
+        i.function is np.multiply and i.outs[0].size > 1 and i.phase == phase for i in program.instructions
+    )
+
+
+def compiled(training: Training, name: str) -> Any:
+    """Return the program of a step that was recorded and replayed."""
+    step: Any = mytorch.compile(getattr(training, name))
+    for batch in training.batches[:2]:
+        step(*batch)
+    return step.program
+
+
+@pytest.mark.parametrize("options", [{}, {"weight_decay": 0.2}], ids=["plain", "decay"])
+def test_no_gradient_is_multiplied_by_the_rate_where_none_is_kept(options: dict[str, Any]) -> None:
+    program = compiled(Training((4, 7, 3), 5, lr=0.1, **options), "descend")
+    kept = compiled(Training((4, 7, 3), 5, lr=0.1, **options), "descend_and_keep")
+    decays = 4 if options else 0  # weight_decay * p of each parameter
+    assert multiplications(kept, "update") == 1 + (1 if options else 0)
+    assert multiplications(program, "update") == (1 if decays else 0)
+    assert multiplications(program, "backward") == multiplications(kept, "backward")
+
+
+def test_the_rate_stays_where_it_costs_less() -> None:
+    """Of a small product of large operands it is cheaper to scale the result."""
+    w = Tensor(np.ones(3), requires_grad=True)
+    optimizer = SGD([w], 0.1)
+
+    @mytorch.compile
+    def step(a: Any) -> Any:
+        loss = np.sin(a @ w).sum()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return loss
+
+    a = np.random.default_rng(0).standard_normal((5000, 3))
+    for _ in range(2):
+        step(a)
+    products = [i for i in step.program.instructions if i.function is np.multiply]
+    assert max(i.outs[0].size for i in products if i.phase == "update") <= 3
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_product_that_only_changes_a_large_parameter_is_never_whole(batch: int, dtype: str) -> None:
+    sizes = (300, 2 * PIECE // 300 + 7, 3)
+    eager, replayed = (Training(sizes, batch, dtype, lr=0.1) for _ in range(2))
+    step: Any = mytorch.compile(replayed.descend)
+    expected = run(eager, eager.descend, (0.1,))
+    got = run(replayed, step, (0.1,))
+    for a, b in zip(expected, got, strict=True):
+        rounding = 1e-4 if dtype == "float32" else 1e-9
+        np.testing.assert_allclose(b, a, rtol=rounding, atol=rounding * 1e-2)
+    functions = [i.function for i in step.program.instructions]
+    assert functions.count(descend_by_product) == 1
+    assert descend not in functions
+    assert step.program.plan.nbytes < replayed.parameters[0].nbytes
+
+
+def test_a_large_gradient_that_is_kept_is_whole() -> None:
+    training = Training((300, 2 * PIECE // 300 + 7, 3), 1, lr=0.1)
+    program = compiled(training, "descend_and_keep")
+    functions = [i.function for i in program.instructions]
+    assert descend_by_product not in functions
+
+
+def test_infinite_and_missing_values_pass_through_an_outer_product() -> None:
+    """It is computed with zeros beside the vectors, which must not meet them."""
+
+    @mytorch.compile
+    def outer(a: Any, b: Any) -> Any:
+        return a[:, None] @ b[None, :]
+
+    a, b = np.arange(1.0, 201.0), np.arange(1.0, 301.0)
+    a[3], b[7], b[11] = np.inf, np.nan, -np.inf
+    for _ in range(3):
+        np.testing.assert_array_equal(outer(a, b), np.multiply.outer(a, b))
