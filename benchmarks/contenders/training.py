@@ -26,15 +26,14 @@ def training(step: Callable[[], Any], start: Arrays, now: Callable[[], Sequence[
     Parameters
     ----------
     step : does a step, returns the loss
-    start : the parameters before the first step
+    start : the parameters before the first step, which it leaves as they are
     now : gives the parameters, in the same order and shapes
     """
-    before = [np.array(array, dtype=np.float64) for array in start]
 
     def check(loss: Any) -> list[float]:
         rng = np.random.default_rng(11785)
-        after = [np.asarray(array, dtype=np.float64) for array in now()]
-        gradients = [(a - b).ravel() / RATE for a, b in zip(before, after, strict=True)]
+        both = [[np.asarray(array, dtype=np.float64) for array in arrays] for arrays in (start, now())]
+        gradients = [(a - b).ravel() / RATE for a, b in zip(*both, strict=True)]
         number = float(loss.detach() if hasattr(loss, "detach") else loss)
         return [number, *(float(g @ rng.choice([-1.0, 1.0], g.size)) for g in gradients)]
 

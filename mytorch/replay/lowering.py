@@ -143,24 +143,33 @@ def _ufunc(instruction: Instruction) -> list[Form]:
     args = _as_arrays(function, instruction.args, instruction)
     if instruction.kwargs or (len(outs) > 1):
         return [[(function, args, {**instruction.kwargs, "out": outs})]]
-    if function.signature is None:
-        *operands, out = _merged((*args, *outs))
-        args, outs = tuple(operands), (out,)
+    *views, out = _merged((*args, *outs)) if function.signature is None else (*args, *outs)
     if function in _NAMED_OUT:
-        found: list[Form] = [[(function, args, {"out": outs[0]})]]
+        found: list[Form] = [[(function, tuple(views), {"out": out})]]
     else:
-        found = [[(function, (*args, *outs), {})]]
+        found = [[(function, (*views, out), {})]]
     if function is np.matmul and not instruction.kwargs:
         a, b = args
         if isinstance(a, Value) and isinstance(b, Value) and len(a.shape) == len(b.shape) == 2:
             found += _products(a, b, outs[0]) or []
-    if function in _NAMED_OUT and outs[0].size > 1 and len(outs[0].shape) >= 1:
-        for i, operand in enumerate(args):
-            other = args[1 - i]
-            if type(operand) is ndarray and operand.size == 1 and isinstance(other, Value):
-                row = np.full(outs[0].shape[-1:], operand.reshape(-1)[0], operand.dtype)
-                found.append([(function, (other, row), {"out": outs[0]})])
+    if function in _NAMED_OUT and outs[0].size > 1:
+        found += _of_rows(instruction, args)
     return found
+
+
+def _of_rows(instruction: Instruction, args: tuple[Any, ...]) -> list[Form]:
+    """Return maxima with a number as maxima with an array, of which NumPy has a faster loop."""
+    function, out = instruction.function, instruction.outs[0]
+    shape = out.shape if out.size <= _FEW else out.shape[-1:]
+    found: list[Form] = []
+    for number, other in (args, args[::-1]):
+        if type(number) is ndarray and number.size == 1 and isinstance(other, Value):
+            filled = np.full(shape, number.reshape(-1)[0], number.dtype)
+            found.append([(function, (other, filled), {"out": out})])
+    return found
+
+
+_FEW = 4096  # entries
 
 
 def _merged(operands: tuple[Any, ...]) -> list[Any]:

@@ -342,4 +342,34 @@ def guards_early(listing: Listing) -> Listing:
     return Listing(kept, listing.roots)
 
 
+def steady(instructions: list[Instruction]) -> list[int]:
+    """Return the positions of what depends on numbers that live outside alone: a learning rate, and its double."""
+    written = last_writes(instructions)
+    constant = {v.buffer.number for i in instructions for v in i.reads if v.buffer.kind == INSIDE}
+    constant -= written.keys()
+    known: set[int] = set()
+    found = []
+    for position, instruction in enumerate(instructions):
+        reads = {value.buffer.number for value in instruction.reads}
+        is_steady = instruction.kind == "fetch" or (
+            instruction.kind in ("ufunc", "call")
+            and instruction.fresh
+            and instruction.errors is None
+            and not reads.isdisjoint(known)
+            and reads <= known | constant
+        )
+        if is_steady and not any(out.buffer.number in written for out in instruction.outs):
+            known.update(out.buffer.number for out in instruction.outs)
+            found.append(position)
+    return found
+
+
+def numbers_first(listing: Listing) -> Listing:
+    """Let what depends on numbers that live outside alone come before everything else."""
+    first = steady(listing.instructions)
+    moved = set(first)
+    rest = [i for position, i in enumerate(listing.instructions) if position not in moved]
+    return Listing([listing.instructions[position] for position in first] + rest, listing.roots)
+
+
 PASSES: tuple[Pass, ...] = (without_constants, without_copies, without_repetitions, without_dead)

@@ -26,7 +26,7 @@ from mytorch.replay.backends import chosen
 from mytorch.replay.errors import Diverged, Unreplayable, note
 from mytorch.replay.instructions import INSIDE, OUTSIDE, Buffer, Instruction, Value, mapped
 from mytorch.replay.packing import together
-from mytorch.replay.passes import Listing, guards_early, last_writes, simplified
+from mytorch.replay.passes import Listing, guards_early, last_writes, numbers_first, simplified, steady
 from mytorch.replay.planning import Plan, planned
 from mytorch.replay.printing import printed
 from mytorch.replay.recording import Recording
@@ -77,9 +77,9 @@ class Program:
         roots += [leaf.what for _, leaf in recording.assigned if leaf.kind not in ("constant", "argument")]
         self.recorded = Listing(recording.instructions, roots)
         self.listing = guards_early(simplified(self.recorded))
-        self.planned = self.listing
+        self.planned = numbers_first(self.listing)
         if backend == "numpy":
-            self.planned = in_pieces(together(products_in_pieces(rates_early(self.listing))))
+            self.planned = in_pieces(together(products_in_pieces(rates_early(self.planned))))
         for each in self.backends:
             self.planned = each.arranged(self.planned)
         self.instructions = self.planned.instructions
@@ -87,7 +87,7 @@ class Program:
         self.written = last_writes(self.instructions)
         self.guards = [i for i in self.instructions if i.kind == "guard"]
         self.by_reference = self._by_reference()
-        self.refreshed = self._refreshed()
+        self.refreshed = steady(self.instructions)  # computed when a number outside has changed
         self.plan: Plan = planned(self.planned, self.by_reference, self._pinned())
         self.saved = self._saved()
         self.states = self._states()
@@ -198,28 +198,6 @@ class Program:
             for buffer in self.recording.arguments.values()
             if buffer.nbytes > SMALL and buffer.number not in self.written and buffer.owner.flags.c_contiguous
         }
-
-    def _refreshed(self) -> list[int]:
-        """Return the positions of what depends on numbers that live outside alone (a learning rate, and its double).
-
-        They are computed when such a number has changed.
-        """
-        known: set[int] = set()
-        found = []
-        constant = {v.buffer.number for i in self.instructions for v in i.reads if v.buffer.kind == INSIDE}
-        constant -= self.written.keys()
-        for position, instruction in enumerate(self.instructions):
-            steady = instruction.kind == "fetch" or (
-                instruction.kind in ("ufunc", "call")
-                and instruction.fresh
-                and instruction.errors is None
-                and any(v.buffer.number in known for v in instruction.reads)
-                and all(v.buffer.number in known | constant for v in instruction.reads)
-            )
-            if steady and not any(out.buffer.number in self.written for out in instruction.outs):
-                known.update(out.buffer.number for out in instruction.outs)
-                found.append(position)
-        return found
 
     def _states(self) -> list[tuple[Any, list[Any]]]:
         """Return the random generators whose state is put back when a guard fails, each with a place for its state."""

@@ -16,7 +16,7 @@ from numpy import ndarray
 
 from mytorch.replay.instructions import INSIDE, TEMPORARY, Buffer, Instruction, Value
 from mytorch.replay.lowering import PIECE, descend, descend_by_product, matrices, padded
-from mytorch.replay.passes import Listing
+from mytorch.replay.passes import Listing, numbers_first, steady, without_repetitions
 
 PRODUCTS = (ndarray.dot, np.dot, np.matmul, np.outer)
 CALL = 1000  # entries that NumPy multiplies in the time of a call
@@ -123,7 +123,7 @@ class _Motion:
         self.listing, self.uses, self.instructions = listing, uses, uses.instructions
         self.rate, self.dtype = updates[0].rate, updates[0].place.dtype
         self.gradients = {update.scaling: update.gradient.buffer.number for update in updates}
-        self.rate_comes_from = self._origin_of_rate()
+        self.steady = steady(self.instructions)
         candidates = {out.buffer.number for i in self.instructions for out in i.outs if self._may_scale(out)}
         self.through = [self._chosen(instruction, candidates) for instruction in self.instructions]
         self.free = self._free(candidates)
@@ -138,7 +138,7 @@ class _Motion:
 
     def moved(self) -> Listing | None:
         """Return the listing in which the rate was moved; None where that is not possible, or does not pay."""
-        if not self.updates or self.rate_comes_from is None:
+        if not self.updates or not self._rate_is_steady():
             return None
         for position, instruction in enumerate(self.instructions):
             if any(out.buffer.number in self.free for out in instruction.outs):
@@ -151,29 +151,17 @@ class _Motion:
             subtraction = self.instructions[update.subtraction]
             self.changed[update.scaling] = []
             self.changed[update.subtraction] = [subtraction.twin(args=(update.place, update.gradient))]
-        kept = [self.instructions[position] for position in self.rate_comes_from] + self.first
+        kept = list(self.first)
         for position, instruction in enumerate(self.instructions):
-            if position not in self.rate_comes_from:
-                kept += self.before.get(position, [])
-                kept += self.changed.get(position, [instruction])
-        return Listing(kept, self.listing.roots)
+            kept += self.before.get(position, [])
+            kept += self.changed.get(position, [instruction])
+        return without_repetitions(numbers_first(Listing(kept, self.listing.roots)))
 
     # -- what may be scaled -------------------------------------------------------------------------------------------
 
-    def _origin_of_rate(self) -> list[int] | None:
-        """Return the positions of what computes the rate, if that is numbers from outside alone."""
-        if not isinstance(self.rate, Value):
-            return []
-        found: list[int] = []
-        waiting = [self.rate]
-        while waiting:
-            position = self.uses.producer(waiting.pop().buffer)
-            if position is None or self.instructions[position].kind not in ("fetch", "ufunc", "call"):
-                return None
-            if position not in found:
-                found.append(position)
-                waiting += self.instructions[position].reads
-        return sorted(found)
+    def _rate_is_steady(self) -> bool:
+        """Say whether the rate is known before the first instruction."""
+        return not isinstance(self.rate, Value) or self.uses.producer(self.rate.buffer) in self.steady
 
     def _may_scale(self, value: Value) -> bool:
         position = self.uses.producer(value.buffer)
@@ -182,7 +170,7 @@ class _Motion:
             and position is not None
             and self.instructions[position].kind in ("ufunc", "call")
             and len(self.instructions[position].outs) == 1
-            and position not in (self.rate_comes_from or ())
+            and position not in self.steady
         )
 
     def _chosen(self, instruction: Instruction, candidates: set[int]) -> tuple[int, ...]:
