@@ -12,8 +12,9 @@ import pytest
 import mytorch
 from mytorch import Tensor
 from mytorch.functional import linear, relu, softmax_cross_entropy
-from mytorch.optim import SGD
-from mytorch.replay.lowering import PIECE, descend, descend_by_product
+from mytorch.optim import SGD, Adam, AdamW
+from mytorch.replay import lowering
+from mytorch.replay.lowering import PIECE, descend_by_product
 
 STEPS = 6
 Step = Callable[[Any, Any], Any]
@@ -22,13 +23,15 @@ Step = Callable[[Any, Any], Any]
 class Training:
     """A perceptron, its optimizer, and batches."""
 
-    def __init__(self, sizes: tuple[int, ...], batch: int, dtype: str = "float64", **options: Any) -> None:
+    def __init__(
+        self, sizes: tuple[int, ...], batch: int, dtype: str = "float64", kind: Any = SGD, **options: Any
+    ) -> None:
         rng = np.random.default_rng(11785)
         shapes = [shape for a, b in pairwise(sizes) for shape in ((b, a), (b,))]
         self.parameters = [
             Tensor((0.3 * rng.standard_normal(s)).astype(dtype), requires_grad=True) for s in shapes
         ]
-        self.optimizer = SGD(self.parameters, **options)
+        self.optimizer = kind(self.parameters, **options)
         self.batches = [
             (
                 rng.standard_normal((batch, sizes[0])).astype(dtype),
@@ -90,19 +93,26 @@ def run(training: Training, step: Step, rates: tuple[float, ...]) -> list[np.nda
     return [*losses, *(np.array(p.numpy()) for p in training.parameters)]
 
 
-@pytest.mark.parametrize("rates", [(0.1,), (0.1, 0.1, 0.03)], ids=["steady", "scheduled"])
 @pytest.mark.parametrize(
     "name", ["descend", "descend_and_keep", "descend_clipped", "descend_twice"], ids=lambda name: name
 )
 @pytest.mark.parametrize("batch", [1, 5])
 @pytest.mark.parametrize(
     "options",
-    [{}, {"weight_decay": 0.2}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}],
-    ids=["plain", "decay", "momentum", "nesterov"],
+    [
+        {},
+        {"weight_decay": 0.2},
+        {"momentum": 0.9},
+        {"momentum": 0.9, "nesterov": True},
+        {"kind": Adam},
+        {"kind": AdamW, "weight_decay": 0.2},
+    ],
+    ids=["plain", "decay", "momentum", "nesterov", "Adam", "AdamW"],
 )
 def test_steps_of_a_replay_are_those_of_the_eager_call(
-    options: dict[str, Any], batch: int, name: str, rates: tuple[float, ...]
+    options: dict[str, Any], batch: int, name: str
 ) -> None:
+    rates = (0.1, 0.1, 0.03)
     eager, replayed = (Training((4, 7, 3), batch, lr=0.1, **options) for _ in range(2))
     expected = run(eager, getattr(eager, name), rates)
     got = run(replayed, mytorch.compile(getattr(replayed, name)), rates)
@@ -117,10 +127,10 @@ def multiplications(program: Any, phase: str) -> int:
     )
 
 
-def compiled(training: Training, name: str) -> Any:
-    """Return the program of a step that was recorded and replayed."""
+def compiled(training: Training, name: str, calls: int = 2) -> Any:
+    """Return the program of a step that was called some times."""
     step: Any = mytorch.compile(getattr(training, name))
-    for batch in training.batches[:2]:
+    for batch in training.batches[:calls]:
         step(*batch)
     return step.program
 
@@ -135,19 +145,88 @@ def test_no_gradient_is_multiplied_by_the_rate_where_none_is_kept(options: dict[
     assert multiplications(program, "backward") == multiplications(kept, "backward")
 
 
+@pytest.mark.parametrize(
+    ("options", "calls"),
+    [
+        ({"momentum": 0.9}, 4),  # v *= m; v += g; p -= lr * v
+        ({"kind": Adam}, 13),
+        ({"kind": AdamW, "weight_decay": 0.2}, 14),
+    ],
+    ids=["momentum", "Adam", "AdamW"],
+)
+def test_moments_of_all_parameters_are_updated_at_once(options: dict[str, Any], calls: int) -> None:
+    training = Training((4, 7, 3), 5, lr=0.1, **options)
+    program = compiled(training, "descend", 3)
+    size = sum(p.size for p in training.parameters)
+    update = [i for i in program.instructions if i.phase == "update" and i.outs[0].size > 1]
+    assert [i.outs[0].size for i in update] == [size] * calls
+
+
+def test_moments_that_somebody_else_holds_stay_where_they_are() -> None:
+    training = Training((4, 7, 3), 5, kind=Adam, lr=0.1)
+    training.descend(*training.batches[0])
+    mean = training.optimizer.state[0]["mean"]
+    step: Any = mytorch.compile(training.descend)
+    for batch in training.batches[:3]:
+        step(*batch)
+    assert training.optimizer.state[0]["mean"] is mean
+    eager = Training((4, 7, 3), 5, kind=Adam, lr=0.1)
+    for batch in (eager.batches[0], *eager.batches[:3]):
+        eager.descend(*batch)
+    np.testing.assert_allclose(mean, eager.optimizer.state[0]["mean"], rtol=1e-9)
+
+
+@pytest.mark.parametrize("replay", [False, True], ids=["eager", "replayed"])
+@pytest.mark.parametrize("kind", ["Adam", "AdamW"])
+def test_each_parameter_counts_its_own_steps(kind: str, replay: bool) -> None:
+    """Two that step together share a count, until one has no gradient."""
+    torch = pytest.importorskip("torch")
+    arrays = [np.arange(1.0, 4.0), np.arange(2.0, 4.0), np.ones(2)]
+    ours = [Tensor(a.copy(), requires_grad=True) for a in arrays]
+    theirs = [torch.tensor(a, requires_grad=True) for a in arrays]
+    optimizer = {"Adam": Adam, "AdamW": AdamW}[kind](ours, 0.1)
+    reference = getattr(torch.optim, kind)(theirs, 0.1, weight_decay=0.0 if kind == "Adam" else 1e-2)
+
+    def step(first: bool, second: bool) -> None:
+        loss = (ours[2] * ours[2]).sum()
+        if first:
+            loss = loss + (ours[0] ** 3).sum()
+        if second:
+            loss = loss + (ours[1] ** 2).sum()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    run_step = mytorch.compile(step) if replay else step
+    plan = [(True, True), (True, True), (True, False), (True, True), (False, True)]
+    for first, second in [*plan, *plan, *plan]:
+        run_step(first, second)
+        loss = (theirs[2] * theirs[2]).sum()
+        loss = loss + (theirs[0] ** 3).sum() * first + (theirs[1] ** 2).sum() * second
+        loss.backward()
+        if not first:
+            theirs[0].grad = None
+        if not second:
+            theirs[1].grad = None
+        reference.step()
+        reference.zero_grad()
+        for a, b in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(a.numpy(), b.detach().numpy(), rtol=1e-9)
+
+
 def test_the_rate_stays_where_it_costs_less() -> None:
     """Of a small product of large operands it is cheaper to scale the result."""
     w = Tensor(np.ones(3), requires_grad=True)
     optimizer = SGD([w], 0.1)
 
-    @mytorch.compile
-    def step(a: Any) -> Any:
+    def descend(a: Any) -> Any:
         loss = np.sin(a @ w).sum()
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
         return loss
 
+    step: Any = mytorch.compile(descend)
     a = np.random.default_rng(0).standard_normal((5000, 3))
     for _ in range(2):
         step(a)
@@ -168,7 +247,7 @@ def test_a_product_that_only_changes_a_large_parameter_is_never_whole(batch: int
         np.testing.assert_allclose(b, a, rtol=rounding, atol=rounding * 1e-2)
     functions = [i.function for i in step.program.instructions]
     assert functions.count(descend_by_product) == 1
-    assert descend not in functions
+    assert lowering.descend not in functions
     assert step.program.plan.nbytes < replayed.parameters[0].nbytes
 
 

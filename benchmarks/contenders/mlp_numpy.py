@@ -249,11 +249,18 @@ def backward_in_blas(block: Block) -> Calls:
 
 
 def product(g: np.ndarray, a: np.ndarray, out: np.ndarray) -> Calls:
-    """Return the call that writes the gradient of weights, g aᵀ."""
+    """Return the calls that write the gradient of weights, g aᵀ."""
     if g.ndim > 1:
         return [(g.dot, (a.T, out))]
     column, row = g[:, None], a[None, :]
-    return fastest([(column.dot, (row, out))], [(np.multiply, (column, row, out))])
+    # BLAS has a fast loop for two columns times two rows, and none for one.
+    columns, rows = np.zeros((2, g.size), g.dtype).T, np.zeros((2, a.size), a.dtype)
+    filled: Calls = [(np.copyto, (columns[:, 0], g)), (np.copyto, (rows[0], a))]
+    return fastest(
+        [(column.dot, (row, out))],
+        [(np.multiply, (column, row, out))],
+        [*filled, (np.matmul, (columns, rows, out))],
+    )
 
 
 def products(network: str, batch: int) -> Callable[[], Any]:

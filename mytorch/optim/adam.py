@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mytorch.arrays import happens_once, live, live_number, settled
-from mytorch.optim.optimizer import Optimizer, Parameter, check_range, decayed
+from mytorch.optim.optimizer import Optimizer, Parameter, check_range, decayed, gradient_of
 
 
 class Adam(Optimizer):
@@ -56,18 +56,36 @@ class Adam(Optimizer):
         self.eps = check_range(self, "eps", eps, 0.0)
         self.weight_decay = check_range(self, "weight_decay", weight_decay, 0.0)
 
+    def step(self) -> None:
+        """Change every parameter that has a gradient."""
+        self._count()
+        super().step()
+
+    def _count(self) -> None:
+        """Count the step of each parameter that has a gradient; those that always step together share one count."""
+        stepping = [s for p, s in zip(self.parameters, self.state, strict=True) if gradient_of(p) is not None]
+        resting = {id(state.get("time")) for state in self.state if not any(state is s for s in stepping)}
+        own: dict[int, np.ndarray] = {}
+        for state in stepping:
+            time = state.get("time")
+            if time is None or id(time) in resting:
+                happens_once("a first step of a parameter, or of fewer parameters than before")
+                state["time"] = own.setdefault(id(time), np.zeros(()) if time is None else time.copy())
+        for time in {id(state["time"]): state["time"] for state in stepping}.values():
+            count = live(time)
+            count += 1
+
     def change(self, value: np.ndarray, gradient: np.ndarray, state: dict[str, Any]) -> None:
         self.descend(value, decayed(gradient, value, self.weight_decay), state)
 
     def descend(self, value: np.ndarray, gradient: np.ndarray, state: dict[str, Any]) -> None:
         """Change `value` along the gradient, scaled by the moments."""
-        if not state:
+        if "mean" not in state:
             happens_once("the optimizer's first step, which makes its moments")
             mean, square = np.zeros_like(value), np.zeros_like(value, dtype=value.real.dtype)
-            state.update(time=np.zeros(()), mean=settled(mean), square=settled(square))
-        time = live(state["time"])
-        time += 1
+            state.update(mean=settled(mean), square=settled(square))
         first, second = self.betas
+        time = live(state["time"])
         mean, square = live(state["mean"]), live(state["square"])
         mean *= first
         mean += (1 - first) * gradient

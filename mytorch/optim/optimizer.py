@@ -65,6 +65,11 @@ class Optimizer:
                 parameter[1][...] = 0
 
 
+def gradient_of(parameter: Parameter) -> Any:
+    """Return the gradient of a parameter; None where there is none."""
+    return parameter[1] if type(parameter) is tuple else parameter._grad
+
+
 def _check(parameter: Parameter) -> None:
     """Raise unless `parameter` can be optimized."""
     if isinstance(parameter, Tensor):

@@ -8,14 +8,13 @@ however many layers there are.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
 from mytorch.optim.optimizer import Optimizer
-from mytorch.replay.captured import Cell
 from mytorch.replay.instructions import OUTSIDE, TEMPORARY, Buffer, Instruction, Value
 from mytorch.replay.passes import Listing
 from mytorch.tensor import Tensor
@@ -24,28 +23,44 @@ _ALIGNMENT = 64
 _SLOT: Any = Tensor.__dict__["_array"]
 
 
-def _count_alone() -> int:
-    """Measure what `sys.getrefcount` says of an array that one Tensor alone holds."""
-    tensor = Tensor([0.0])
-    return sys.getrefcount(_SLOT.__get__(tensor))
+def _count_alone() -> tuple[int, int]:
+    """Measure what `sys.getrefcount` says of an array that one Tensor, or one dict, alone holds."""
+    tensor, state = Tensor([0.0]), {"mean": np.zeros(1)}
+    return sys.getrefcount(_SLOT.__get__(tensor)), sys.getrefcount(state["mean"])
 
 
-_ALONE = _count_alone()
+_ALONE, _ALONE_IN_STATE = _count_alone()
 
 
 # -- parameters -----------------------------------------------------------------------------------------------------
 
 
-def pack_parameters(cells: Iterable[Cell]) -> None:
-    """Move the parameters of every optimizer among the values of `cells` into one block of memory per dtype.
+def pack(optimizer: Optimizer) -> None:
+    """Move the parameters of an optimizer into one block of memory per dtype, and likewise what it keeps for each.
 
-    Only memory that nobody but the Tensor holds is moved: a view of it would be left behind.
+    Only memory that nobody but the Tensor, or the optimizer, holds is moved: a view of it would be left behind.
     """
-    for cell in cells:
-        if isinstance(cell.value, Optimizer):
-            tensors = [p for p in cell.value.parameters if isinstance(p, Tensor) and p._base is None]
-            if not any(_block_of(_SLOT.__get__(tensor)) is not None for tensor in tensors):
-                _pack([tensor for tensor in tensors if _can_move(tensor)])
+    tensors = [p for p in optimizer.parameters if isinstance(p, Tensor) and p._base is None]
+    if not any(_block_of(_SLOT.__get__(tensor)) is not None for tensor in tensors):
+        movable = [tensor for tensor in tensors if _can_move(tensor)]
+        for tensor, array in _moved([(tensor, _SLOT.__get__(tensor)) for tensor in movable]):
+            _SLOT.__set__(tensor, array)
+    for name in dict.fromkeys(name for state in optimizer.state for name in state):
+        states = [state for state in optimizer.state if _can_move_of(state, name)]
+        for state, array in _moved([(state, state[name]) for state in states]):
+            state[name] = array
+
+
+def _can_move_of(state: dict[str, Any], name: str) -> bool:
+    """Say whether what an optimizer keeps for a parameter under a name is its own alone."""
+    if name not in state or sys.getrefcount(state[name]) > _ALONE_IN_STATE:
+        return False
+    array = state[name]
+    return type(array) is ndarray and array.ndim > 0 and array.base is None and _is_one_piece(array)
+
+
+def _is_one_piece(array: ndarray) -> bool:
+    return array.flags.c_contiguous and array.size > 0
 
 
 def _can_move(tensor: Tensor) -> bool:
@@ -53,27 +68,28 @@ def _can_move(tensor: Tensor) -> bool:
     if sys.getrefcount(_SLOT.__get__(tensor)) > _ALONE:
         return False
     array = _SLOT.__get__(tensor)
-    return type(array) is ndarray and array.base is None and array.flags.c_contiguous and array.size > 0
+    return type(array) is ndarray and array.base is None and _is_one_piece(array)
 
 
-def _pack(tensors: Sequence[Tensor]) -> None:
-    """Move the arrays of Tensors into one block per dtype."""
-    by_dtype: dict[np.dtype[Any], list[Tensor]] = {}
-    for tensor in tensors:
-        by_dtype.setdefault(tensor.dtype, []).append(tensor)
+def _moved(places: Sequence[tuple[Any, ndarray]]) -> list[tuple[Any, ndarray]]:
+    """Return, with what holds them, copies of arrays that lie one after the other in one block per dtype."""
+    by_dtype: dict[np.dtype[Any], list[tuple[Any, ndarray]]] = {}
+    for holder, array in places:
+        by_dtype.setdefault(array.dtype, []).append((holder, array))
+    copies = []
     for dtype, members in by_dtype.items():
         if len(members) < 2:
             continue
-        nbytes = sum(tensor.nbytes for tensor in members)
+        nbytes = sum(array.nbytes for _, array in members)
         # Windows on a bytearray own their memory for all that this package asks.
         block = memoryview(bytearray(nbytes + _ALIGNMENT))
         start = -np.frombuffer(block, np.uint8).__array_interface__["data"][0] % _ALIGNMENT
-        for tensor in members:
-            old = _SLOT.__get__(tensor)
-            new = ndarray(old.shape, dtype, block[start : start + old.nbytes])
-            new[...] = old
-            _SLOT.__set__(tensor, new)
-            start += old.nbytes
+        for holder, array in members:
+            copy = ndarray(array.shape, dtype, block[start : start + array.nbytes])
+            copy[...] = array
+            copies.append((holder, copy))
+            start += array.nbytes
+    return copies
 
 
 def _block_of(array: ndarray) -> Any:
@@ -104,12 +120,12 @@ def together(listing: Listing) -> Listing:
             lane = _lane(buffer, listing, producers)
             if lane is not None:
                 blocks.setdefault(id(block), []).append(lane)
-    for lanes in blocks.values():
-        for run in _runs(lanes):
-            joined = _joined(run, listing)
-            if joined is not None:
-                listing = joined
-                return together(listing)
+    runs = [run for lanes in blocks.values() for run in _runs(lanes)]
+    # What is done to a moment is part of what is done to its parameter.
+    for run in sorted(runs, key=lambda run: -len(run[0].positions)):
+        joined = _joined(run, listing)
+        if joined is not None:
+            return together(joined)
     return listing
 
 
@@ -154,7 +170,7 @@ def _lane(parameter: Buffer, listing: Listing, producers: dict[int, list[int]]) 
         for position in producers.get(buffer.number, ()):
             instruction = listing.instructions[position]
             if not _is_elementwise(instruction):
-                if buffer is parameter or len(producers[buffer.number]) > 1:
+                if buffer.kind == OUTSIDE or len(producers[buffer.number]) > 1:
                     return None
                 continue
             if position in chosen:
@@ -183,7 +199,7 @@ def _fits(value: Value, parameter: Buffer) -> bool:
         and value.is_contiguous
         and value.offset == 0
         and value.buffer.nbytes == parameter.nbytes
-        and (value.buffer.kind == TEMPORARY or value.buffer is parameter)
+        and (value.buffer.kind == TEMPORARY or _block_of(value.buffer.owner) is not None)
     )
 
 
@@ -219,14 +235,21 @@ def _runs(lanes: list[_Lane]) -> list[list[_Lane]]:
         last = runs[-1][-1] if runs else None
         if (
             last is not None
-            and last.parameter.low + last.parameter.nbytes == lane.parameter.low
             and last.form == lane.form
+            and all(_follows(a, b) for a, b in zip(last.variables, lane.variables, strict=True))
             and last.parameter.owner.dtype == lane.parameter.owner.dtype
         ):
             runs[-1].append(lane)
         else:
             runs.append([lane])
     return [run for run in runs if len(run) > 1]
+
+
+def _follows(first: Buffer, second: Buffer) -> bool:
+    """Say whether two memories may be parts of one: those outside have to lie one after the other."""
+    if first.kind == TEMPORARY or second.kind == TEMPORARY:
+        return first.kind == second.kind
+    return first.low + first.nbytes == second.low
 
 
 def _joined(run: list[_Lane], listing: Listing) -> Listing | None:
@@ -271,7 +294,7 @@ def _can_join(run: list[_Lane], instructions: Sequence[Instruction]) -> bool:
         other = instructions[position]
         if any(v.buffer.number in written for v in (*other.reads, *other.outs)):
             return False
-        if any(out.buffer.number in scalars for out in other.outs):
+        if not other.fresh and any(out.buffer.number in scalars for out in other.outs):
             return False
     variables = [buffer.number for lane in run for buffer in lane.variables]
     return len(variables) == len(set(variables))

@@ -16,12 +16,13 @@ from numpy import ndarray
 
 from mytorch import arrays, trees
 from mytorch.gradient_buffer import owner_of
+from mytorch.optim.optimizer import Optimizer
 from mytorch.replay.captured import GENERATORS, PLAIN, Cell, captured, is_followed
 from mytorch.replay.errors import note
 from mytorch.replay.impure import noticed, watched
 from mytorch.replay.instructions import ARGUMENT, OUTSIDE, Buffer, Instruction, Value, name_of
 from mytorch.replay.locals import watching
-from mytorch.replay.packing import pack_parameters
+from mytorch.replay.packing import pack
 from mytorch.replay.recorder import Recorder, ReplayError, Weak
 from mytorch.replay.traced import Traced
 from mytorch.tensor import Tensor, wrap
@@ -89,8 +90,9 @@ def record(
     start = time.perf_counter()
     recording, recorder = Recording(), _TensorRecorder()
     objects = {f"argument {i}": leaf for i, leaf in enumerate(leaves) if not isinstance(leaf, _VALUES)}
+    for optimizer in [c.value for c in captured(function, objects) if isinstance(c.value, Optimizer)]:
+        pack(optimizer)
     cells = captured(function, objects)
-    pack_parameters(cells)
     recorder.know(cells)
     recording.function, recording.structure_given = function, structure
     recording.given = [None if isinstance(leaf, Tensor | ndarray | np.generic) else leaf for leaf in leaves]
