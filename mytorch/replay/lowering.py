@@ -124,9 +124,11 @@ def _generic(instruction: Instruction) -> Form:
 
 def part(value: Value, view: Callable[[ndarray], ndarray]) -> Value:
     """Return the Value of a view of the array of `value`, which may have been moved to another memory since."""
-    found = Value(value.buffer, view(value.array))
-    if found.array.size:
-        found.offset = value.offset + address_of(found.array) - address_of(value.array)
+    array = value.array
+    seen = view(array)
+    found = Value(value.buffer, seen)
+    if seen.size:
+        found.offset = value.offset + address_of(seen) - address_of(array)
     return found
 
 
