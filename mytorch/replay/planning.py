@@ -37,9 +37,14 @@ class Plan:
     without_reuse: int = 0
     lower_bound: int = 0
     block: Any = None
+    arrays: dict[Any, ndarray] = field(default_factory=dict)
 
     def array(self, value: Value) -> ndarray:
-        """Return the real array of a value."""
+        """Return the real array of a value: of the same entries the same one.
+
+        NumPy knows at once that an array may be written over itself; of another view of its memory it has to find
+        out, which takes as long as a short call.
+        """
         offset = self.offsets.get(value.buffer.number)
         if offset is None:
             return value.array
@@ -48,7 +53,10 @@ class Plan:
             self.block = self.block[-self.block.__array_interface__["data"][0] % ALIGNMENT :][: self.nbytes]
         if not value.size:
             return np.empty(value.shape, value.dtype)
-        return ndarray(value.shape, value.dtype, self.block, offset + value.offset, value.strides)
+        key = offset + value.offset, value.shape, value.strides, value.dtype
+        if key not in self.arrays:
+            self.arrays[key] = ndarray(value.shape, value.dtype, self.block, key[0], value.strides)
+        return self.arrays[key]
 
 
 def needs_place(buffer: Buffer, written: dict[int, int], by_reference: set[int]) -> bool:

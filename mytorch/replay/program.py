@@ -23,6 +23,7 @@ from mytorch.autograd_engine import inside_files
 from mytorch.gradient_buffer import owner_of
 from mytorch.replay import lowering
 from mytorch.replay.backends import chosen
+from mytorch.replay.batching import batched
 from mytorch.replay.errors import Diverged, Unreplayable, note
 from mytorch.replay.instructions import INSIDE, OUTSIDE, Buffer, Instruction, Value, mapped
 from mytorch.replay.packing import together
@@ -79,7 +80,7 @@ class Program:
         self.listing = guards_early(simplified(self.recorded))
         self.planned = numbers_first(self.listing)
         if backend == "numpy":
-            self.planned = in_pieces(together(products_in_pieces(rates_early(self.planned))))
+            self.planned = batched(in_pieces(together(products_in_pieces(rates_early(self.planned)))))
         for each in self.backends:
             self.planned = each.arranged(self.planned)
         self.instructions = self.planned.instructions
@@ -363,9 +364,7 @@ class _Writer:
             return self.names[value.key]
         if value.buffer.number in self.program.by_reference:
             return self._reference(value)
-        array = self.program.real(value)
-        name = self.names[value.key] = f"a{len(self.bound)}"
-        self.bound[name] = array
+        name = self.names[value.key] = self.bind(self.program.real(value), "a")
         return name
 
     def _reference(self, value: Value) -> str:
