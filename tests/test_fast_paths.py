@@ -13,9 +13,11 @@ from mytorch.autograd_engine import Exact, Operation, TapeError
 from mytorch.data import one_hot
 from mytorch.optim import SGD
 from mytorch.optim import optimizer as optimizers
+from mytorch.rules import rows
 from mytorch.rules.arithmetic import times
 from mytorch.rules.constants import ONE
 from mytorch.rules.neural import linear, row_sum
+from mytorch.rules.padding import pad_with_zeros
 from mytorch.tensor import wrap
 
 rng = np.random.default_rng(11785)
@@ -181,6 +183,33 @@ def test_sums_of_rows(dtype: Any) -> None:
     a = rng.integers(5, size=(3, 4)).astype(dtype)
     np.testing.assert_array_equal(row_sum(a), a.sum(1, keepdims=True))
     np.testing.assert_array_equal(row_sum(a[0]), a[0].sum(keepdims=True))
+
+
+@pytest.mark.parametrize("shape", [(7,), (3, 32), (3, 33), (2, 3, 40), (0, 40), (2, 0, 3)])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_maxima_and_sums_of_rows_of_any_length(shape: tuple[int, ...], dtype: Any) -> None:
+    a = rng.integers(-5, 5, size=shape).astype(dtype)
+    for array in (a, a[..., ::-1], a.T.copy().T):
+        np.testing.assert_array_equal(rows.row_max(array), array.max(-1, keepdims=True))
+        np.testing.assert_array_equal(rows.row_sum(array), array.sum(-1, keepdims=True))
+
+
+@pytest.mark.parametrize("columns", [3, 50])
+def test_the_softmax_of_a_row_with_nan_is_nan(columns: int) -> None:
+    a = np.zeros((2, columns))
+    a[0, 1] = np.nan
+    y = rows.softmax(a)
+    assert np.isnan(y[0]).all()
+    np.testing.assert_array_equal(y[1], 1 / columns)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_padding_lies_as_the_array_does(order: Any) -> None:
+    a = np.asarray(rng.normal(size=(2, 3)), order=order)
+    widths = [(0, 2), (1, 0)]
+    y = pad_with_zeros(a, widths=widths)
+    np.testing.assert_array_equal(y, np.pad(a, widths))
+    assert y.strides == np.pad(a, widths).strides
 
 
 class Passing:
