@@ -10,14 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.contenders.training import RATE, jax_training, mytorch_training, torch_training, training
-from benchmarks.harness import Contender, Effort, Result, Work, load, main, race
+from benchmarks.contenders.training import (
+    RATE,
+    REPLAY,
+    jax_training,
+    mytorch_training,
+    race_of_steps,
+    torch_training,
+    training,
+)
+from benchmarks.harness import Contender, Effort, Result, Work, load, main
 
 BATCH, PLACES, FEATURES, HEADS = 4, 64, 64, 4
 WIDTH = FEATURES // HEADS
 SCALE = 1 / float(np.sqrt(WIDTH))
 SPLIT = (BATCH, PLACES, 3, HEADS, WIDTH)
-REPLAY = "mytorch, replayed"
 
 
 def work() -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -33,12 +40,11 @@ def mytorch_step(replay: bool = False) -> Work:
     from mytorch.functional import mean_squared_error, softmax
 
     inputs, arrays = work()
-    scale = np.float32(SCALE)
 
     def loss_of(parameters: Any, x: Any, target: Any) -> Any:
         W, V = parameters
         q, k, v = (x.reshape(-1, FEATURES) @ W).reshape(SPLIT).transpose(2, 0, 3, 1, 4)
-        weights = softmax((q * scale) @ k.swapaxes(2, 3))
+        weights = softmax((q * SCALE) @ k.swapaxes(2, 3))
         rows = (weights @ v).transpose(0, 2, 1, 3).reshape(-1, FEATURES)
         return mean_squared_error(rows @ V, target.reshape(-1, FEATURES))
 
@@ -124,13 +130,7 @@ FIELD = [
 
 def run(effort: Effort) -> Iterator[Result]:
     """Race."""
-    what = "a step of attention"
-    times = race(FIELD, effort, rtol=1e-3, what=what, against="torch")
-    yield times
-    yield from times.figures(
-        (what, "mytorch", "torch", {"at_most": 1.0}),
-        (f"{what}, replayed", REPLAY, "torch", {"at_most": 1.0}),
-    )
+    return race_of_steps(FIELD, effort, "a step of attention", "torch")
 
 
 if __name__ == "__main__":
