@@ -16,6 +16,7 @@ from mytorch.optim import optimizer as optimizers
 from mytorch.rules import rows
 from mytorch.rules.arithmetic import times
 from mytorch.rules.constants import ONE
+from mytorch.rules.memory import put_at
 from mytorch.rules.neural import linear, row_sum
 from mytorch.rules.padding import pad_with_zeros
 from mytorch.tensor import wrap
@@ -210,6 +211,23 @@ def test_padding_lies_as_the_array_does(order: Any) -> None:
     y = pad_with_zeros(a, widths=widths)
     np.testing.assert_array_equal(y, np.pad(a, widths))
     assert y.strides == np.pad(a, widths).strides
+
+
+@pytest.mark.parametrize("index", [[2, 0, 2, -1], [[1, 1], [3, -4]], np.array([3, 3], np.uint8)], ids=str)
+@pytest.mark.parametrize("shape", [(4,), (4, 3), (4, 2, 3), (4, 0)])
+def test_rows_that_are_named_twice_get_both(index: Any, shape: tuple[int, ...]) -> None:
+    places = np.asarray(index)
+    for a in (rng.normal(size=(*places.shape, *shape[1:])), np.full(shape[1:], 2.0)):
+        expected = np.zeros(shape)
+        np.add.at(expected, places, a)
+        for given in (places, (places,)):
+            np.testing.assert_array_equal(put_at(a, index=given, shape=shape), expected)
+
+
+@pytest.mark.parametrize("place", [4, -5])
+def test_rows_that_are_not_there_are_refused(place: int) -> None:
+    with pytest.raises(IndexError, match="out of bounds"):
+        put_at(np.ones((1, 3)), index=np.array([place]), shape=(4, 3))
 
 
 class Passing:
