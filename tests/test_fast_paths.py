@@ -230,6 +230,34 @@ def test_rows_that_are_not_there_are_refused(place: int) -> None:
         put_at(np.ones((1, 3)), index=np.array([place]), shape=(4, 3))
 
 
+@pytest.mark.parametrize(
+    "reshape",
+    [
+        lambda x: x.reshape(-1),
+        lambda x: x.reshape((2, 6)),
+        lambda x: x.reshape(2, 6, order="F"),
+        lambda x: x.ravel(),
+        lambda x: np.reshape(x, (6, 2)),
+        lambda x: np.reshape(x, (6, 2), order="F"),
+    ],
+)
+@pytest.mark.parametrize("view", [lambda x: x.T, lambda x: x[:, ::-1], lambda x: x[:, None, ::2, None]])
+def test_a_reshape_that_copies_is_one_copy_on_the_tape(
+    reshape: Callable[[Any], Any], view: Callable[[Any], Any]
+) -> None:
+    x = variable(3, 8) if view(np.zeros((3, 8))).ndim == 4 else variable(3, 4)
+    y = reshape(view(x))
+    places = reshape(view(np.arange(x.size).reshape(x.shape)))
+    np.testing.assert_array_equal(y.numpy(), x.numpy().reshape(-1)[places])
+    names = [op.name for op in operations(y)] if y.tape is not None else []
+    assert names == ([] if np.shares_memory(y.numpy(), x.numpy()) else ["copy"])
+    weights = rng.normal(size=y.shape)
+    (y * weights).sum().backward()
+    expected = np.zeros(x.size)
+    expected[places] = weights
+    np.testing.assert_array_equal(x.grad.numpy(), expected.reshape(x.shape))
+
+
 class Passing:
     """What passes for an ndarray to `isinstance`, without being one."""
 
