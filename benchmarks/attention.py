@@ -10,14 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.contenders.training import RATE, jax_training, mytorch_training, torch_training, training
-from benchmarks.harness import Contender, Effort, Result, Work, load, main, race
+from benchmarks.contenders.training import (
+    RATE,
+    REPLAY,
+    jax_training,
+    mytorch_training,
+    race_of_steps,
+    torch_training,
+    training,
+)
+from benchmarks.harness import Contender, Effort, Result, Work, load, main
 
 BATCH, PLACES, FEATURES, HEADS = 4, 64, 64, 4
 WIDTH = FEATURES // HEADS
 SCALE = 1 / float(np.sqrt(WIDTH))
 SPLIT = (BATCH, PLACES, 3, HEADS, WIDTH)
-REPLAY = "mytorch, replayed"
 
 
 def work() -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -33,12 +40,11 @@ def mytorch_step(replay: bool = False) -> Work:
     from mytorch.functional import mean_squared_error, softmax
 
     inputs, arrays = work()
-    scale = np.float32(SCALE)
 
     def loss_of(parameters: Any, x: Any, target: Any) -> Any:
         W, V = parameters
         q, k, v = (x.reshape(-1, FEATURES) @ W).reshape(SPLIT).transpose(2, 0, 3, 1, 4)
-        weights = softmax((q * scale) @ k.swapaxes(2, 3))
+        weights = softmax((q * SCALE) @ k.swapaxes(2, 3))
         rows = (weights @ v).transpose(0, 2, 1, 3).reshape(-1, FEATURES)
         return mean_squared_error(rows @ V, target.reshape(-1, FEATURES))
 
@@ -75,21 +81,27 @@ def jax_step() -> Work:
 
 
 def numpy_step() -> Work:
-    """Prepare a step by hand: scores (key, query), so that softmax runs down columns, whose sums are products."""
+    """Prepare a step by hand: scores (key, query), so that softmax runs down columns; large arrays allocated once."""
     (x, target), arrays = work()
     W, V = parameters = [array.copy() for array in arrays]
     flat, goal = x.reshape(-1, FEATURES), target.reshape(-1, FEATURES)
     scale, ones = np.float32(SCALE), np.ones((1, PLACES), np.float32)
-    dqkv = np.empty((3, BATCH, HEADS, PLACES, WIDTH), np.float32)
+    qkv, dqkv = np.empty((2, 3, BATCH, HEADS, PLACES, WIDTH), np.float32)
+    weights, dscores, scratch = np.empty((3, BATCH, HEADS, PLACES, PLACES), np.float32)
+    projected = np.empty((BATCH * PLACES, 3 * FEATURES), np.float32)
+    q, k, v = qkv
+
+    def split(values: np.ndarray) -> np.ndarray:
+        return values.reshape(SPLIT).transpose(2, 0, 3, 1, 4)
 
     def step() -> Any:
-        qkv = np.ascontiguousarray((flat @ W).reshape(SPLIT).transpose(2, 0, 3, 1, 4))
-        q, k, v = qkv
-        q *= scale
-        weights = k @ q.swapaxes(2, 3)
-        weights -= weights.max(axis=2, keepdims=True)
+        flat.dot(W, projected)
+        qkv[...] = split(projected)
+        np.multiply(q, scale, q)
+        np.matmul(k, q.swapaxes(2, 3), weights)
+        np.subtract(weights, weights.max(axis=2, keepdims=True), weights)
         np.exp(weights, weights)
-        weights *= 1 / (ones @ weights)
+        np.multiply(weights, 1 / (ones @ weights), weights)
         rows = (weights.swapaxes(2, 3) @ v).transpose(0, 2, 1, 3).reshape(-1, FEATURES)
         distance = rows @ V
         distance -= goal
@@ -97,16 +109,17 @@ def numpy_step() -> Work:
         distance *= np.float32(2 / distance.size)
         dV = rows.T @ distance
         drows = (distance @ V.T).reshape(BATCH, PLACES, HEADS, WIDTH).transpose(0, 2, 1, 3)
-        np.matmul(weights, drows, out=dqkv[2])
-        dscores = v @ drows.swapaxes(2, 3)
-        dscores *= weights
-        dscores -= weights * (ones @ dscores)
-        np.matmul(dscores.swapaxes(2, 3), k, out=dqkv[0])
-        dqkv[0] *= scale
-        np.matmul(dscores, q, out=dqkv[1])
-        dW = flat.T @ dqkv.transpose(1, 3, 0, 2, 4).reshape(-1, 3 * FEATURES)
+        np.matmul(weights, drows, dqkv[2])
+        np.matmul(v, drows.swapaxes(2, 3), dscores)
+        np.multiply(dscores, weights, dscores)
+        np.subtract(dscores, np.multiply(weights, ones @ dscores, scratch), dscores)
+        np.matmul(dscores.swapaxes(2, 3), k, dqkv[0])
+        np.multiply(dqkv[0], scale, dqkv[0])
+        np.matmul(dscores, q, dqkv[1])
+        split(projected)[...] = dqkv
+        dW = flat.T @ projected
         for parameter, gradient in zip(parameters, (dW, dV), strict=True):
-            parameter -= RATE * gradient
+            parameter -= np.float32(RATE) * gradient
         return loss
 
     return training(step, arrays, lambda: parameters)
@@ -124,13 +137,7 @@ FIELD = [
 
 def run(effort: Effort) -> Iterator[Result]:
     """Race."""
-    what = "a step of attention"
-    times = race(FIELD, effort, rtol=1e-3, what=what, against="torch")
-    yield times
-    yield from times.figures(
-        (what, "mytorch", "torch", {"at_most": 1.0}),
-        (f"{what}, replayed", REPLAY, "torch", {"at_most": 1.0}),
-    )
+    return race_of_steps(FIELD, effort, "a step of attention", "torch")
 
 
 if __name__ == "__main__":

@@ -12,11 +12,19 @@ from typing import Any
 import numpy as np
 
 from benchmarks.cnn import logits_and_loss
-from benchmarks.contenders.training import RATE, jax_training, mytorch_training, torch_training, training
-from benchmarks.harness import Contender, Effort, Result, Work, load, main, race
+from benchmarks.contenders.training import (
+    RATE,
+    REPLAY,
+    jax_training,
+    mytorch_training,
+    race_of_steps,
+    torch_training,
+    training,
+)
+from benchmarks.harness import Contender, Effort, Result, Work, load, main
+from benchmarks.races import Limits
 
 TIMES, BATCH, FEATURES, UNITS, CLASSES = 32, 32, 64, 128, 10
-REPLAY = "mytorch, replayed"
 
 
 def work() -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
@@ -33,27 +41,30 @@ def work() -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
 
 
 def mytorch_step(replay: bool = False) -> Work:
-    """Prepare a step on Tensors: the inputs' part of all gates in one product, then a loop over time."""
+    """Prepare a step on Tensors: the inputs' part of all gates at first, then a loop over time.
+
+    Sequences are columns, so that a gate is a block of rows, which lies together in memory.
+    """
     from mytorch.data import one_hot
-    from mytorch.functional import linear, sigmoid, softmax_cross_entropy, tanh
+    from mytorch.functional import sigmoid, softmax_cross_entropy, tanh
 
     x, classes, arrays = work()
-    start = np.zeros((BATCH, UNITS), np.float32)
+    start = np.zeros((UNITS, BATCH), np.float32)
 
     def loss_of(parameters: Any, x: Any, labels: Any) -> Any:
         W, U, b, V, e = parameters
-        inputs = linear(x.reshape(TIMES * BATCH, FEATURES), W, b).reshape(TIMES, BATCH, 4 * UNITS)
+        inputs = W @ x + b[:, None]
         h: Any = start
         c: Any = start
         for t in range(TIMES):
-            gates = inputs[t] + h @ U.T
-            i, f = sigmoid(gates[:, :UNITS]), sigmoid(gates[:, UNITS : 2 * UNITS])
-            g, o = tanh(gates[:, 2 * UNITS : 3 * UNITS]), sigmoid(gates[:, 3 * UNITS :])
-            c = f * c + i * g
-            h = o * tanh(c)
-        return softmax_cross_entropy(linear(h, V, e), labels)
+            gates = inputs[t] + U @ h
+            i_and_f = sigmoid(gates[: 2 * UNITS])
+            c = i_and_f[UNITS:] * c + i_and_f[:UNITS] * tanh(gates[2 * UNITS : 3 * UNITS])
+            h = sigmoid(gates[3 * UNITS :]) * tanh(c)
+        return softmax_cross_entropy((V @ h).T + e, labels)
 
-    return mytorch_training(loss_of, arrays, [x, one_hot(classes, CLASSES, np.float32)], replay)
+    columns = np.ascontiguousarray(x.swapaxes(1, 2))
+    return mytorch_training(loss_of, arrays, [columns, one_hot(classes, CLASSES, np.float32)], replay)
 
 
 def torch_cell_step() -> Work:
@@ -115,71 +126,70 @@ def jax_step() -> Work:
 
 
 def numpy_step() -> Work:
-    """Prepare a step by hand: products over all times at once, all gates through one tanh, arrays allocated once.
+    """Prepare a step by hand, sequences as columns: all gates through one tanh, arrays allocated once.
 
-    ``sigmoid(x) = (1 + tanh(x / 2)) / 2``, so the rows of i, f and o are halved before, and mended after.
+    ``sigmoid(x) = (1 + tanh(x / 2)) / 2``, so the rows of i, f and o are halved before, and mended after.  Products
+    over all times at once need what belongs to a unit in one row.
     """
     x, classes, arrays = work()
     W, U, b, V, e = parameters = [array.copy() for array in arrays]
-    n = UNITS
-    flat = x.reshape(TIMES * BATCH, FEATURES)
-    gates = np.empty((TIMES, BATCH, 4 * n), np.float32)
-    slopes, dgates = np.empty_like(gates), np.empty_like(gates)
-    h, c = np.zeros((2, TIMES + 1, BATCH, n), np.float32)
-    tanhs = np.empty((TIMES, BATCH, n), np.float32)
-    scale, shift = np.full(4 * n, 0.5, np.float32), np.full(4 * n, 0.5, np.float32)
+    n, columns = UNITS, np.ascontiguousarray(x.swapaxes(1, 2))
+    gates, slopes, dgates = np.empty((3, TIMES, 4 * n, BATCH), np.float32)
+    h, c = np.zeros((2, TIMES + 1, n, BATCH), np.float32)
+    tanhs = np.empty((TIMES, n, BATCH), np.float32)
+    scale, shift = np.full((2, 4 * n, BATCH), 0.5, np.float32)
     scale[2 * n : 3 * n], shift[2 * n : 3 * n] = 1, 0
-    product, one = np.empty((BATCH, 4 * n), np.float32), np.float32(1)
-    scratch, dc = np.empty((2, BATCH, n), np.float32)
+    product, one = np.empty((4 * n, BATCH), np.float32), np.float32(1)
+    scratch, dc = np.empty((2, n, BATCH), np.float32)
     ones = np.ones(TIMES * BATCH, np.float32)
 
     def forward() -> None:
-        flat.dot(W.T, gates.reshape(TIMES * BATCH, 4 * n))
-        np.add(gates, b, gates)
+        np.matmul(W, columns, gates)
+        np.add(gates, b[:, None], gates)
         for t in range(TIMES):
             a = gates[t]
-            h[t].dot(U.T, product)
+            U.dot(h[t], product)
             np.add(a, product, a)
             np.multiply(a, scale, a)
             np.tanh(a, a)
             np.multiply(a, scale, a)
             np.add(a, shift, a)
-            np.multiply(a[:, n : 2 * n], c[t], c[t + 1])
-            np.multiply(a[:, :n], a[:, 2 * n : 3 * n], scratch)
+            np.multiply(a[n : 2 * n], c[t], c[t + 1])
+            np.multiply(a[:n], a[2 * n : 3 * n], scratch)
             np.add(c[t + 1], scratch, c[t + 1])
             np.tanh(c[t + 1], tanhs[t])
-            np.multiply(a[:, 3 * n :], tanhs[t], h[t + 1])
+            np.multiply(a[3 * n :], tanhs[t], h[t + 1])
 
     def backward(dh: np.ndarray) -> None:
         np.subtract(one, gates, slopes)  # of the logistic function: s (1 - s)
         np.multiply(slopes, gates, slopes)
-        g = gates[:, :, 2 * n : 3 * n]
-        np.subtract(one, g * g, slopes[:, :, 2 * n : 3 * n])
+        g = gates[:, 2 * n : 3 * n]
+        np.subtract(one, g * g, slopes[:, 2 * n : 3 * n])
         dc[...] = 0
         for t in reversed(range(TIMES)):
-            a, d = gates[t], dgates[t]
-            i, f, g, o = (a[:, k * n : (k + 1) * n] for k in range(4))
-            np.multiply(dh, tanhs[t], d[:, 3 * n :])
+            d = dgates[t]
+            i, f, g, o = gates[t].reshape(4, n, BATCH)
+            np.multiply(dh, tanhs[t], d[3 * n :])
             np.multiply(tanhs[t], tanhs[t], scratch)
             np.subtract(one, scratch, scratch)
             np.multiply(scratch, o, scratch)
             np.multiply(scratch, dh, scratch)
             np.add(dc, scratch, dc)
-            np.multiply(dc, g, d[:, :n])
-            np.multiply(dc, c[t], d[:, n : 2 * n])
-            np.multiply(dc, i, d[:, 2 * n : 3 * n])
+            np.multiply(dc, g, d[:n])
+            np.multiply(dc, c[t], d[n : 2 * n])
+            np.multiply(dc, i, d[2 * n : 3 * n])
             np.multiply(dc, f, dc)
             np.multiply(d, slopes[t], d)
-            d.dot(U, dh)
+            U.T.dot(d, dh)
 
     def step() -> Any:
         forward()
-        loss, g = logits_and_loss(h[-1] @ V.T + e, classes)
-        backward(g @ V)
-        d = dgates.reshape(TIMES * BATCH, 4 * n)
-        gradients = (d.T @ flat, d.T @ h[:-1].reshape(TIMES * BATCH, n), ones @ d, g.T @ h[-1], g.sum(axis=0))
+        loss, g = logits_and_loss(h[-1].T @ V.T + e, classes)
+        backward((g @ V).T.copy())
+        d, inputs, states = (a.swapaxes(0, 1).reshape(a.shape[1], -1) for a in (dgates, columns, h[:-1]))
+        gradients = (d @ inputs.T, d @ states.T, d @ ones, g.T @ h[-1].T, g.sum(axis=0))
         for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter -= RATE * gradient
+            parameter -= np.float32(RATE) * gradient
         return loss
 
     return training(step, arrays, lambda: parameters)
@@ -197,14 +207,14 @@ FIELD = [
 
 def run(effort: Effort) -> Iterator[Result]:
     """Race."""
-    what, cell = "a step of an LSTM", "torch, loop over its cell"
-    times = race(FIELD, effort, rtol=1e-3, what=what, against=cell)
-    yield times
-    yield from times.figures(
-        (f"{what}, against torch's cell", "mytorch", cell, {"at_most": 1.0}),
-        (f"{what}, replayed, against torch's cell", REPLAY, cell, {"at_most": 1.0}),
-        (f"{what}, replayed, against torch's fused LSTM", REPLAY, "torch, fused", {}),
+    what, fused = "a step of an LSTM", "torch, fused"
+    further: tuple[str, str, str, Limits] = (
+        f"{what}, replayed, against torch's fused LSTM",
+        REPLAY,
+        fused,
+        {},
     )
+    return race_of_steps(FIELD, effort, what, "torch, loop over its cell", ", against torch's cell", further)
 
 
 if __name__ == "__main__":

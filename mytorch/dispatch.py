@@ -16,7 +16,7 @@ import numpy as np
 from numpy import ndarray
 
 from mytorch.autograd_engine import TapeError
-from mytorch.rules import registry, ufunc_methods
+from mytorch.rules import memory, registry, ufunc_methods
 from mytorch.rules.registry import RULES, Rule
 from mytorch.rules.shapes import as_array
 from mytorch.tensor import Tensor, apply, raw, record, wrap, write
@@ -211,6 +211,9 @@ def call_view(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[
         )
     result = function(source._array, *untracked(rest), **untracked(kwargs))
     if not _shows(result, source._array):
+        shown = view_of_copy(source, result)
+        if shown is not None:
+            return shown
         # NumPy had to copy: so do we, where the tape sees it, in the order in which the call reads the memory.
         order = registry.signature_of(function, None).bind(*args, **kwargs).arguments.get("order")
         source = source.copy(order if order in ("F", "K") else "C")
@@ -218,6 +221,19 @@ def call_view(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[
     if isinstance(result, list | tuple):
         return type(result)(source.view_as(part) for part in result)
     return source if result is source._array else source.view_as(result)
+
+
+def view_of_copy(source: Tensor, result: Any) -> Tensor | None:
+    """Return `result`, a reshaped view of the copy that NumPy had to make of `source`, as a Tensor on that copy.
+
+    None where NumPy did it in another way.
+    """
+    copy = getattr(result, "base", None)
+    if type(copy) is not ndarray or copy.shape != source.shape or not copy.flags.c_contiguous:
+        return None
+    if np.may_share_memory(copy, source._array):
+        return None
+    return record(RULES[memory.copy], copy, (source,)).view_as(result)
 
 
 def _shows(result: Any, data: ndarray) -> bool:

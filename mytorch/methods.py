@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mytorch.dispatch import array_function, array_ufunc
+from mytorch.dispatch import array_function, array_ufunc, view_of_copy
 from mytorch.rules.registry import RULES
 from mytorch.tensor import ABSENT, Tensor, record
 
@@ -86,6 +86,9 @@ def _view_of(name: str) -> Callable[..., Any]:
         array = getattr(data, name)(*args, **kwargs)
         if array is data or (array.base is not None and (array.base is data or array.base is data.base)):
             return self.view_as(array)
+        shown = view_of_copy(self, array)
+        if shown is not None:
+            return shown
         if name == "reshape" and len(args) != 1:
             args = (args,)
         return array_function(self, function, (), (self, *args), kwargs)

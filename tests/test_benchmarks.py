@@ -458,7 +458,7 @@ def test_contenders_of_the_chains_agree(torch, arguments):
 @pytest.mark.parametrize(
     ("module", "names"),
     [
-        (cnn, {"mytorch", "mytorch, windows", "torch", "NumPy, im2col", "NumPy, flat shift"}),
+        (cnn, {"mytorch", "mytorch, windows", "torch", "NumPy, im2col", "NumPy by hand"}),
         (lstm, {"mytorch", "torch, loop over its cell", "torch, fused", "NumPy by hand"}),
         (attention, {"mytorch", "torch", "NumPy by hand"}),
     ],

@@ -13,9 +13,12 @@ from mytorch.autograd_engine import Exact, Operation, TapeError
 from mytorch.data import one_hot
 from mytorch.optim import SGD
 from mytorch.optim import optimizer as optimizers
+from mytorch.rules import rows
 from mytorch.rules.arithmetic import times
 from mytorch.rules.constants import ONE
+from mytorch.rules.memory import put_at
 from mytorch.rules.neural import linear, row_sum
+from mytorch.rules.padding import pad_with_zeros
 from mytorch.tensor import wrap
 
 rng = np.random.default_rng(11785)
@@ -181,6 +184,78 @@ def test_sums_of_rows(dtype: Any) -> None:
     a = rng.integers(5, size=(3, 4)).astype(dtype)
     np.testing.assert_array_equal(row_sum(a), a.sum(1, keepdims=True))
     np.testing.assert_array_equal(row_sum(a[0]), a[0].sum(keepdims=True))
+
+
+@pytest.mark.parametrize("shape", [(7,), (3, 32), (3, 33), (2, 3, 40), (0, 40), (2, 0, 3)])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_maxima_and_sums_of_rows_of_any_length(shape: tuple[int, ...], dtype: Any) -> None:
+    a = rng.integers(-5, 5, size=shape).astype(dtype)
+    for array in (a, a[..., ::-1], a.T.copy().T):
+        np.testing.assert_array_equal(rows.row_max(array), array.max(-1, keepdims=True))
+        np.testing.assert_array_equal(rows.row_sum(array), array.sum(-1, keepdims=True))
+
+
+@pytest.mark.parametrize("columns", [3, 50])
+def test_the_softmax_of_a_row_with_nan_is_nan(columns: int) -> None:
+    a = np.zeros((2, columns))
+    a[0, 1] = np.nan
+    y = rows.softmax(a)
+    assert np.isnan(y[0]).all()
+    np.testing.assert_array_equal(y[1], 1 / columns)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_padding_lies_as_the_array_does(order: Any) -> None:
+    a = np.asarray(rng.normal(size=(2, 3)), order=order)
+    widths = [(0, 2), (1, 0)]
+    y = pad_with_zeros(a, widths=widths)
+    np.testing.assert_array_equal(y, np.pad(a, widths))
+    assert y.strides == np.pad(a, widths).strides
+
+
+@pytest.mark.parametrize("index", [[2, 0, 2, -1], [[1, 1], [3, -4]], np.array([3, 3], np.uint8)], ids=str)
+@pytest.mark.parametrize("shape", [(4,), (4, 3), (4, 2, 3), (4, 0)])
+def test_rows_that_are_named_twice_get_both(index: Any, shape: tuple[int, ...]) -> None:
+    places = np.asarray(index)
+    for a in (rng.normal(size=(*places.shape, *shape[1:])), np.full(shape[1:], 2.0)):
+        expected = np.zeros(shape)
+        np.add.at(expected, places, a)
+        for given in (places, (places,)):
+            np.testing.assert_array_equal(put_at(a, index=given, shape=shape), expected)
+
+
+@pytest.mark.parametrize("place", [4, -5])
+def test_rows_that_are_not_there_are_refused(place: int) -> None:
+    with pytest.raises(IndexError, match="out of bounds"):
+        put_at(np.ones((1, 3)), index=np.array([place]), shape=(4, 3))
+
+
+@pytest.mark.parametrize(
+    "reshape",
+    [
+        lambda x: x.reshape(-1),
+        lambda x: x.reshape((2, 6)),
+        lambda x: x.reshape(2, 6, order="F"),
+        lambda x: x.ravel(),
+        lambda x: np.reshape(x, (6, 2)),
+        lambda x: np.reshape(x, (6, 2), order="F"),
+    ],
+)
+@pytest.mark.parametrize("view", [lambda x: x.T, lambda x: x[:, ::-1], lambda x: x[:, None, ::2, None]])
+def test_a_reshape_that_copies_is_one_copy_on_the_tape(
+    reshape: Callable[[Any], Any], view: Callable[[Any], Any]
+) -> None:
+    x = variable(3, 8) if view(np.zeros((3, 8))).ndim == 4 else variable(3, 4)
+    y = reshape(view(x))
+    places = reshape(view(np.arange(x.size).reshape(x.shape)))
+    np.testing.assert_array_equal(y.numpy(), x.numpy().reshape(-1)[places])
+    names = [op.name for op in operations(y)] if y.tape is not None else []
+    assert names == ([] if np.shares_memory(y.numpy(), x.numpy()) else ["copy"])
+    weights = rng.normal(size=y.shape)
+    (y * weights).sum().backward()
+    expected = np.zeros(x.size)
+    expected[places] = weights
+    np.testing.assert_array_equal(x.grad.numpy(), expected.reshape(x.shape))
 
 
 class Passing:

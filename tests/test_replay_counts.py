@@ -13,7 +13,7 @@ import mytorch
 from mytorch import Tensor
 from mytorch.functional import linear, relu, softmax_cross_entropy
 from mytorch.optim import SGD
-from mytorch.replay.lowering import descend
+from mytorch.replay.lowering import constants_of, descend, forms
 
 SIZES = {"tiny": (2, 16, 16, 2), "small": (784, 64, 10), "large": (784, 1024, 1024, 10)}
 
@@ -105,3 +105,31 @@ def test_replays_do_not_grow() -> None:
     assert compiled.program is program
     (entry,) = compiled.entries.values()
     assert len(entry.paths) == 1
+
+
+@pytest.mark.parametrize("widths", [1, (1, 2), [(0, 2), (1, 0)], ((0, 0), (3, 1))])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_both_ways_to_pad_with_zeros_are_the_same(widths: Any, order: Any) -> None:
+    x = np.asarray(np.random.default_rng(0).random((3, 4)), order=order)
+    compiled: Any = mytorch.compile(lambda x: 2 * np.pad(x, widths))
+    for _ in range(2):
+        np.testing.assert_array_equal(compiled(x), 2 * np.pad(x, widths))
+    program = compiled.program
+    (pad,) = [i for i in program.instructions if i.function is np.pad]
+    ways = forms(pad)
+    assert len(ways) == 2
+    for way in ways:
+        program.real(pad.outs[0])[...] = 7
+        for function, args, kwargs in constants_of(way, program.real):
+            function(*args, **kwargs)
+        inside = program.real(pad.args[0])
+        np.testing.assert_array_equal(program.real(pad.outs[0]), np.pad(inside, widths))
+
+
+def test_other_padding_has_one_way() -> None:
+    compiled: Any = mytorch.compile(lambda x: 2 * np.pad(x, 1, "edge"))
+    x = np.arange(3.0)
+    for _ in range(2):
+        np.testing.assert_array_equal(compiled(x), [0, 0, 2, 4, 4])
+    (pad,) = [i for i in compiled.program.instructions if i.function is np.pad]
+    assert len(forms(pad)) == 1

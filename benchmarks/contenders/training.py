@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from benchmarks.contenders.torch_compile import torch_compiled
-from benchmarks.harness import Work, load, replayed
+from benchmarks.harness import Contender, Effort, Result, Work, load, race, replayed
+from benchmarks.races import Limits
 
 RATE = 1e-2
+REPLAY = "mytorch, replayed"
 Loss = Callable[..., Any]
 Arrays = Sequence[np.ndarray]
 
@@ -93,3 +95,28 @@ def jax_training(loss_of: Loss, arrays: Arrays, inputs: Arrays) -> Work:
         return loss.block_until_ready()
 
     return training(step, arrays, lambda: parameters)
+
+
+def race_of_steps(
+    field: Sequence[Contender],
+    effort: Effort,
+    what: str,
+    against: str,
+    named: str = "",
+    *further: tuple[str, str, str, Limits],
+) -> Iterator[Result]:
+    """Race training steps; give the race, and the figures of "mytorch" as it is written and replayed.
+
+    Parameters
+    ----------
+    what : the work, as tables name it
+    against : the contender that ours is to be faster than; `named` is how the figures' names say so
+    further : other figures (see `Race.figures`)
+    """
+    times = race(field, effort, rtol=1e-3, what=what, against=against)
+    yield times
+    yield from times.figures(
+        (f"{what}{named}", "mytorch", against, {"at_most": 1.0}),
+        (f"{what}, replayed{named}", REPLAY, against, {"at_most": 1.0}),
+        *further,
+    )

@@ -142,24 +142,34 @@ backward_of(logistic, lambda g, y, a: g * y * logistic(-a), elementwise=True)
 
 def matmul_a(g: Any, b: Any, a_shape: tuple[int, ...]) -> Any:
     """Return the gradient of `a` in ``a @ b``: ``g @ bᵀ``, with vectors as rows or columns."""
-    if len(a_shape) == 2 and b.ndim == 2:
-        return times(g, b.T)
     if b.ndim == 1:
         return g[..., None] * b
     if len(a_shape) == 1:
         return (g[..., None, :] @ np.swapaxes(b, -1, -2))[..., 0, :]
+    if b.ndim == 2:
+        y = times(matrix(g), b.T)
+        return y if len(a_shape) == 2 else y.reshape(a_shape)
+    if len(a_shape) == 2 and math.prod(a_shape) > b.shape[-1] * sum(a_shape):
+        # To add up products for every matrix of `b` would cost more than to lay these side by side.
+        axes = (*range(b.ndim - 2), b.ndim - 1)
+        return np.tensordot(g, b, (axes, axes))
     return g @ np.swapaxes(b, -1, -2)
 
 
 def matmul_b(g: Any, a: Any, b_shape: tuple[int, ...]) -> Any:
     """Return the gradient of `b` in ``a @ b``: ``aᵀ @ g``, with vectors as rows or columns."""
-    if a.ndim == 2 and len(b_shape) == 2:
-        return times(a.T, g)
     if a.ndim == 1:
         return g[..., None] * a if len(b_shape) == 1 else a[:, None] * g[..., None, :]
     if len(b_shape) == 1:
         return (np.swapaxes(a, -1, -2) @ g[..., None])[..., 0]
+    if len(b_shape) == 2:
+        return times(matrix(a).T, matrix(g))
     return np.swapaxes(a, -1, -2) @ g
+
+
+def matrix(x: Any) -> Any:
+    """Return the rows of all matrices in `x` as one matrix."""
+    return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
 def times(a: Any, b: Any) -> Any:

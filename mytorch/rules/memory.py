@@ -5,6 +5,7 @@ They are what the reverse pass itself consists of, so a reverse pass over Tensor
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -70,8 +71,25 @@ def take_at(a: np.ndarray, *, index: Any) -> np.ndarray:
 def put_at(a: np.ndarray, *, index: Any, shape: tuple[int, ...]) -> np.ndarray:
     """Return zeros of `shape` to which `a` is added at `index`; places that are named twice get both."""
     result = arrays.zeros(shape, a.dtype)
-    np.add.at(result, index, a)
+    width = math.prod(shape[1:])
+    rows = _rows(index) if width > 1 and 0 < a.size <= AT_ONCE and type(a) is np.ndarray else None
+    if rows is None or rows.size * width != a.size:
+        np.add.at(result, index, a)
+    else:  # NumPy adds to single entries four times faster than to rows
+        entries = rows.reshape(-1, 1) * width + np.arange(width)
+        np.add.at(result.reshape(-1), entries.reshape(-1), a.reshape(-1))
     return result
+
+
+AT_ONCE = 2**20  # entries that are added one by one, each of which needs an index
+
+
+def _rows(index: Any) -> np.ndarray | None:
+    """Return the numbers that an index names along the first axis, if it is an array of them; else None."""
+    if isinstance(index, tuple) and len(index) == 1:
+        index = index[0]
+    integers = type(index) is np.ndarray and index.dtype.kind in "iu"
+    return index.astype(np.intp) if integers else None
 
 
 @dispatched

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
-from functools import wraps
+from functools import cache, wraps
 from typing import Any, TypeVar
 
 import numpy as np
@@ -160,6 +160,7 @@ class Call:
         self.inputs, self.output, self.static, self.metas = inputs, output, static, metas
 
 
+@cache
 def signature_of(function: Callable[..., Any], text: str | None) -> inspect.Signature:
     """Return the signature of `function`, or the one written as `text` (for functions of C code)."""
     if text is None:
