@@ -32,8 +32,6 @@ class Buffer:
         "_reference",
         "dtype",
         "initial",
-        "is_array",
-        "is_number",
         "kind",
         "low",
         "name",
@@ -59,7 +57,6 @@ class Buffer:
         self.writes = 0  # instructions that wrote to it after its birth
         self.initial: np.ndarray | None = None  # of memory made inside: its values before the first write
         self.tensors: list[Any] = []  # the Tensors outside that own it
-        self.is_number = self.is_array = False  # what NumPy, and what the function, makes of a single entry
 
     @property
     def owner(self) -> np.ndarray:

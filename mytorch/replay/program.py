@@ -604,6 +604,8 @@ class _Writer:
         name = self.value(self.program.final[id(what)])
         if kind == "number":
             return f"{name}[()]"
+        if kind == "plain":
+            return f"{name}.item()"
         copy = f"{name}.copy()"
         return copy if kind == "array" else f"{self.bind(wrap, 'f')}({copy})"
 

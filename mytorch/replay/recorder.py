@@ -33,7 +33,7 @@ from mytorch.replay.instructions import (
     mapped,
     name_of,
 )
-from mytorch.replay.traced import Traced
+from mytorch.replay.traced import Number, Traced
 
 # Functions that write to their first argument and return nothing.
 WRITERS = {np.copyto, np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis}
@@ -59,6 +59,7 @@ class Recorder:
         self.next_number = count().__next__
         # By the identity of the real array.
         self.shown: WeakValueDictionary[int, Traced] = WeakValueDictionary()
+        self.shown_numbers: WeakValueDictionary[int, Number] = WeakValueDictionary()
         self.outside: set[int] = set()  # identities of owners that are known to live outside of the function
         self.numbers: dict[tuple[int, str], tuple[Any, Traced]] = {}
         self.fetched: list[tuple[Any, str]] = []
@@ -101,6 +102,11 @@ class Recorder:
         known = self.buffers.get(id(owner))
         return known is not None and known.is_of(owner)
 
+    def number(self, array: ndarray) -> Number:
+        """Return what stands for a number that a real array without axes holds."""
+        known = self.shown_numbers[id(array)] = Number(array, self)
+        return known
+
     def buffer(self, array: ndarray, kind: str = OUTSIDE) -> Buffer:
         """Return the memory of an array; memory that was not met before is of the kind `kind`."""
         owner = owner_of(array)
@@ -130,10 +136,9 @@ class Recorder:
     def new_zeros(self, shape: tuple[int, ...], dtype: Any) -> Traced:
         return self.made_inside(np.zeros(shape, dtype))
 
-    def as_array(self, traced: Traced) -> Traced:
-        """Note that the function made an array of a value that may have been a mere number."""
-        self.buffer(traced.array).is_array = True
-        return traced
+    def as_array(self, traced: Traced) -> Any:
+        """Return an array for what may be a mere number; they share memory until it is written (`destination`)."""
+        return self.show(traced.array) if traced.is_number else traced
 
     def live_number(self, owner: Any, name: str) -> Any:
         """Return a number that an object holds as an array that every replay fills anew."""
@@ -278,6 +283,8 @@ class Recorder:
             out = kwargs.pop("out")
             return _stored(out, self.method(name, array, args, kwargs))
         result = function(array.array, *self.real(args), **self.real(kwargs))
+        if array.is_number and isinstance(result, ndarray) and not result.ndim:
+            result = result[()]
         return self.results("call", function, (array, *args), kwargs, result)
 
     def results(
@@ -298,10 +305,10 @@ class Recorder:
                 self.buffer(leaf, TEMPORARY)
             self.note(kind, function, args, kwargs, tuple(fresh), True)
             made = fresh
-        for array, leaf in zip(made, leaves, strict=True):
-            if isinstance(leaf, np.generic):
-                self.buffer(array).is_number = True
-        shown = [self.show(leaf) for leaf in made]
+        shown = [
+            self.number(array) if isinstance(leaf, np.generic) else self.show(array)
+            for array, leaf in zip(made, leaves, strict=True)
+        ]
         if isinstance(result, tuple | list):
             return type(result)(*shown) if hasattr(result, "_fields") else type(result)(shown)
         return shown[0]
@@ -348,8 +355,7 @@ class Recorder:
             return self.show(result)
         if not _holds_traced(index) and type(result) is not ndarray:  # a single entry is a value of its own
             entry = self.method("copy", self.show(traced.array[_open_ended(index)]), (), {})
-            self.buffer(entry.array).is_number = True
-            return entry
+            return self.number(entry.array)
         return self.results("call", _getitem, (traced, index), {}, result)
 
     def setitem(self, traced: Traced, index: Any, value: Any) -> None:
@@ -393,7 +399,12 @@ class Recorder:
 
     def destination(self, out: Any) -> ndarray:
         """Return the real array that will be written."""
+        if isinstance(out, Number):
+            raise TypeError("return arrays must be of ArrayType")
         if isinstance(out, Traced):
+            number = self.shown_numbers.get(id(owner_of(out.array)))
+            if number is not None:  # it stays what it is
+                number.array = self.method("copy", self.show(number.array), (), {}).array
             return out.array
         if type(out) is not ndarray:
             self.refuse(f"writing to a {type(out).__name__}", "to an array")
@@ -422,8 +433,8 @@ class Recorder:
         raise self.refused
 
 
-class Weak(Traced):
-    """A number that lives outside: like a Python number, it takes the dtype of the array that it meets."""
+class Weak(Number):
+    """A number of Python's: it takes the dtype of the array that it meets."""
 
     __slots__ = ("number",)
 

@@ -23,14 +23,15 @@ from mytorch.replay.instructions import ARGUMENT, OUTSIDE, Buffer, Instruction, 
 from mytorch.replay.locals import watching
 from mytorch.replay.packing import pack_parameters
 from mytorch.replay.recorder import Recorder, ReplayError, Weak
-from mytorch.replay.traced import Traced
+from mytorch.replay.traced import Number, Traced
 from mytorch.tensor import Tensor, wrap
 
 
 class Leaf:
     """A part of the result: how a replay makes it.
 
-    `kind` is "array" or "number" (of the Value `what`), "tensor", or "constant" (`what` itself).
+    `kind` is "array", "number" or "plain" (a number of Python's; of the Value `what`), "tensor", or "constant" (`what`
+    itself).
     """
 
     __slots__ = ("kind", "what")
@@ -128,10 +129,7 @@ def record(
     for i, buffer in recording.arguments.items():
         if buffer.writes and type(leaves[i]) is ndarray:
             np.copyto(leaves[i], buffer.owner)
-    shown = [
-        _shown(x)[()] if leaf.kind == "number" else _shown(x)
-        for x, leaf in zip(found, recording.leaves, strict=True)
-    ]
+    shown = [_shown(x) for x in found]
     recording.seconds = time.perf_counter() - start
     return recording.structure.unflatten(shown), recording
 
@@ -242,10 +240,8 @@ def _leaf(x: Any, recorder: Recorder) -> Leaf:
     if isinstance(x, Tensor):
         return Leaf("tensor", recorder.value(arrays.settled(x._array)))
     if isinstance(x, Traced):
-        buffer = recorder.buffer(x.array)
-        return Leaf(
-            "number" if buffer.is_number and not buffer.is_array else "array", recorder.value(x.array)
-        )
+        kind = "plain" if type(x) is Weak else "number" if type(x) is Number else "array"
+        return Leaf(kind, recorder.value(x.array))
     if type(x) is ndarray:
         return Leaf("array", recorder.value(x))
     return Leaf("constant", x)
@@ -255,6 +251,8 @@ def _shown(x: Any) -> Any:
     """Return a part of the result of the recorded call itself."""
     if isinstance(x, Tensor):
         return wrap(np.array(arrays.settled(x._array)))
+    if isinstance(x, Number):
+        return x.array.item() if type(x) is Weak else x.array[()]
     if isinstance(x, Traced):
         return x.array.copy()
     return x.copy() if type(x) is ndarray else x
@@ -392,9 +390,8 @@ class _TensorRecorder(Recorder):
     def array_set(self, tensor: Tensor, array: Any) -> None:
         """Note that a Tensor was made."""
         self.made[id(tensor)] = ref(tensor)
-        if isinstance(array, Traced):
-            # What a Tensor shows is an array also where it has no axes.
-            self.buffer(array.array).is_array = True
+        if isinstance(array, Number):  # what a Tensor shows is an array also where it has no axes
+            _SLOT.__set__(tensor, self.as_array(array))
         if type(array) is ndarray:
             self.made_inside(array)
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mytorch.autograd_engine import _PACKAGE
 from mytorch.gradient_buffer import address_of, base_of, byte_bounds
 
 if TYPE_CHECKING:
@@ -70,6 +71,9 @@ VALUES = ("item", "tolist", "tobytes")
 class Traced:
     """A real array, and the recorder that notes what is done to it."""
 
+    stands_for_array = True  # asked by `mytorch.arrays`
+    is_number = False
+
     __slots__ = ("__weakref__", "array", "recorder")
     __array_priority__ = 1000.0
     if TYPE_CHECKING:
@@ -99,7 +103,7 @@ class Traced:
         self, function: Callable[..., Any], types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         for kind in types:
-            if kind is not Traced and kind is not np.ndarray and not issubclass(kind, np.ndarray):
+            if not issubclass(kind, Traced | np.ndarray):
                 return NotImplemented
         return self.recorder.function(function, args, kwargs)
 
@@ -247,15 +251,40 @@ class Traced:
         if type(exponent) in (int, float) and self.array.dtype.kind in "fc":
             ufunc = POWERS.get(exponent)
             if ufunc is not None:
-                return ufunc(self, out=self)
+                return ufunc(self, **self._place())
         power: Any = np.power
-        return power(self, exponent, out=self)
+        return power(self, exponent, **self._place())
+
+    def _place(self) -> dict[str, Any]:
+        """Return where an operator like ``+=`` writes its result."""
+        return {"out": self}
 
     def __divmod__(self, other: Any) -> Any:
         return np.divmod(self, other)
 
     def __rdivmod__(self, other: Any) -> Any:
         return np.divmod(other, self)
+
+
+class Number(Traced):
+    """A number of NumPy's, which nothing can change: ``s += 1`` makes another one, and whoever has `s` keeps it."""
+
+    __slots__ = ()
+    is_number = True
+
+    if not TYPE_CHECKING:
+
+        @property
+        def __class__(self) -> Any:
+            # The engine asks what it holds, and the user what NumPy would give.
+            inside = sys._getframe(1).f_code.co_filename.startswith(_PACKAGE)
+            return np.ndarray if inside else self.array.dtype.type
+
+    def _place(self) -> dict[str, Any]:
+        return {}
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise TypeError(f"'numpy.{self.array.dtype.type.__name__}' object does not support item assignment")
 
 
 def _unary(ufunc: np.ufunc) -> Callable[..., Any]:
@@ -266,7 +295,7 @@ def _operator(ufunc: np.ufunc) -> Callable[..., Any]:
     def method(self: Any, other: Any) -> Any:
         kind = type(other)
         if (
-            kind is not Traced
+            not issubclass(kind, Traced)
             and hasattr(kind, "__array_ufunc__")
             and not isinstance(other, np.ndarray | np.generic)
         ):
@@ -281,7 +310,7 @@ def _reflected(ufunc: np.ufunc) -> Callable[..., Any]:
 
 
 def _in_place(ufunc: np.ufunc) -> Callable[..., Any]:
-    return lambda self, other: ufunc(self, other, out=self)
+    return lambda self, other: ufunc(self, other, **self._place())
 
 
 def _reduction(ufunc: np.ufunc) -> Callable[..., Any]:
