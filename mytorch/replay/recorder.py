@@ -21,7 +21,7 @@ from numpy import ndarray
 from mytorch import arrays
 from mytorch.autograd_engine import caller, sweep, where
 from mytorch.gradient_buffer import base_of, owner_of
-from mytorch.guard import Guards, _frozen
+from mytorch.guard import Guards
 from mytorch.replay.errors import ReplayError
 from mytorch.replay.instructions import (
     INSIDE,
@@ -196,6 +196,15 @@ class Recorder:
         self.instructions.append(instruction)
         return instruction
 
+    def call(self, function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
+        """Return what a function gives; that it raises an error is decided by values, like a branch."""
+        try:
+            return function(*self.real(args), **self.real(kwargs))
+        except Exception as error:
+            if "read-only" not in str(error):  # which no value decides
+                self.note("guard", Raises(function), args, kwargs, (), False).expected = type(error)
+            raise
+
     def ufunc(self, ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Compute a ufunc, or one of its methods."""
         call = ufunc if method == "__call__" else getattr(ufunc, method)
@@ -220,12 +229,11 @@ class Recorder:
                 results = call(*inputs, **kwargs)
                 return tuple([o if o is None else _stored(o, r) for o, r in zip(outs, results, strict=True)])
             places = [self.destination(out) for out in outs]
-            with thawed(places):
-                call(*self.real(inputs), out=tuple(places), **self.real(kwargs))
+            with self.thawed(places):
+                self.call(call, inputs, {**kwargs, "out": tuple(map(self.show, places))})
             self.note("ufunc", call, inputs, kwargs, tuple(places), False)
             return next(iter(outs)) if len(outs) == 1 else tuple(outs)
-        result = call(*self.real(inputs), **self.real(kwargs))
-        return self.results("ufunc", call, inputs, kwargs, result)
+        return self.results("ufunc", call, inputs, kwargs, self.call(call, inputs, kwargs))
 
     def function(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Compute a NumPy function, or one of this package's own."""
@@ -251,7 +259,7 @@ class Recorder:
             out = kwargs.pop("out")
             return _stored(out[0] if isinstance(out, tuple) else out, function(*args, **kwargs))
         kwargs = {k: v for k, v in kwargs.items() if k != "out"}
-        result = function(*self.real(args), **self.real(kwargs))
+        result = self.call(function, args, kwargs)
         if function is np.count_nonzero and type(result) is int:  # of NumPy 1.26
             result = np.intp(result)
         return self.results("call", function, args, kwargs, result)
@@ -282,7 +290,7 @@ class Recorder:
         if kwargs.get("out") is not None:
             out = kwargs.pop("out")
             return _stored(out, self.method(name, array, args, kwargs))
-        result = function(array.array, *self.real(args), **self.real(kwargs))
+        result = self.call(function, (array, *args), kwargs)
         if array.is_number and isinstance(result, ndarray) and not result.ndim:
             result = result[()]
         return self.results("call", function, (array, *args), kwargs, result)
@@ -328,22 +336,30 @@ class Recorder:
 
     def decide(self, traced: Traced, how: str, convert: Callable[[ndarray], Any]) -> Any:
         """Return what Python makes of a value, and note that it was decided so."""
-        result = convert(traced.array)
-        if not self.closed:
-            if convert in (float, int, complex, bool) and _stores(sys._getframe(2)):
-                self.leave(traced, None)
-            guard = self.note("guard", convert, (traced,), {}, (), False)
-            guard.expected = result
+        if self.closed:
+            return convert(traced.array)
+        result = self.call(convert, (traced,), {})
+        if convert in (float, int, complex, bool) and _stores(sys._getframe(2)):
+            self.leave(traced, None)
+        guard = self.note("guard", convert, (traced,), {}, (), False)
+        guard.expected = result
         return result
+
+    def decided_numbers(self, tree: Any) -> Any:
+        """Return nested arguments with real numbers, which what follows depends on."""
+
+        def decided(x: Traced) -> Any:
+            return self.decide(x, "a number", lambda array: array[()]) if x.is_number else x
+
+        return mapped(tree, Traced, decided)
 
     # -- indices and writing -----------------------------------------------------------------------------------------
 
     def getitem(self, traced: Traced, index: Any) -> Any:
         """Return ``array[index]``."""
-        real = self.real(index)
-        result = traced.array[real]
         if self.closed:
-            return result
+            return traced.array[self.real(index)]
+        result = self.call(_getitem, (traced, index), {})
         if (type(result) is ndarray and self.knows(owner_of(result))) or (
             type(result) is ndarray and owner_of(result) is owner_of(traced.array)
         ):
@@ -389,13 +405,31 @@ class Recorder:
             function(*self.real(args), **self.real(kwargs))
             return
         place = self.destination(args[0])
-        with thawed([place]):
-            function(place, *self.real(args[1:]), **self.real(kwargs))
+        with self.thawed([place]):
+            self.call(function, (self.show(place), *args[1:]), kwargs)
         self.note("write", function, (self.show(place), *args[1:]), kwargs, (place,), False)
 
     def write_method(self, name: str, array: Traced, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Compute and note a method that changes its array."""
         self.write(getattr(ndarray, name), (array, *args), kwargs)
+
+    @contextmanager
+    def thawed(self, places: list[ndarray]) -> Iterator[None]:
+        """Within the context, arrays that the recording itself, and no tape, holds read-only can be written."""
+        chains: list[ndarray] = []
+        for place in places:
+            link: ndarray | None = place
+            while link is not None:
+                if not link.flags.writeable and not _is_spread(link) and self.guards.holds(link):
+                    chains.insert(0, link)
+                link = base_of(link)
+        for link in chains:
+            link.flags.writeable = True
+        try:
+            yield
+        finally:
+            for link in chains:
+                link.flags.writeable = False
 
     def destination(self, out: Any) -> ndarray:
         """Return the real array that will be written."""
@@ -451,6 +485,21 @@ class Weak(Number):
         return shown if dtype == self.array.dtype else shown.astype(dtype)
 
 
+class Raises:
+    """The question which error a function raises, if any; it is asked on copies, so that it changes nothing."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.__name__ = f"the error of {name_of(function)}"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            self.function(*mapped(args, ndarray, np.copy), **mapped(kwargs, ndarray, np.copy))
+        except Exception as error:
+            return type(error)
+        return None
+
+
 def _stores(frame: FrameType) -> bool:
     """Say whether a frame is at an assignment ``array[i] = x``, for which NumPy asks for a mere number."""
     return frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]
@@ -495,29 +544,9 @@ def _is_basic(index: Any) -> bool:
     )
 
 
-def _is_held(array: ndarray) -> bool:
-    """Say whether an array is read-only because this package holds its memory, not by NumPy's or the user's will."""
-    spread = any(stride == 0 and n > 1 for stride, n in zip(array.strides, array.shape, strict=True))
-    return not spread and id(owner_of(array)) in _frozen
-
-
-@contextmanager
-def thawed(places: list[ndarray]) -> Iterator[None]:
-    """Within the context, arrays that the recording itself holds read-only can be written."""
-    chains: list[ndarray] = []
-    for place in places:
-        link: ndarray | None = place
-        while link is not None:
-            if not link.flags.writeable and _is_held(link):
-                chains.insert(0, link)
-            link = base_of(link)
-    for link in chains:
-        link.flags.writeable = True
-    try:
-        yield
-    finally:
-        for link in chains:
-            link.flags.writeable = False
+def _is_spread(array: ndarray) -> bool:
+    """Say whether an array shows one entry at many places, for which NumPy makes it read-only."""
+    return any(stride == 0 and n > 1 for stride, n in zip(array.strides, array.shape, strict=True))
 
 
 _SWEEP = sweep.__code__
