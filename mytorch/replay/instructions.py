@@ -74,6 +74,10 @@ class Buffer:
         """Say whether this is the memory of `owner` (and not of one that died and had the same name)."""
         return (self._owner if self._reference is None else self._reference()) is owner
 
+    def keep(self) -> None:
+        """Hold the owner, whoever else lets go of it."""
+        self._owner, self._reference = self.owner, None
+
     def forget(self) -> None:
         """Let go of what the recorded call made."""
         self._reference = None

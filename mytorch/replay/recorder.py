@@ -22,6 +22,7 @@ from mytorch import arrays
 from mytorch.autograd_engine import caller, sweep, where
 from mytorch.gradient_buffer import base_of, owner_of
 from mytorch.guard import Guards
+from mytorch.replay import making
 from mytorch.replay.errors import ReplayError
 from mytorch.replay.instructions import (
     INSIDE,
@@ -61,6 +62,10 @@ class Recorder:
         self.shown: WeakValueDictionary[int, Traced] = WeakValueDictionary()
         self.shown_numbers: WeakValueDictionary[int, Number] = WeakValueDictionary()
         self.outside: set[int] = set()  # identities of owners that are known to live outside of the function
+        # Numbers of memories that the user's code made and that hold constants; no instruction mentions those in `new`.
+        self.constants: set[int] = set()
+        self.new: set[int] = set()
+        self.left: set[int] = set()  # of those among them that other code has seen
         self.numbers: dict[tuple[int, str], tuple[Any, Traced]] = {}
         self.fetched: list[tuple[Any, str]] = []
         self.once: str | None = None
@@ -118,7 +123,40 @@ class Recorder:
 
     def value(self, array: ndarray) -> Value:
         """Return the Value of a real array."""
-        return Value(self.buffer(array), array)
+        buffer = self.buffer(array)
+        if buffer.number in self.new:
+            self.new.discard(buffer.number)
+            buffer.keep()
+            buffer.kind, buffer.initial = INSIDE, np.array(buffer.owner)
+        return Value(buffer, array)
+
+    def constant(self, made: Any) -> Any:
+        """Return what stands for an array that was made of constants, now; what NumPy makes besides is itself."""
+        if isinstance(made, tuple | list):
+            entries = [self.constant(x) for x in made]
+            return type(made)(*entries) if hasattr(made, "_fields") else type(made)(entries)
+        if type(made) is not ndarray or made.dtype.kind not in "biufc":
+            return made
+        if not self.knows(owner_of(made)):
+            number = self.buffer(made, TEMPORARY).number
+            self.constants.add(number)
+            self.new.add(number)
+        return self.show(made)
+
+    def are_constant(self, *trees: Any) -> bool:
+        """Say whether all that stands for arrays in nested arguments stands for constants."""
+        if not self.constants:
+            return False
+        found: list[Traced] = []
+        mapped(trees, Traced, found.append)
+        return all(self.buffer(x.array).number in self.constants for x in found)
+
+    def is_new(self, place: Any) -> bool:
+        """Say whether constants can be written to an array at once: no instruction mentions it."""
+        if isinstance(place, Traced):
+            number = self.buffer(place.array).number
+            return number in self.new and number not in self.left
+        return type(place) is ndarray
 
     def live(self, array: ndarray) -> Traced:
         """Return what stands for an array that lives outside."""
@@ -138,6 +176,8 @@ class Recorder:
 
     def as_array(self, traced: Traced) -> Any:
         """Return an array for what may be a mere number; they share memory until it is written (`destination`)."""
+        if self.ended:
+            return traced.array
         return self.show(traced.array) if traced.is_number else traced
 
     def live_number(self, owner: Any, name: str) -> Any:
@@ -224,6 +264,13 @@ class Recorder:
         if method == "at":
             self.write(call, inputs, kwargs)
             return None
+        if self.are_constant(inputs, kwargs) and all(out is None or self.is_new(out) for out in outs):
+            result = call(
+                *self.real(inputs), **self.real(kwargs), **({"out": self.real(outs)} if outs else {})
+            )
+            if not outs or any(out is None for out in outs):
+                return self.constant(result)
+            return outs[0] if len(outs) == 1 else outs
         if any(out is not None for out in outs):
             if not all(out is not None for out in outs):
                 results = call(*inputs, **kwargs)
@@ -259,6 +306,8 @@ class Recorder:
             out = kwargs.pop("out")
             return _stored(out[0] if isinstance(out, tuple) else out, function(*args, **kwargs))
         kwargs = {k: v for k, v in kwargs.items() if k != "out"}
+        if self.are_constant(args, kwargs):
+            return self.constant(function(*self.real(args), **self.real(kwargs)))
         result = self.call(function, args, kwargs)
         if function is np.count_nonzero and type(result) is int:  # of NumPy 1.26
             result = np.intp(result)
@@ -290,6 +339,8 @@ class Recorder:
         if kwargs.get("out") is not None:
             out = kwargs.pop("out")
             return _stored(out, self.method(name, array, args, kwargs))
+        if self.are_constant(array, args, kwargs):
+            return self.constant(function(array.array, *self.real(args), **self.real(kwargs)))
         result = self.call(function, (array, *args), kwargs)
         if array.is_number and isinstance(result, ndarray) and not result.ndim:
             result = result[()]
@@ -336,7 +387,7 @@ class Recorder:
 
     def decide(self, traced: Traced, how: str, convert: Callable[[ndarray], Any]) -> Any:
         """Return what Python makes of a value, and note that it was decided so."""
-        if self.closed:
+        if self.closed or self.are_constant(traced):
             return convert(traced.array)
         result = self.call(convert, (traced,), {})
         if convert in (float, int, complex, bool) and _stores(sys._getframe(2)):
@@ -359,11 +410,13 @@ class Recorder:
         """Return ``array[index]``."""
         if self.closed:
             return traced.array[self.real(index)]
+        if self.are_constant(traced, index):
+            return self.constant(traced.array[self.real(index)])
         result = self.call(_getitem, (traced, index), {})
         if (type(result) is ndarray and self.knows(owner_of(result))) or (
             type(result) is ndarray and owner_of(result) is owner_of(traced.array)
         ):
-            self.value(traced.array)
+            self.buffer(traced.array)
             if _holds_traced(index):  # the place is decided by a value
                 for part in index if isinstance(index, tuple) else (index,):
                     if isinstance(part, Traced):
@@ -380,7 +433,14 @@ class Recorder:
             traced.array[self.real(index)] = self.real(value)
             return
         if isinstance(value, list | tuple):
-            value = np.asarray(value)
+            value = making.array_of(self, value)
+        if (
+            self.is_new(traced)
+            and self.are_constant(index, value)
+            and not hasattr(type(value), "__array_ufunc__")
+        ):
+            traced.array[self.real(index)] = self.real(value)
+            return
         if not _holds_traced(index):
             place = traced.array[_open_ended(index)] if _is_basic(index) else None
             if place is not None:
@@ -394,7 +454,7 @@ class Recorder:
                         if isinstance(value, Traced)
                         else source.reshape(source.shape[extra:])
                     )
-                self.value(traced.array)
+                self.buffer(traced.array)
                 self.write(np.copyto, (self.show(place), value), {"casting": "unsafe"})
                 return
         self.write(_setitem, (traced, index, value), {})
@@ -402,6 +462,9 @@ class Recorder:
     def write(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Compute and note a function that writes to its first argument."""
         if self.closed:
+            function(*self.real(args), **self.real(kwargs))
+            return
+        if self.is_new(args[0]) and self.are_constant(args[1:], kwargs):
             function(*self.real(args), **self.real(kwargs))
             return
         place = self.destination(args[0])
@@ -436,6 +499,14 @@ class Recorder:
         if isinstance(out, Number):
             raise TypeError("return arrays must be of ArrayType")
         if isinstance(out, Traced):
+            self.value(out.array)  # it becomes known with what it holds now
+            buffer = self.buffer(out.array)
+            if buffer.number in self.left:
+                self.refuse(
+                    "writing to an array that other code has seen (by np.array, say)",
+                    "a copy for one of the two",
+                )
+            self.constants.discard(buffer.number)
             number = self.shown_numbers.get(id(owner_of(out.array)))
             if number is not None:  # it stays what it is
                 number.array = self.method("copy", self.show(number.array), (), {}).array
@@ -444,18 +515,23 @@ class Recorder:
             self.refuse(f"writing to a {type(out).__name__}", "to an array")
         return self.refuse(  # whoever reads it later would not be followed
             "writing to a plain array what was computed from others",
-            "np.zeros_like(x) of an array that is followed, or a Tensor, in the place of np.zeros",
+            "to an array that the function's own code makes (np.zeros, np.empty, np.array) or gets as an argument",
         )
 
     def leave(self, traced: Traced, dtype: Any) -> ndarray:
         """Answer a function that wants a real array of a Traced one: an error, while recording."""
         if self.closed:
             return traced.array if dtype is None else traced.array.astype(dtype)
+        if self.are_constant(traced):
+            self.left.add(self.buffer(traced.array).number)
+            seen = np.array(traced.array, dtype)
+            seen.flags.writeable = False
+            return seen
         return self.refuse(
-            "np.array, np.asarray or an assignment into a plain array, which takes the values out of the recording",
-            "np.copy(x) or x.astype(...) in the place of np.array(x), np.zeros_like(x) or a Tensor in the place of a "
-            "plain array that is written to, np.stack in the place of np.array([x, y]), np.take(a, x) in the place of "
-            "a[x] where a is plain",
+            "a conversion by other code, or an assignment into a plain array, which takes the values out of the "
+            "recording",
+            "np.copy(x) in the place of a conversion, np.take(a, x) in the place of a[x] where a is plain, and to "
+            "arrays that the function's own code makes (np.zeros, np.empty, np.array)",
         )
 
     def refuse(self, what: str, instead: str) -> Any:

@@ -23,6 +23,7 @@ from mytorch.replay.errors import note
 from mytorch.replay.impure import noticed, watched
 from mytorch.replay.instructions import ARGUMENT, OUTSIDE, Buffer, Instruction, Value, name_of
 from mytorch.replay.locals import watching
+from mytorch.replay.making import PLACES, maker
 from mytorch.replay.packing import pack_parameters
 from mytorch.replay.recorder import Recorder, ReplayError, Weak
 from mytorch.replay.traced import Number, Traced
@@ -388,7 +389,7 @@ class _TensorRecorder(Recorder):
                 raise ReplayError(
                     f"{error}: mytorch.compile holds plain arrays that the function takes from outside, or has "
                     "computed with, read-only, because a replay would not repeat a write to them; make it a Tensor, "
-                    "pass it as an argument, or make it with np.zeros_like(x) of an array that is followed"
+                    "pass it as an argument, or make it in the function with np.zeros, np.empty or np.array"
                 ) from error
             raise
         else:
@@ -543,6 +544,7 @@ def _patch(cells: Sequence[Cell], recorder: Recorder) -> list[tuple[Cell, Any]]:
         member = getattr(np.random, name)
         if _is_draw(member):
             places.append(Cell("attribute", np.random, name, member, f"np.random.{name}"))
+    places += [Cell("attribute", np, name, getattr(np, name), f"np.{name}") for name in PLACES]
     patched = []
     for cell in places:
         if isinstance(cell.container, tuple | types.MethodType):
@@ -557,6 +559,8 @@ def _patch(cells: Sequence[Cell], recorder: Recorder) -> list[tuple[Cell, Any]]:
             shown = _drawing(cell.value, recorder)
         elif isinstance(cell.value, GENERATORS):
             shown = Generator(cell.value, recorder)
+        elif maker(cell.value) is not None:
+            shown = maker(cell.value)
         else:
             shown = noticed(cell, recorder)
             if shown is cell.value:

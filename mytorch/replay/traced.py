@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mytorch import arrays
 from mytorch.autograd_engine import _PACKAGE
 from mytorch.gradient_buffer import address_of, base_of, byte_bounds
 
@@ -66,6 +67,7 @@ _Class = type
 # Who may ask where a memory lies without reading it.
 _READERS = {address_of.__code__, getattr(byte_bounds, "__wrapped__", byte_bounds).__code__}
 VALUES = ("item", "tolist", "tobytes")
+_ZEROS_LIKE = np.zeros_like  # while a call is recorded there is another in its place
 
 
 class Traced:
@@ -74,7 +76,7 @@ class Traced:
     stands_for_array = True  # asked by `mytorch.arrays`
     is_number = False
 
-    __slots__ = ("__weakref__", "array", "recorder")
+    __slots__ = ("__weakref__", "_recorder", "array")
     __array_priority__ = 1000.0
     if TYPE_CHECKING:
         shape: tuple[int, ...]
@@ -82,7 +84,13 @@ class Traced:
         dtype: np.dtype[Any]
 
     def __init__(self, array: np.ndarray, recorder: Recorder) -> None:
-        self.array, self.recorder = array, recorder
+        self.array, self._recorder = array, recorder
+
+    @property
+    def recorder(self) -> Recorder:
+        """The recorder that notes what is done: another one's, where this was kept beyond its own recording."""
+        own = self._recorder
+        return own if not own.ended else arrays.recording() or own
 
     if not TYPE_CHECKING:
 
@@ -149,7 +157,7 @@ class Traced:
     def imag(self) -> Any:
         if self.array.dtype.kind == "c":
             return self.recorder.show(self.array.imag)
-        return self.recorder.function(np.zeros_like, (self,), {})
+        return self.recorder.function(_ZEROS_LIKE, (self,), {})
 
     @imag.setter
     def imag(self, value: Any) -> None:
@@ -157,7 +165,11 @@ class Traced:
 
     @property
     def flat(self) -> Any:
-        return self.recorder.refuse(".flat", "use .ravel(), or an index")
+        return Flat(self)
+
+    @flat.setter
+    def flat(self, value: Any) -> None:
+        self.flat[:] = value
 
     @property
     def data(self) -> Any:
@@ -208,6 +220,9 @@ class Traced:
 
     def __complex__(self) -> complex:
         return complex(self.recorder.decide(self, "complex", complex))
+
+    def __bytes__(self) -> bytes:
+        return bytes(self.recorder.decide(self, "bytes", np.ndarray.tobytes))
 
     def __round__(self, digits: int | None = None) -> Any:
         if digits is None:
@@ -264,6 +279,29 @@ class Traced:
 
     def __rdivmod__(self, other: Any) -> Any:
         return np.divmod(other, self)
+
+
+class Flat:
+    """The entries of an array one after the other, as its attribute `flat` shows them."""
+
+    def __init__(self, array: Traced) -> None:
+        self._array = array
+
+    def __len__(self) -> int:
+        return int(self._array.size)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._array.ravel())
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._array.flatten()[index]
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if not self._array.flags.c_contiguous:
+            self._array.recorder.refuse(
+                "a write to .flat of an array that is not contiguous", "it with an index"
+            )
+        self._array.reshape(-1)[index] = value
 
 
 class Number(Traced):
