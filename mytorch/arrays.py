@@ -21,14 +21,16 @@ recording = _recording.get
 
 def asarray(x: Any, dtype: Any = None) -> Any:
     """Return `x` itself where it is an array (of `dtype`), else an array of its values."""
-    if isinstance(x, ndarray) and type(x) is not ndarray and hasattr(x, "recorder"):
-        return x.recorder.as_array(x) if dtype is None else x.astype(dtype, copy=False)
+    if type(x) is not ndarray and hasattr(type(x), "stands_for_array"):
+        x = x.recorder.as_array(x)
+        return x if dtype is None else x.astype(dtype, copy=False)
     return np.asarray(x, dtype)
 
 
 def array(x: Any, dtype: Any = None, order: Any = "K") -> Any:
     """Return a new array of the values of `x`."""
-    if isinstance(x, ndarray) and type(x) is not ndarray and hasattr(x, "recorder"):
+    if type(x) is not ndarray and hasattr(type(x), "stands_for_array"):
+        x = x.recorder.as_array(x)
         return x.copy(order) if dtype is None else x.astype(dtype, order)
     return np.array(x, dtype, order=order)
 

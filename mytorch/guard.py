@@ -20,6 +20,7 @@ from zlib import crc32
 
 import numpy as np
 
+from mytorch import arrays
 from mytorch.gradient_buffer import base_of, owner_of
 
 _enabled: ContextVar[bool] = ContextVar("mytorch_guard", default=True)
@@ -87,7 +88,9 @@ class Guards:
 
     def protect(self, array: np.ndarray) -> None:
         """Hold the memory of `array` read-only (unless it is so by itself, or the guard is off)."""
-        if type(array) is not np.ndarray:  # what a recording stands behind sees every write
+        if hasattr(type(array), "stands_for_array"):
+            array = arrays.settled(array)
+        if type(array) is not np.ndarray or id(array) in self.seen:
             return
         self.seen.add(id(array))
         if not _enabled.get():
@@ -103,6 +106,12 @@ class Guards:
                 if array is not owner:
                     frozen.freeze(array)
         self.held[id(array)] = frozen, array
+
+    def holds(self, array: np.ndarray) -> bool:
+        """Say whether the memory of `array` is read-only because of this object, and nobody else's."""
+        frozen = _frozen.get(id(owner_of(array)))
+        mine = sum(held is frozen for held, _ in self.held.values())
+        return frozen is not None and frozen.holders == mine
 
     def release(self, owners: Container[int] | None = None) -> None:
         """Let go of the memories whose owners' identities are in `owners` (None: of all)."""

@@ -645,7 +645,7 @@ def _hold(x: Any, tape: Autograd) -> Any:
         elif owner._saved is not tape.ref:
             note_saved(owner, tape)
         return x._array
-    if type(x) is ndarray and id(x) not in tape.guards.seen:
+    if (type(x) is ndarray or hasattr(type(x), "stands_for_array")) and id(x) not in tape.guards.seen:
         tape.protect(x)
     return x
 
@@ -861,7 +861,7 @@ def on_tape(
     tape.adopt(result._array, (result if result._base is None else result._base)._key)
     for operation in tape.operation_list[start:]:
         for array in (*operation.inputs, operation.output):
-            if type(array) is ndarray:
+            if isinstance(array, ndarray):
                 tape.protect(array)
     return result._array
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import array
 import dis
+import os
 import sys
 import sysconfig
 import types
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from functools import lru_cache, partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -33,6 +36,10 @@ _LEAVES = (Tensor, np.ndarray, np.generic, *GENERATORS, *PLAIN)
 _COPIED = (set, bytearray, array.array)
 # Whoever names these may mean any attribute.
 _BY_NAME = frozenset(("__dict__", "asdict", "attrgetter", "getattr", "hasattr", "vars"))
+_ENVIRONMENT = frozenset(("environ", "environb", "getenv", "getenvb"))
+_CATCHING = frozenset(("assertRaises", "raises", "suppress"))
+_MATCHING = frozenset(("CHECK_EXC_MATCH", "JUMP_IF_NOT_EXC_MATCH"))
+UNSET = object()  # the value of a context variable that has none
 
 
 class Cell:
@@ -40,14 +47,15 @@ class Cell:
 
     `kind` is "item" (of a dict, list or deque), "attribute" (in an object's ``__dict__``), "slot" (an attribute that is
     not in it), "class" (an attribute of a class), "names" (how many attributes an
-    object has), or "closure" (a variable of one).
+    object has), "closure" (a variable of one), or "context" (the value of a ContextVar).
     """
 
-    __slots__ = ("container", "copy", "key", "kind", "path", "size", "value")
+    __slots__ = ("container", "copy", "key", "keys", "kind", "path", "size", "value")
 
     def __init__(self, kind: str, container: Any, key: Any, value: Any, path: str) -> None:
         self.kind, self.container, self.key, self.value, self.path = kind, container, key, value, path
-        self.size = len(value) if isinstance(value, list | dict | deque) else None
+        self.size = len(value) if isinstance(value, list | deque) else None
+        self.keys = list(value) if isinstance(value, dict) else None
         self.copy = snapshot(value)
 
     def read(self) -> Any:
@@ -59,6 +67,8 @@ class Cell:
                 return getattr(self.container, self.key)
             if self.kind == "names":
                 return len(vars(self.container))
+            if self.kind == "context":
+                return self.container.get(UNSET)
             if self.kind == "class":
                 return vars(self.container)[self.key]
             return self.container[self.key]
@@ -74,6 +84,8 @@ class Cell:
             self.container.__setstate__(state)  # type: ignore[attr-defined]
         elif self.kind in ("attribute", "slot", "class"):
             setattr(self.container, self.key, value)
+        elif self.kind == "context":
+            self.container.set(value)
         else:
             self.container[self.key] = value
 
@@ -82,7 +94,11 @@ class Cell:
         """Whether the value is the one that was recorded: the same object, or an equal number or string."""
         now = self.read()
         if now is self.value:
-            return (self.size is None or len(now) == self.size) and snapshot(now) == self.copy
+            return (
+                (self.size is None or len(now) == self.size)
+                and (self.keys is None or list(now) == self.keys)
+                and snapshot(now) == self.copy
+            )
         return type(now) is type(self.value) and isinstance(now, PLAIN) and (now == self.value or now != now)
 
     def __repr__(self) -> str:
@@ -95,7 +111,7 @@ def snapshot(value: Any) -> Any:
         return value.copy() if isinstance(value, set) else bytes(value)
     if isinstance(value, np.ndarray) and not is_followed(value):
         return value.tobytes() if value.dtype.kind != "O" else value.tolist()
-    return None
+    return dict(vars(value)["_data"]) if value is os.environ else None  # not decoded: that would take long
 
 
 def is_followed(value: Any) -> bool:
@@ -103,12 +119,14 @@ def is_followed(value: Any) -> bool:
     return type(value) is np.ndarray and value.dtype.kind in "biufc"
 
 
-def captured(function: Callable[..., Any], arguments: dict[str, Any]) -> list[Cell]:
-    """Return the cells that `function`, and the functions and objects that it names, may read.
+def captured(function: Callable[..., Any], arguments: dict[str, Any]) -> tuple[list[Cell], bool]:
+    """Return the cells that `function`, and the functions and objects that it names, may read, and whether one of the
+    functions catches errors.
 
     `arguments` are the objects among its arguments, by name, whose attributes it may read.
     """
-    return list(_Search().all_of(function, arguments))
+    search = _Search()
+    return list(search.all_of(function, arguments)), search.catches
 
 
 class _Search:
@@ -119,6 +137,7 @@ class _Search:
         self.names: set[str] = set()  # that code outside of this package and of NumPy mentions
         self.waiting: list[tuple[Any, str]] = []
         self.any = False  # whether code finds attributes by names that are values
+        self.catches = False
 
     def all_of(self, function: Callable[..., Any], arguments: dict[str, Any]) -> Iterator[Cell]:
         self.waiting = [(function, ""), *((value, name) for name, value in arguments.items())]
@@ -130,8 +149,12 @@ class _Search:
             self.seen.add(id(thing))
             for cell in self._cells_of(thing, path):
                 cells.append(cell)
-                if not isinstance(cell.value, _LEAVES):
+                if isinstance(cell.value, Tensor):
+                    self.waiting += [(hook, "") for hook in cell.value._hooks or ()]
+                elif not isinstance(cell.value, _LEAVES):
                     self.waiting.append((cell.value, cell.path))
+        if not _ENVIRONMENT.isdisjoint(self.names):
+            cells.append(Cell("attribute", os, "environ", os.environ, "os.environ"))
         for cell in cells:
             if cell.kind == "names":  # of functions few look for names that are not there
                 cell.key = self.any or not isinstance(cell.container, types.FunctionType)
@@ -167,6 +190,8 @@ class _Search:
         elif isinstance(thing, types.ModuleType):
             for name in self.names & vars(thing).keys():
                 yield Cell("item", vars(thing), name, vars(thing)[name], f"{path}.{name}")
+        elif isinstance(thing, ContextVar):
+            yield Cell("context", thing, None, thing.get(UNSET), path or thing.name)
         elif isinstance(thing, types.BuiltinFunctionType | np.ufunc):
             return
         elif isinstance(thing, type):
@@ -238,12 +263,27 @@ class _Search:
 
     def _note_names(self, code: types.CodeType) -> None:
         self.names.update(code.co_names)
+        self.catches = self.catches or _catches(code)
         self.any = self.any or not _BY_NAME.isdisjoint(code.co_names)
         for constant in code.co_consts:
             if isinstance(constant, types.CodeType):
                 self._note_names(constant)
             elif isinstance(constant, str) and constant.isidentifier():  # as getattr takes it
                 self.names.add(constant)
+
+
+@lru_cache(maxsize=1024)
+def _catches(code: types.CodeType) -> bool:
+    """Say whether code may go on after an error: it has an ``except``, or is or uses a context manager that has."""
+    found = list(dis.get_instructions(code))
+    at = {i.offset: i.opname for i in found}
+    return (
+        code.co_name == "__exit__"
+        or not _CATCHING.isdisjoint(code.co_names)
+        or not _MATCHING.isdisjoint(at.values())
+        or any(a.opname == "PUSH_EXC_INFO" and b.opname == "POP_TOP" for a, b in pairwise(found))
+        or any(i.opname == "SETUP_FINALLY" and at.get(i.argval) == "POP_TOP" for i in found)  # of Python 3.10
+    )
 
 
 @lru_cache(maxsize=1024)

@@ -18,7 +18,7 @@ from numpy import ndarray
 from mytorch import arrays, trees
 from mytorch.gradient_buffer import owner_of
 from mytorch.replay.backends import chosen
-from mytorch.replay.captured import PLAIN, snapshot
+from mytorch.replay.captured import PLAIN, UNSET, Cell, snapshot
 from mytorch.replay.errors import Diverged, ReplayError, ReplayWarning, Unreplayable
 from mytorch.replay.lowering import Changed
 from mytorch.replay.program import Program, same
@@ -80,7 +80,7 @@ class _Bound(dict[str, Any]):
     """Objects by the names that a text gives them."""
 
     def __init__(self) -> None:
-        super().__init__(equal=_equal, snapshot=snapshot)
+        super().__init__(equal=_equal, snapshot=snapshot, UNSET=UNSET)
 
     def name(self, thing: Any) -> str:
         """Return a name for an object."""
@@ -103,26 +103,43 @@ def _terms(recording: Recording, bound: _Bound) -> list[str]:
         if cell.kind == "names":
             if cell.key:
                 terms.append(f"len({name(vars(cell.container))}) == {cell.value}")
+                terms.append(f"type({name(cell.container)}) is {name(type(cell.container))}")
             continue
-        key = repr(cell.key) if type(cell.key) in (str, int) else name(cell.key)
-        if cell.kind == "closure":
-            now = f"{name(cell.container)}.cell_contents"
-        elif cell.kind == "slot":
-            now = f"getattr({name(cell.container)}, {key}, None)"
-        elif isinstance(cell.container, list | deque):
-            now = f"{name(cell.container)}[{key}]"
-        else:
-            now = f"{name(vars(cell.container) if cell.kind in ('attribute', 'class') else cell.container)}.get({key})"
-        value = name(cell.value)
+        now, value = _now(cell, name), name(cell.value)
         if isinstance(cell.value, PLAIN) and cell.value is not None and type(cell.value) is not bool:
             terms.append(f"({now} is {value} or equal({now}, {value}))")
         else:
             terms.append(f"{now} is {value}")
         if cell.size is not None:
             terms.append(f"len({value}) == {cell.size}")
+        if cell.keys is not None:
+            terms.append(f"[*{value}] == {name(cell.keys)}")
         if cell.copy is not None:
             terms.append(f"snapshot({value}) == {name(cell.copy)}")
+    for tensor in {
+        id(cell.value): cell.value for cell in recording.cells if isinstance(cell.value, Tensor)
+    }.values():
+        owner = name(tensor if tensor._base is None else tensor._base)
+        terms.append(f"{owner}._key is {'not ' if tensor.requires_grad else ''}None")
+        hooks = tensor._hooks
+        terms.append(f"{name(tensor)}._hooks {'is None' if hooks is None else f'== {name([*hooks])}'}")
     return terms
+
+
+def _now(cell: Cell, name: Callable[[Any], str]) -> str:
+    """Return the text of what is at a place now."""
+    key = repr(cell.key) if type(cell.key) in (str, int) else name(cell.key)
+    if cell.kind == "closure":
+        return f"{name(cell.container)}.cell_contents"
+    if cell.kind == "slot":
+        return f"getattr({name(cell.container)}, {key}, None)"
+    if cell.kind == "context":
+        return f"{name(cell.container)}.get(UNSET)"
+    if isinstance(cell.container, list | deque):
+        return f"{name(cell.container)}[{key}]"
+    return (
+        f"{name(vars(cell.container) if cell.kind in ('attribute', 'class') else cell.container)}.get({key})"
+    )
 
 
 MISS = object()
@@ -252,7 +269,7 @@ class Compiled:
             if result is not MISS:
                 return result
         if arrays.recording() is not None:
-            return self.function(*args, **kwargs)  # part of a larger recording
+            return self._within(args, kwargs)
         leaves, structure = trees.flatten((args, kwargs))
         key, holds = signature(leaves, structure)
         if key is None:
@@ -269,6 +286,15 @@ class Compiled:
                     self.entries.move_to_end(key)  # what was asked for longest ago is forgotten first
         with entry.lock:
             return self._run(entry, leaves, structure, args, kwargs)
+
+    def _within(self, args: Any, kwargs: Any) -> Any:
+        """Run as a part of a larger recording; as ever, results are new arrays, and Tensors among them constants."""
+        differentiated = signature(*trees.flatten((args, kwargs)))[0] is None
+        result = self.function(*args, **kwargs)
+        if differentiated:
+            return result
+        found, structure = trees.flatten(result)
+        return structure.unflatten([_constant_copy(x) for x in found])
 
     def _run(
         self, entry: Entry, leaves: list[Any], structure: trees.Structure, args: Any, kwargs: Any
@@ -289,6 +315,10 @@ class Compiled:
                     seen.append((guard.guard, guard.value))
                     continue
                 except (Changed, Unreplayable):
+                    continue
+                except Exception:
+                    if not (path.recording.catches and program.can_be_undone):
+                        raise
                     continue
                 if path is not entry.paths[0]:
                     entry.paths.remove(path)
@@ -320,6 +350,11 @@ class Compiled:
         if recording.excuse is not None:
             entry.excuse = (
                 f"it {recording.excuse}, which a replay would not do; pass what it gives as an argument"
+            )
+        elif recording.made is not None:
+            entry.excuse = (
+                f"it returns {recording.made} that it has made, which a replay would not make anew; return arrays, "
+                "numbers, and tuples, lists and dicts of them"
             )
         elif recording.changed:
             entry.excuse = (
@@ -378,7 +413,7 @@ def signature(leaves: list[Any], structure: trees.Structure) -> tuple[Any, list[
                 (leaf.shape, leaf.dtype, order) if leaf.dtype.kind in "biufc" else _named(leaf, holds)
             )
         elif isinstance(leaf, Tensor):
-            if leaf.requires_grad and not leaf.is_leaf:
+            if (leaf.requires_grad and not leaf.is_leaf) or leaf._hooks:
                 return None, holds
             array = leaf._array
             parts.append(
@@ -391,6 +426,12 @@ def signature(leaves: list[Any], structure: trees.Structure) -> tuple[Any, list[
         else:
             parts.append(_named(leaf, holds))
     return tuple(parts), holds
+
+
+def _constant_copy(x: Any) -> Any:
+    if isinstance(x, Tensor):
+        return x.detach().copy()
+    return x.copy() if isinstance(x, ndarray) else x
 
 
 def _named(leaf: Any, holds: list[Any]) -> tuple[str, int]:

@@ -11,13 +11,14 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import _lru_cache_wrapper, partial
+from types import MethodType
 from typing import Any
 
 from numpy.random import bit_generator
 
 from mytorch import arrays
-from mytorch.replay.captured import Cell
+from mytorch.replay.captured import Cell, is_followed
 
 _CLOCKS = ("time", "perf_counter", "monotonic", "process_time", "thread_time")
 _ASKED: dict[Any, str] = {
@@ -49,9 +50,43 @@ class Passing:
         return getattr(self._asked(), name)
 
 
+class Cached:
+    """A function that keeps its results (`functools.lru_cache`).
+
+    It runs outside of the recording, so that what it keeps are arrays for whoever asks next; a replay asks it again,
+    and has to be given the same object.
+    """
+
+    def __init__(self, function: Any, recorder: Any) -> None:
+        self._function, self._recorder = function, recorder
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        recorder = self._recorder
+        if arrays.recording() is not recorder or recorder.ended:
+            return self._function(*args, **kwargs)
+        args, kwargs = recorder.decided_numbers((args, kwargs))
+        token = arrays._recording.set(None)
+        try:
+            result = self._function(*args, **kwargs)
+        finally:
+            arrays._recording.reset(token)
+        recorder.note(
+            "guard", lambda: self._function(*args, **kwargs) is result, (), {}, (), False
+        ).expected = True
+        return recorder.live(result) if is_followed(result) else result
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else MethodType(self, instance)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._function, name)
+
+
 def noticed(cell: Cell, recorder: Any) -> Any:
     """Return what stands for the value of a cell while the call is recorded (the value itself: nothing need)."""
     value = cell.value
+    if isinstance(value, _lru_cache_wrapper):
+        return Cached(value, recorder)
     if type(value).__hash__ is not None and callable(value):
         try:
             what = _ASKED.get(value)

@@ -32,8 +32,6 @@ class Buffer:
         "_reference",
         "dtype",
         "initial",
-        "is_array",
-        "is_number",
         "kind",
         "low",
         "name",
@@ -59,7 +57,6 @@ class Buffer:
         self.writes = 0  # instructions that wrote to it after its birth
         self.initial: np.ndarray | None = None  # of memory made inside: its values before the first write
         self.tensors: list[Any] = []  # the Tensors outside that own it
-        self.is_number = self.is_array = False  # what NumPy, and what the function, makes of a single entry
 
     @property
     def owner(self) -> np.ndarray:
@@ -76,6 +73,10 @@ class Buffer:
     def is_of(self, owner: np.ndarray) -> bool:
         """Say whether this is the memory of `owner` (and not of one that died and had the same name)."""
         return (self._owner if self._reference is None else self._reference()) is owner
+
+    def keep(self) -> None:
+        """Hold the owner, whoever else lets go of it."""
+        self._owner, self._reference = self.owner, None
 
     def forget(self) -> None:
         """Let go of what the recorded call made."""

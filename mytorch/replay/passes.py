@@ -24,7 +24,7 @@ from mytorch.replay.instructions import (
 )
 
 # Functions of an array's shape and dtype alone.
-LIKE = {np.zeros_like, np.ones_like}
+LIKE = {np.zeros_like: 0, np.ones_like: 1}  # with what they are filled
 COPIES = {ndarray.copy}
 
 
@@ -96,7 +96,7 @@ def without_constants(listing: Listing) -> Listing:
             for out in instruction.outs:
                 out.buffer.kind = INSIDE
                 if instruction.function in LIKE:
-                    out.buffer.owner.fill(instruction.function is np.ones_like)
+                    out.buffer.owner.fill(LIKE[instruction.function])
             if instruction.function not in LIKE:
                 _compute(instruction)
             for out in instruction.outs:

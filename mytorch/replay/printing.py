@@ -152,7 +152,7 @@ class _Printer:
         values = [
             self.final[id(leaf.what)]
             for leaf in self.recording.leaves
-            if leaf.kind in ("array", "number", "tensor")
+            if leaf.kind in ("array", "number", "plain", "tensor")
         ]
         return {value.buffer.number: "result" if value.shape else "value" for value in values}
 

@@ -92,6 +92,9 @@ class Program:
         self.plan: Plan = planned(self.planned, self.by_reference, self._pinned())
         self.saved = self._saved()
         self.states = self._states()
+        draws = any(i.kind == "random" for i in self.instructions)
+        # Whether nothing is left of a run that fails.
+        self.can_be_undone = bool(self.saved or not self.outside_written()) and bool(self.states or not draws)
         self.kept = [False]  # whether a run is under way that has filled `saved` and `states`
         self.outside_ids = {id(tensor._array) for b in self.outside_written() for tensor in b.tensors}
         self.outside_ids |= {id(buffer.owner) for buffer in self.outside_written()}
@@ -112,6 +115,8 @@ class Program:
         """Undo what an unfinished run has done; True where the function should be run in another way."""
         self.restore()
         if isinstance(error, Diverged | lowering.Changed | Unreplayable):
+            return True
+        if self.recording.catches and self.can_be_undone and isinstance(error, Exception):
             return True
         self._explain(error)
         return False
@@ -586,6 +591,8 @@ class _Writer:
         name = self.value(self.program.final[id(what)])
         if kind == "number":
             return f"{name}[()]"
+        if kind == "plain":
+            return f"{name}.item()"
         copy = f"{name}.copy()"
         return copy if kind == "array" else f"{self.bind(wrap, 'f')}({copy})"
 

@@ -21,7 +21,8 @@ from numpy import ndarray
 from mytorch import arrays
 from mytorch.autograd_engine import caller, sweep, where
 from mytorch.gradient_buffer import base_of, owner_of
-from mytorch.guard import Guards, _frozen
+from mytorch.guard import Guards
+from mytorch.replay import making
 from mytorch.replay.errors import ReplayError
 from mytorch.replay.instructions import (
     INSIDE,
@@ -33,7 +34,7 @@ from mytorch.replay.instructions import (
     mapped,
     name_of,
 )
-from mytorch.replay.traced import Traced
+from mytorch.replay.traced import Number, Traced
 
 # Functions that write to their first argument and return nothing.
 WRITERS = {np.copyto, np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis}
@@ -59,7 +60,12 @@ class Recorder:
         self.next_number = count().__next__
         # By the identity of the real array.
         self.shown: WeakValueDictionary[int, Traced] = WeakValueDictionary()
+        self.shown_numbers: WeakValueDictionary[int, Number] = WeakValueDictionary()
         self.outside: set[int] = set()  # identities of owners that are known to live outside of the function
+        # Numbers of memories that the user's code made and that hold constants; no instruction mentions those in `new`.
+        self.constants: set[int] = set()
+        self.new: set[int] = set()
+        self.left: set[int] = set()  # of those among them that other code has seen
         self.numbers: dict[tuple[int, str], tuple[Any, Traced]] = {}
         self.fetched: list[tuple[Any, str]] = []
         self.once: str | None = None
@@ -101,6 +107,11 @@ class Recorder:
         known = self.buffers.get(id(owner))
         return known is not None and known.is_of(owner)
 
+    def number(self, array: ndarray) -> Number:
+        """Return what stands for a number that a real array without axes holds."""
+        known = self.shown_numbers[id(array)] = Number(array, self)
+        return known
+
     def buffer(self, array: ndarray, kind: str = OUTSIDE) -> Buffer:
         """Return the memory of an array; memory that was not met before is of the kind `kind`."""
         owner = owner_of(array)
@@ -112,7 +123,40 @@ class Recorder:
 
     def value(self, array: ndarray) -> Value:
         """Return the Value of a real array."""
-        return Value(self.buffer(array), array)
+        buffer = self.buffer(array)
+        if buffer.number in self.new:
+            self.new.discard(buffer.number)
+            buffer.keep()
+            buffer.kind, buffer.initial = INSIDE, np.array(buffer.owner)
+        return Value(buffer, array)
+
+    def constant(self, made: Any) -> Any:
+        """Return what stands for an array that was made of constants, now; what NumPy makes besides is itself."""
+        if isinstance(made, tuple | list):
+            entries = [self.constant(x) for x in made]
+            return type(made)(*entries) if hasattr(made, "_fields") else type(made)(entries)
+        if type(made) is not ndarray or made.dtype.kind not in "biufc":
+            return made
+        if not self.knows(owner_of(made)):
+            number = self.buffer(made, TEMPORARY).number
+            self.constants.add(number)
+            self.new.add(number)
+        return self.show(made)
+
+    def are_constant(self, *trees: Any) -> bool:
+        """Say whether all that stands for arrays in nested arguments stands for constants."""
+        if not self.constants:
+            return False
+        found: list[Traced] = []
+        mapped(trees, Traced, found.append)
+        return all(self.buffer(x.array).number in self.constants for x in found)
+
+    def is_new(self, place: Any) -> bool:
+        """Say whether constants can be written to an array at once: no instruction mentions it."""
+        if isinstance(place, Traced):
+            number = self.buffer(place.array).number
+            return number in self.new and number not in self.left
+        return type(place) is ndarray
 
     def live(self, array: ndarray) -> Traced:
         """Return what stands for an array that lives outside."""
@@ -130,10 +174,11 @@ class Recorder:
     def new_zeros(self, shape: tuple[int, ...], dtype: Any) -> Traced:
         return self.made_inside(np.zeros(shape, dtype))
 
-    def as_array(self, traced: Traced) -> Traced:
-        """Note that the function made an array of a value that may have been a mere number."""
-        self.buffer(traced.array).is_array = True
-        return traced
+    def as_array(self, traced: Traced) -> Any:
+        """Return an array for what may be a mere number; they share memory until it is written (`destination`)."""
+        if self.ended:
+            return traced.array
+        return self.show(traced.array) if traced.is_number else traced
 
     def live_number(self, owner: Any, name: str) -> Any:
         """Return a number that an object holds as an array that every replay fills anew."""
@@ -191,6 +236,15 @@ class Recorder:
         self.instructions.append(instruction)
         return instruction
 
+    def call(self, function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
+        """Return what a function gives; that it raises an error is decided by values, like a branch."""
+        try:
+            return function(*self.real(args), **self.real(kwargs))
+        except Exception as error:
+            if "read-only" not in str(error):  # which no value decides
+                self.note("guard", Raises(function), args, kwargs, (), False).expected = type(error)
+            raise
+
     def ufunc(self, ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Compute a ufunc, or one of its methods."""
         call = ufunc if method == "__call__" else getattr(ufunc, method)
@@ -210,17 +264,23 @@ class Recorder:
         if method == "at":
             self.write(call, inputs, kwargs)
             return None
+        if self.are_constant(inputs, kwargs) and all(out is None or self.is_new(out) for out in outs):
+            result = call(
+                *self.real(inputs), **self.real(kwargs), **({"out": self.real(outs)} if outs else {})
+            )
+            if not outs or any(out is None for out in outs):
+                return self.constant(result)
+            return outs[0] if len(outs) == 1 else outs
         if any(out is not None for out in outs):
             if not all(out is not None for out in outs):
                 results = call(*inputs, **kwargs)
                 return tuple([o if o is None else _stored(o, r) for o, r in zip(outs, results, strict=True)])
             places = [self.destination(out) for out in outs]
-            with thawed(places):
-                call(*self.real(inputs), out=tuple(places), **self.real(kwargs))
+            with self.thawed(places):
+                self.call(call, inputs, {**kwargs, "out": tuple(map(self.show, places))})
             self.note("ufunc", call, inputs, kwargs, tuple(places), False)
             return next(iter(outs)) if len(outs) == 1 else tuple(outs)
-        result = call(*self.real(inputs), **self.real(kwargs))
-        return self.results("ufunc", call, inputs, kwargs, result)
+        return self.results("ufunc", call, inputs, kwargs, self.call(call, inputs, kwargs))
 
     def function(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Compute a NumPy function, or one of this package's own."""
@@ -246,7 +306,9 @@ class Recorder:
             out = kwargs.pop("out")
             return _stored(out[0] if isinstance(out, tuple) else out, function(*args, **kwargs))
         kwargs = {k: v for k, v in kwargs.items() if k != "out"}
-        result = function(*self.real(args), **self.real(kwargs))
+        if self.are_constant(args, kwargs):
+            return self.constant(function(*self.real(args), **self.real(kwargs)))
+        result = self.call(function, args, kwargs)
         if function is np.count_nonzero and type(result) is int:  # of NumPy 1.26
             result = np.intp(result)
         return self.results("call", function, args, kwargs, result)
@@ -277,7 +339,11 @@ class Recorder:
         if kwargs.get("out") is not None:
             out = kwargs.pop("out")
             return _stored(out, self.method(name, array, args, kwargs))
-        result = function(array.array, *self.real(args), **self.real(kwargs))
+        if self.are_constant(array, args, kwargs):
+            return self.constant(function(array.array, *self.real(args), **self.real(kwargs)))
+        result = self.call(function, (array, *args), kwargs)
+        if array.is_number and isinstance(result, ndarray) and not result.ndim:
+            result = result[()]
         return self.results("call", function, (array, *args), kwargs, result)
 
     def results(
@@ -298,10 +364,10 @@ class Recorder:
                 self.buffer(leaf, TEMPORARY)
             self.note(kind, function, args, kwargs, tuple(fresh), True)
             made = fresh
-        for array, leaf in zip(made, leaves, strict=True):
-            if isinstance(leaf, np.generic):
-                self.buffer(array).is_number = True
-        shown = [self.show(leaf) for leaf in made]
+        shown = [
+            self.number(array) if isinstance(leaf, np.generic) else self.show(array)
+            for array, leaf in zip(made, leaves, strict=True)
+        ]
         if isinstance(result, tuple | list):
             return type(result)(*shown) if hasattr(result, "_fields") else type(result)(shown)
         return shown[0]
@@ -321,26 +387,36 @@ class Recorder:
 
     def decide(self, traced: Traced, how: str, convert: Callable[[ndarray], Any]) -> Any:
         """Return what Python makes of a value, and note that it was decided so."""
-        result = convert(traced.array)
-        if not self.closed:
-            if convert in (float, int, complex, bool) and _stores(sys._getframe(2)):
-                self.leave(traced, None)
-            guard = self.note("guard", convert, (traced,), {}, (), False)
-            guard.expected = result
+        if self.closed or self.are_constant(traced):
+            return convert(traced.array)
+        result = self.call(convert, (traced,), {})
+        if convert in (float, int, complex, bool) and _stores(sys._getframe(2)):
+            self.leave(traced, None)
+        guard = self.note("guard", convert, (traced,), {}, (), False)
+        guard.expected = result
         return result
+
+    def decided_numbers(self, tree: Any) -> Any:
+        """Return nested arguments with real numbers, which what follows depends on."""
+
+        def decided(x: Traced) -> Any:
+            return self.decide(x, "a number", lambda array: array[()]) if x.is_number else x
+
+        return mapped(tree, Traced, decided)
 
     # -- indices and writing -----------------------------------------------------------------------------------------
 
     def getitem(self, traced: Traced, index: Any) -> Any:
         """Return ``array[index]``."""
-        real = self.real(index)
-        result = traced.array[real]
         if self.closed:
-            return result
+            return traced.array[self.real(index)]
+        if self.are_constant(traced, index):
+            return self.constant(traced.array[self.real(index)])
+        result = self.call(_getitem, (traced, index), {})
         if (type(result) is ndarray and self.knows(owner_of(result))) or (
             type(result) is ndarray and owner_of(result) is owner_of(traced.array)
         ):
-            self.value(traced.array)
+            self.buffer(traced.array)
             if _holds_traced(index):  # the place is decided by a value
                 for part in index if isinstance(index, tuple) else (index,):
                     if isinstance(part, Traced):
@@ -348,8 +424,7 @@ class Recorder:
             return self.show(result)
         if not _holds_traced(index) and type(result) is not ndarray:  # a single entry is a value of its own
             entry = self.method("copy", self.show(traced.array[_open_ended(index)]), (), {})
-            self.buffer(entry.array).is_number = True
-            return entry
+            return self.number(entry.array)
         return self.results("call", _getitem, (traced, index), {}, result)
 
     def setitem(self, traced: Traced, index: Any, value: Any) -> None:
@@ -358,7 +433,14 @@ class Recorder:
             traced.array[self.real(index)] = self.real(value)
             return
         if isinstance(value, list | tuple):
-            value = np.asarray(value)
+            value = making.array_of(self, value)
+        if (
+            self.is_new(traced)
+            and self.are_constant(index, value)
+            and not hasattr(type(value), "__array_ufunc__")
+        ):
+            traced.array[self.real(index)] = self.real(value)
+            return
         if not _holds_traced(index):
             place = traced.array[_open_ended(index)] if _is_basic(index) else None
             if place is not None:
@@ -372,7 +454,7 @@ class Recorder:
                         if isinstance(value, Traced)
                         else source.reshape(source.shape[extra:])
                     )
-                self.value(traced.array)
+                self.buffer(traced.array)
                 self.write(np.copyto, (self.show(place), value), {"casting": "unsafe"})
                 return
         self.write(_setitem, (traced, index, value), {})
@@ -382,35 +464,74 @@ class Recorder:
         if self.closed:
             function(*self.real(args), **self.real(kwargs))
             return
+        if self.is_new(args[0]) and self.are_constant(args[1:], kwargs):
+            function(*self.real(args), **self.real(kwargs))
+            return
         place = self.destination(args[0])
-        with thawed([place]):
-            function(place, *self.real(args[1:]), **self.real(kwargs))
+        with self.thawed([place]):
+            self.call(function, (self.show(place), *args[1:]), kwargs)
         self.note("write", function, (self.show(place), *args[1:]), kwargs, (place,), False)
 
     def write_method(self, name: str, array: Traced, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Compute and note a method that changes its array."""
         self.write(getattr(ndarray, name), (array, *args), kwargs)
 
+    @contextmanager
+    def thawed(self, places: list[ndarray]) -> Iterator[None]:
+        """Within the context, arrays that the recording itself, and no tape, holds read-only can be written."""
+        chains: list[ndarray] = []
+        for place in places:
+            link: ndarray | None = place
+            while link is not None:
+                if not link.flags.writeable and not _is_spread(link) and self.guards.holds(link):
+                    chains.insert(0, link)
+                link = base_of(link)
+        for link in chains:
+            link.flags.writeable = True
+        try:
+            yield
+        finally:
+            for link in chains:
+                link.flags.writeable = False
+
     def destination(self, out: Any) -> ndarray:
         """Return the real array that will be written."""
+        if isinstance(out, Number):
+            raise TypeError("return arrays must be of ArrayType")
         if isinstance(out, Traced):
+            self.value(out.array)  # it becomes known with what it holds now
+            buffer = self.buffer(out.array)
+            if buffer.number in self.left:
+                self.refuse(
+                    "writing to an array that other code has seen (by np.array, say)",
+                    "a copy for one of the two",
+                )
+            self.constants.discard(buffer.number)
+            number = self.shown_numbers.get(id(owner_of(out.array)))
+            if number is not None:  # it stays what it is
+                number.array = self.method("copy", self.show(number.array), (), {}).array
             return out.array
         if type(out) is not ndarray:
             self.refuse(f"writing to a {type(out).__name__}", "to an array")
         return self.refuse(  # whoever reads it later would not be followed
             "writing to a plain array what was computed from others",
-            "np.zeros_like(x) of an array that is followed, or a Tensor, in the place of np.zeros",
+            "to an array that the function's own code makes (np.zeros, np.empty, np.array) or gets as an argument",
         )
 
     def leave(self, traced: Traced, dtype: Any) -> ndarray:
         """Answer a function that wants a real array of a Traced one: an error, while recording."""
         if self.closed:
             return traced.array if dtype is None else traced.array.astype(dtype)
+        if self.are_constant(traced):
+            self.left.add(self.buffer(traced.array).number)
+            seen = np.array(traced.array, dtype)
+            seen.flags.writeable = False
+            return seen
         return self.refuse(
-            "np.array, np.asarray or an assignment into a plain array, which takes the values out of the recording",
-            "np.copy(x) or x.astype(...) in the place of np.array(x), np.zeros_like(x) or a Tensor in the place of a "
-            "plain array that is written to, np.stack in the place of np.array([x, y]), np.take(a, x) in the place of "
-            "a[x] where a is plain",
+            "a conversion by other code, or an assignment into a plain array, which takes the values out of the "
+            "recording",
+            "np.copy(x) in the place of a conversion, np.take(a, x) in the place of a[x] where a is plain, and to "
+            "arrays that the function's own code makes (np.zeros, np.empty, np.array)",
         )
 
     def refuse(self, what: str, instead: str) -> Any:
@@ -422,8 +543,8 @@ class Recorder:
         raise self.refused
 
 
-class Weak(Traced):
-    """A number that lives outside: like a Python number, it takes the dtype of the array that it meets."""
+class Weak(Number):
+    """A number of Python's: it takes the dtype of the array that it meets."""
 
     __slots__ = ("number",)
 
@@ -438,6 +559,21 @@ class Weak(Traced):
         dtype = np.result_type(*kinds, self.number) if kinds else self.array.dtype
         shown = self.recorder.show(self.array)
         return shown if dtype == self.array.dtype else shown.astype(dtype)
+
+
+class Raises:
+    """The question which error a function raises, if any; it is asked on copies, so that it changes nothing."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.__name__ = f"the error of {name_of(function)}"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            self.function(*mapped(args, ndarray, np.copy), **mapped(kwargs, ndarray, np.copy))
+        except Exception as error:
+            return type(error)
+        return None
 
 
 def _stores(frame: FrameType) -> bool:
@@ -484,29 +620,9 @@ def _is_basic(index: Any) -> bool:
     )
 
 
-def _is_held(array: ndarray) -> bool:
-    """Say whether an array is read-only because this package holds its memory, not by NumPy's or the user's will."""
-    spread = any(stride == 0 and n > 1 for stride, n in zip(array.strides, array.shape, strict=True))
-    return not spread and id(owner_of(array)) in _frozen
-
-
-@contextmanager
-def thawed(places: list[ndarray]) -> Iterator[None]:
-    """Within the context, arrays that the recording itself holds read-only can be written."""
-    chains: list[ndarray] = []
-    for place in places:
-        link: ndarray | None = place
-        while link is not None:
-            if not link.flags.writeable and _is_held(link):
-                chains.insert(0, link)
-            link = base_of(link)
-    for link in chains:
-        link.flags.writeable = True
-    try:
-        yield
-    finally:
-        for link in chains:
-            link.flags.writeable = False
+def _is_spread(array: ndarray) -> bool:
+    """Say whether an array shows one entry at many places, for which NumPy makes it read-only."""
+    return any(stride == 0 and n > 1 for stride, n in zip(array.strides, array.shape, strict=True))
 
 
 _SWEEP = sweep.__code__

@@ -8,6 +8,7 @@ import types
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from enum import Enum
 from typing import Any
 from weakref import ref
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy import ndarray
 
 from mytorch import arrays, trees
+from mytorch.autograd_engine import _PACKAGE
 from mytorch.gradient_buffer import owner_of
 from mytorch.optim.optimizer import Optimizer
 from mytorch.replay.captured import GENERATORS, PLAIN, Cell, captured, is_followed
@@ -22,16 +24,18 @@ from mytorch.replay.errors import note
 from mytorch.replay.impure import noticed, watched
 from mytorch.replay.instructions import ARGUMENT, OUTSIDE, Buffer, Instruction, Value, name_of
 from mytorch.replay.locals import watching
+from mytorch.replay.making import PLACES, maker
 from mytorch.replay.packing import pack
 from mytorch.replay.recorder import Recorder, ReplayError, Weak
-from mytorch.replay.traced import Traced
+from mytorch.replay.traced import Number, Traced
 from mytorch.tensor import Tensor, wrap
 
 
 class Leaf:
     """A part of the result: how a replay makes it.
 
-    `kind` is "array" or "number" (of the Value `what`), "tensor", or "constant" (`what` itself).
+    `kind` is "array", "number" or "plain" (a number of Python's; of the Value `what`), "tensor", or "constant" (`what`
+    itself).
     """
 
     __slots__ = ("kind", "what")
@@ -54,6 +58,8 @@ class Recording:
     changed : what the call changed
     outside : identities of the owners of the memory outside of the function that it read or wrote
     once : why the call cannot be replayed (None: it can)
+    catches : whether the function may go on after an error
+    made : what it returned that no replay can make anew (None: nothing)
     """
 
     def __init__(self) -> None:
@@ -68,6 +74,8 @@ class Recording:
         self.once: str | None = None
         self.kinds: list[tuple[Cell, type]] = []  # of what is replaced, the types
         self.excuse: str | None = None  # why no call can be replayed
+        self.made: str | None = None
+        self.catches = False
         self.same: list[tuple[int, Any]] = []  # arguments that are also taken from outside
         self.tensors: dict[int, int] = {}  # by the identity of a Tensor among the arguments, its number
         self.assigned: list[tuple[Cell, Leaf]] = []  # places outside that the call gave computed values
@@ -90,9 +98,9 @@ def record(
     start = time.perf_counter()
     recording, recorder = Recording(), _TensorRecorder()
     objects = {f"argument {i}": leaf for i, leaf in enumerate(leaves) if not isinstance(leaf, _VALUES)}
-    for optimizer in [c.value for c in captured(function, objects) if isinstance(c.value, Optimizer)]:
+    for optimizer in [c.value for c in captured(function, objects)[0] if isinstance(c.value, Optimizer)]:
         pack(optimizer)
-    cells = captured(function, objects)
+    cells, recording.catches = captured(function, objects)
     recorder.know(cells)
     recording.function, recording.structure_given = function, structure
     recording.given = [None if isinstance(leaf, Tensor | ndarray | np.generic) else leaf for leaf in leaves]
@@ -113,7 +121,9 @@ def record(
                 note(recorder.refused or error, f"(changed before the error, and not put back: {names})")
             raise
         found, recording.structure = trees.flatten(result)
+        found = [x._generator if isinstance(x, Generator) else x for x in found]
         recording.leaves = [_leaf(x, recorder) for x in found]
+        recording.made = _made(found, leaves, cells)
         after, before = recorder.gradients()
         recording.assigned, recording.changed = _changes(cells, recorder, given, found)
     recording.kinds = [(cell, type(cell.value)) for cell, _ in recording.assigned]
@@ -130,15 +140,31 @@ def record(
     for i, buffer in recording.arguments.items():
         if buffer.writes and type(leaves[i]) is ndarray:
             np.copyto(leaves[i], buffer.owner)
-    shown = [
-        _shown(x)[()] if leaf.kind == "number" else _shown(x)
-        for x, leaf in zip(found, recording.leaves, strict=True)
-    ]
+    shown = [_shown(x) for x in found]
     recording.seconds = time.perf_counter() - start
     return recording.structure.unflatten(shown), recording
 
 
+def _is_of_user(error: Exception) -> bool:
+    """Say whether an error was raised in the user's own line, by what is no part of the recording."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return last is not None and not last.tb_frame.f_code.co_filename.startswith(_PACKAGE)
+
+
 _VALUES = (Tensor, ndarray, np.generic, *PLAIN)
+_CONSTANTS = (
+    *_VALUES,
+    Traced,
+    type,
+    np.dtype,
+    np.ufunc,
+    Enum,
+    range,
+    types.EllipsisType,
+    types.BuiltinFunctionType,
+)
 
 
 def _can_change(cell: Cell) -> bool:
@@ -244,19 +270,26 @@ def _leaf(x: Any, recorder: Recorder) -> Leaf:
     if isinstance(x, Tensor):
         return Leaf("tensor", recorder.value(arrays.settled(x._array)))
     if isinstance(x, Traced):
-        buffer = recorder.buffer(x.array)
-        return Leaf(
-            "number" if buffer.is_number and not buffer.is_array else "array", recorder.value(x.array)
-        )
+        kind = "plain" if type(x) is Weak else "number" if type(x) is Number else "array"
+        return Leaf(kind, recorder.value(x.array))
     if type(x) is ndarray:
         return Leaf("array", recorder.value(x))
     return Leaf("constant", x)
+
+
+def _made(found: list[Any], leaves: list[Any], cells: Sequence[Cell]) -> str | None:
+    """Return what is among the results and is neither an array, nor a constant, nor was there before the call."""
+    known = {id(x) for x in leaves} | {id(cell.value) for cell in cells}
+    new = [x for x in found if not isinstance(x, _CONSTANTS) and id(x) not in known]
+    return f"a {type(new[0]).__name__}" if new else None
 
 
 def _shown(x: Any) -> Any:
     """Return a part of the result of the recorded call itself."""
     if isinstance(x, Tensor):
         return wrap(np.array(arrays.settled(x._array)))
+    if isinstance(x, Number):
+        return x.array.item() if type(x) is Weak else x.array[()]
     if isinstance(x, Traced):
         return x.array.copy()
     return x.copy() if type(x) is ndarray else x
@@ -354,11 +387,11 @@ class _TensorRecorder(Recorder):
         except Exception as error:
             if self.refused is not None:  # NumPy may have other words for it
                 raise self.refused from None
-            if isinstance(error, ValueError) and "read-only" in str(error) and self.guards.seen:
+            if isinstance(error, ValueError) and "read-only" in str(error) and _is_of_user(error):
                 raise ReplayError(
                     f"{error}: mytorch.compile holds plain arrays that the function takes from outside, or has "
                     "computed with, read-only, because a replay would not repeat a write to them; make it a Tensor, "
-                    "pass it as an argument, or make it with np.zeros_like(x) of an array that is followed"
+                    "pass it as an argument, or make it in the function with np.zeros, np.empty or np.array"
                 ) from error
             raise
         else:
@@ -394,9 +427,8 @@ class _TensorRecorder(Recorder):
     def array_set(self, tensor: Tensor, array: Any) -> None:
         """Note that a Tensor was made."""
         self.made[id(tensor)] = ref(tensor)
-        if isinstance(array, Traced):
-            # What a Tensor shows is an array also where it has no axes.
-            self.buffer(array.array).is_array = True
+        if isinstance(array, Number):  # what a Tensor shows is an array also where it has no axes
+            _SLOT.__set__(tensor, self.as_array(array))
         if type(array) is ndarray:
             self.made_inside(array)
 
@@ -478,6 +510,8 @@ def _drawing(method: Callable[..., Any], recorder: Recorder) -> Callable[..., An
         if getattr(method, "__name__", "") == "shuffle":
             recorder.write(method, args, kwargs)
             return None
+        if kwargs.get("out") is not None:
+            return _drawn_into(kwargs.pop("out"), draw, args, kwargs)
         result = method(*recorder.real(args), **recorder.real(kwargs))
         if isinstance(result, ndarray | np.generic):
             return recorder.results("random", method, args, kwargs, result)
@@ -490,7 +524,19 @@ def _drawing(method: Callable[..., Any], recorder: Recorder) -> Callable[..., An
         recorder.note("random", method, args, kwargs, (), False)
         return None
 
+    draw.__name__ = getattr(method, "__name__", "draw")
     return draw
+
+
+def _drawn_into(out: Any, draw: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Draw numbers for an array that is there already: they fill its memory from the start."""
+    place = out if out.flags.c_contiguous or draw.__name__ == "permuted" else out.T
+    if draw.__name__ != "permuted":
+        if not place.flags.c_contiguous:
+            raise ValueError("Supplied output array must be contiguous")
+        kwargs.setdefault("size", place.shape)
+    np.copyto(place, draw(*args, **kwargs), casting="no")
+    return out
 
 
 def _patch(cells: Sequence[Cell], recorder: Recorder) -> list[tuple[Cell, Any]]:
@@ -500,6 +546,7 @@ def _patch(cells: Sequence[Cell], recorder: Recorder) -> list[tuple[Cell, Any]]:
         member = getattr(np.random, name)
         if _is_draw(member):
             places.append(Cell("attribute", np.random, name, member, f"np.random.{name}"))
+    places += [Cell("attribute", np, name, getattr(np, name), f"np.{name}") for name in PLACES]
     patched = []
     for cell in places:
         if isinstance(cell.container, tuple | types.MethodType):
@@ -514,6 +561,8 @@ def _patch(cells: Sequence[Cell], recorder: Recorder) -> list[tuple[Cell, Any]]:
             shown = _drawing(cell.value, recorder)
         elif isinstance(cell.value, GENERATORS):
             shown = Generator(cell.value, recorder)
+        elif maker(cell.value) is not None:
+            shown = maker(cell.value)
         else:
             shown = noticed(cell, recorder)
             if shown is cell.value:

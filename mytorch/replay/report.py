@@ -156,7 +156,7 @@ def report_of(program: Program, seconds: list[float] | None = None, rounds: int 
     results = [
         program.final[id(leaf.what)]
         for leaf in recording.leaves
-        if leaf.kind in ("array", "tensor", "number")
+        if leaf.kind in ("array", "tensor", "number", "plain")
     ]
     sizes = {
         value.buffer.number: value.buffer.nbytes

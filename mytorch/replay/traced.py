@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mytorch import arrays
+from mytorch.autograd_engine import _PACKAGE
 from mytorch.gradient_buffer import address_of, base_of, byte_bounds
 
 if TYPE_CHECKING:
@@ -65,12 +67,16 @@ _Class = type
 # Who may ask where a memory lies without reading it.
 _READERS = {address_of.__code__, getattr(byte_bounds, "__wrapped__", byte_bounds).__code__}
 VALUES = ("item", "tolist", "tobytes")
+_ZEROS_LIKE = np.zeros_like  # while a call is recorded there is another in its place
 
 
 class Traced:
     """A real array, and the recorder that notes what is done to it."""
 
-    __slots__ = ("__weakref__", "array", "recorder")
+    stands_for_array = True  # asked by `mytorch.arrays`
+    is_number = False
+
+    __slots__ = ("__weakref__", "_recorder", "array")
     __array_priority__ = 1000.0
     if TYPE_CHECKING:
         shape: tuple[int, ...]
@@ -78,7 +84,13 @@ class Traced:
         dtype: np.dtype[Any]
 
     def __init__(self, array: np.ndarray, recorder: Recorder) -> None:
-        self.array, self.recorder = array, recorder
+        self.array, self._recorder = array, recorder
+
+    @property
+    def recorder(self) -> Recorder:
+        """The recorder that notes what is done: another one's, where this was kept beyond its own recording."""
+        own = self._recorder
+        return own if not own.ended else arrays.recording() or own
 
     if not TYPE_CHECKING:
 
@@ -99,7 +111,7 @@ class Traced:
         self, function: Callable[..., Any], types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         for kind in types:
-            if kind is not Traced and kind is not np.ndarray and not issubclass(kind, np.ndarray):
+            if not issubclass(kind, Traced | np.ndarray):
                 return NotImplemented
         return self.recorder.function(function, args, kwargs)
 
@@ -145,7 +157,7 @@ class Traced:
     def imag(self) -> Any:
         if self.array.dtype.kind == "c":
             return self.recorder.show(self.array.imag)
-        return self.recorder.function(np.zeros_like, (self,), {})
+        return self.recorder.function(_ZEROS_LIKE, (self,), {})
 
     @imag.setter
     def imag(self, value: Any) -> None:
@@ -153,7 +165,11 @@ class Traced:
 
     @property
     def flat(self) -> Any:
-        return self.recorder.refuse(".flat", "use .ravel(), or an index")
+        return Flat(self)
+
+    @flat.setter
+    def flat(self, value: Any) -> None:
+        self.flat[:] = value
 
     @property
     def data(self) -> Any:
@@ -205,6 +221,9 @@ class Traced:
     def __complex__(self) -> complex:
         return complex(self.recorder.decide(self, "complex", complex))
 
+    def __bytes__(self) -> bytes:
+        return bytes(self.recorder.decide(self, "bytes", np.ndarray.tobytes))
+
     def __round__(self, digits: int | None = None) -> Any:
         if digits is None:
             return self.recorder.decide(self, "round", lambda array: round(array.item()))
@@ -247,15 +266,63 @@ class Traced:
         if type(exponent) in (int, float) and self.array.dtype.kind in "fc":
             ufunc = POWERS.get(exponent)
             if ufunc is not None:
-                return ufunc(self, out=self)
+                return ufunc(self, **self._place())
         power: Any = np.power
-        return power(self, exponent, out=self)
+        return power(self, exponent, **self._place())
+
+    def _place(self) -> dict[str, Any]:
+        """Return where an operator like ``+=`` writes its result."""
+        return {"out": self}
 
     def __divmod__(self, other: Any) -> Any:
         return np.divmod(self, other)
 
     def __rdivmod__(self, other: Any) -> Any:
         return np.divmod(other, self)
+
+
+class Flat:
+    """The entries of an array one after the other, as its attribute `flat` shows them."""
+
+    def __init__(self, array: Traced) -> None:
+        self._array = array
+
+    def __len__(self) -> int:
+        return int(self._array.size)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._array.ravel())
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._array.flatten()[index]
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if not self._array.flags.c_contiguous:
+            self._array.recorder.refuse(
+                "a write to .flat of an array that is not contiguous", "it with an index"
+            )
+        self._array.reshape(-1)[index] = value
+
+
+class Number(Traced):
+    """A number of NumPy's, which nothing can change: ``s += 1`` makes another one, and whoever has `s` keeps it."""
+
+    __slots__ = ()
+    is_number = True
+
+    if not TYPE_CHECKING:
+
+        @property
+        def __class__(self) -> Any:
+            # The engine asks what it holds, and the user what NumPy would give.
+            inside = sys._getframe(1).f_code.co_filename.startswith(_PACKAGE)
+            return np.ndarray if inside else self.array.dtype.type
+
+    def _place(self) -> dict[str, Any]:
+        return {}
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise TypeError(f"'numpy.{self.array.dtype.type.__name__}' object does not support item assignment")
 
 
 def _unary(ufunc: np.ufunc) -> Callable[..., Any]:
@@ -266,7 +333,7 @@ def _operator(ufunc: np.ufunc) -> Callable[..., Any]:
     def method(self: Any, other: Any) -> Any:
         kind = type(other)
         if (
-            kind is not Traced
+            not issubclass(kind, Traced)
             and hasattr(kind, "__array_ufunc__")
             and not isinstance(other, np.ndarray | np.generic)
         ):
@@ -281,7 +348,7 @@ def _reflected(ufunc: np.ufunc) -> Callable[..., Any]:
 
 
 def _in_place(ufunc: np.ufunc) -> Callable[..., Any]:
-    return lambda self, other: ufunc(self, other, out=self)
+    return lambda self, other: ufunc(self, other, **self._place())
 
 
 def _reduction(ufunc: np.ufunc) -> Callable[..., Any]:
