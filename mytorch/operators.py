@@ -365,8 +365,10 @@ def call({operands}):
 _LOOK = """
     if type({x}) is ndarray:
         array_{x}, key_{x} = {x}, None
-    elif type({x}) is not Tensor or {x}._base is not None or {x}._key is None:
+    elif type({x}) is not Tensor or {x}._base is not None:
         return general({operands})
+    elif {x}._key is None:
+        array_{x}, key_{x} = {x}._array, None
     else:
         array_{x}, key_{x} = {x}._array, {x}._key
         mask += {bit}
@@ -381,7 +383,7 @@ _LOOK = """
 _COMPUTE = """
     y = compute({arrays})
     if mask == 0:
-        return y
+        return wrap(y) if Tensor in map(type, ({operands},)) else y
     if isinstance(y, np.generic):
         y = np.asarray(y)
     dtype = y.dtype
@@ -400,7 +402,7 @@ _HOLD = """
     operation.{x} = None
     if reads & {bit}:
         operation.{x} = array_{x}
-        if key_{x} is None:
+        if type({x}) is ndarray:
             if id({x}) not in tape.guards.seen:
                 tape.protect({x})
         elif {x}._saved is None:

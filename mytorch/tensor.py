@@ -854,21 +854,21 @@ def on_tape(
 
     `external` holds, by name, parameters with the arrays that their gradients are added to.
     """
-    start = len(tape.operation_list)
+    known, start = tape.known, len(tape.operation_list)
     shown = [show(tape, x) for x in inputs]
     parameters = {name: show(tape, array, gradient) for name, (array, gradient) in external.items()}
     result = compute(*shown, **parameters)
-    tape.adopt(result._array, (result if result._base is None else result._base)._key)
+    known.adopt(result._array, (result if result._base is None else result._base)._key)
     for operation in tape.operation_list[start:]:
         for array in (*operation.inputs, operation.output):
-            if type(array) is ndarray:
-                tape.protect(array)
+            if isinstance(array, ndarray) and known.is_held(array):
+                tape.protect(array)  # what nobody else has needs no protection
     return result._array
 
 
 def show(tape: Autograd, array: ndarray, gradient: ndarray | None = None) -> Tensor:
     """Return the Tensor that shows a raw array as memory that `tape` knows."""
-    place = tape.input_target(array, gradient)
+    place = tape.known.input_target(array, gradient)
     if place is None:
         return wrap(array)
     if isinstance(place, int):
