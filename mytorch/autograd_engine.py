@@ -508,7 +508,8 @@ class Known:
         """Make `gradient` the external gradient of the region `target`."""
         attached = self.externals.setdefault(key_of(target), [])
         if not any(
-            _same_memory(gradient, other) and _same_memory_map(target, gradient, t, other)
+            (other is gradient and t == target)
+            or (_same_memory(gradient, other) and _same_memory_map(target, gradient, t, other))
             for t, other in attached
         ):
             attached.append((target, gradient))
@@ -761,7 +762,7 @@ class Autograd:
         """Let parameters be written again, remembering what they were in case of another backward."""
         known = self.known
         if known.parameters:
-            for array in self.guards.release(known.parameters):
+            for array in self.guards.release_some(known.parameters):
                 known.parameters_read.append((array, fingerprint(array)))
 
     def zero_grad(self) -> None:

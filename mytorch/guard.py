@@ -58,16 +58,16 @@ class Frozen:
         """Make `array`, a view of the memory, read-only, and all between it and the owner."""
         link: np.ndarray | None = array
         while link is not None:
-            flags, base = link.flags, link.base
-            if flags.writeable and (base is None or _can_be_thawed(base)):
+            base = link.base
+            if link.flags.writeable and (base is None or _can_be_thawed(base)):
                 self.arrays.append(link)
-                flags.writeable = False
+                link.setflags(False)
             link = None if base is None else base_of(link)
 
     def thaw(self) -> None:
         """Make the arrays writable again: a view only after its base."""
         for array in sorted(self.arrays, key=_depth) if len(self.arrays) > 1 else self.arrays:
-            array.flags.writeable = True
+            array.setflags(True)
 
 
 # Which memories are frozen, by the identity of the owner; several tapes, in several threads, may hold one.
@@ -104,16 +104,22 @@ class Guards:
                         frozen.freeze(array)
         self.seen[id(array)] = frozen, array
 
-    def release(self, owners: Container[int] | None = None) -> list[np.ndarray]:
-        """Let go of the memories whose owners' identities are in `owners` (None: of all); return their arrays."""
-        released = []
+    def release(self) -> None:
+        """Let go of all memories."""
         with _lock:
-            for name, (frozen, array) in list(self.seen.items()):
-                if owners is None or id(owner_of(array)) in owners:
-                    del self.seen[name]
-                    released.append(array)
-                    if frozen is not None:
-                        _let_go(frozen)
+            for frozen, _ in self.seen.values():
+                if frozen is not None:
+                    _let_go(frozen)
+            self.seen.clear()
+
+    def release_some(self, owners: Container[int]) -> list[np.ndarray]:
+        """Let go of the memories whose owners' identities are in `owners`; return their arrays."""
+        released = [array for _, array in self.seen.values() if id(owner_of(array)) in owners]
+        with _lock:
+            for array in released:
+                frozen, _ = self.seen.pop(id(array))
+                if frozen is not None:
+                    _let_go(frozen)
         return released
 
     def __del__(self) -> None:

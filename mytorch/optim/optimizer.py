@@ -96,16 +96,16 @@ def check_range(optimizer: Optimizer, name: str, value: float, low: float, high:
     return value
 
 
-_PIECE = 65536  # entries: what fits in the cache beside its gradient
+_PIECE = 2**18  # bytes: what fits in the cache beside its gradient
 
 
 def pieces(*arrays: np.ndarray) -> Iterable[tuple[np.ndarray, ...]]:
     """Return arrays of one shape, large ones in pieces, so that several steps pass through memory once."""
-    size = arrays[0].size
-    if size <= _PIECE or not all(type(array) is np.ndarray and array.flags.c_contiguous for array in arrays):
+    first = arrays[0]
+    if first.nbytes <= _PIECE or not all(type(x) is np.ndarray and x.flags.c_contiguous for x in arrays):
         return (arrays,)
-    rows = [array.reshape(-1) for array in arrays]
-    return (tuple([row[start : start + _PIECE] for row in rows]) for start in range(0, size, _PIECE))
+    rows, length = [array.reshape(-1) for array in arrays], _PIECE // first.itemsize
+    return (tuple([row[start : start + length] for row in rows]) for start in range(0, first.size, length))
 
 
 def descend(value: np.ndarray, rate: float, gradient: np.ndarray) -> None:
