@@ -773,7 +773,11 @@ def note_changed(leaves: list[Tensor]) -> None:
     """Tell the tapes that read the values of `leaves` that they are gone."""
     moment: tuple[int, CodeType, int] | None = None
     for leaf in leaves:
-        for tape in savers(leaf):
+        saved = leaf._saved
+        for reference in saved if type(saved) is list else (saved,):
+            tape = None if reference is None else reference()
+            if tape is None:
+                continue
             if moment is None:
                 moment = (next_serial(), *caller())
             if tape.stale is None:
