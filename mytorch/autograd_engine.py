@@ -750,7 +750,8 @@ class Autograd:
         for array, seen in parameters:
             if fingerprint(array) != seen:
                 reader = next(
-                    (op for op in self.operation_list if any(x is array for x in (*op.inputs, op.output))), None
+                    (op for op in self.operation_list if any(x is array for x in (*op.inputs, op.output))),
+                    None,
                 )
                 line = "an unknown line" if reader is None else reader.line
                 raise TapeError(

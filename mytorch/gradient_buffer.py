@@ -62,7 +62,11 @@ def address_of(array: np.ndarray) -> int:
 
 
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
-_GRADIENT_DTYPE = {np.dtype(np.float16): _FLOAT32, _FLOAT32: _FLOAT32, _FLOAT64: _FLOAT64}
+_GRADIENT_DTYPE: dict[np.dtype[Any], np.dtype[Any]] = {
+    np.dtype(np.float16): _FLOAT32,
+    _FLOAT32: _FLOAT32,
+    _FLOAT64: _FLOAT64,
+}
 
 
 def gradient_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -61,13 +61,13 @@ class Frozen:
             base = link.base
             if link.flags.writeable and (base is None or _can_be_thawed(base)):
                 self.arrays.append(link)
-                link.setflags(False)
+                link.setflags(write=False)
             link = None if base is None else base_of(link)
 
     def thaw(self) -> None:
         """Make the arrays writable again: a view only after its base."""
         for array in sorted(self.arrays, key=_depth) if len(self.arrays) > 1 else self.arrays:
-            array.setflags(True)
+            array.setflags(write=True)
 
 
 # Which memories are frozen, by the identity of the owner; several tapes, in several threads, may hold one.

@@ -782,7 +782,7 @@ def note_changed(leaves: list[Tensor]) -> None:
                 moment = (next_serial(), *caller())
             if tape.stale is None:
                 tape.stale = {}
-            tape.stale[leaf._key] = moment  # type: ignore[index]
+            tape.stale[leaf._key] = moment
 
 
 def before_unseen_write(tensor: Tensor) -> bool:
