@@ -429,7 +429,8 @@ class Known:
     keys : the memories' names on the tape, by the identity of the owner
     memories : the owners, by the names that they have had
     constants : the identities of owners whose gradient nobody wants
-    spots : owners whose gradient the buffer keeps, by identity, until it is asked for: only then by address
+    spots : owners whose gradient the buffer keeps, by identity; None as soon as somebody has the buffer, which
+        then has them by address
     externals : by name, regions of the memory, each with the array that its gradient is added to
     parameters : the owners that have an external gradient, by identity
     parameters_read : parameters that rules read, with their fingerprints, since they may be written again
@@ -448,12 +449,12 @@ class Known:
         "spots",
     )
 
-    def __init__(self, buffer: GradientBuffer) -> None:
+    def __init__(self, buffer: GradientBuffer, has_buffer: bool = False) -> None:
         self.buffer = buffer
         self.keys: dict[int, int] = {}
         self.memories: dict[int, np.ndarray] = {}
         self.constants: set[int] = set()
-        self.spots: dict[int, np.ndarray] = {}
+        self.spots: dict[int, np.ndarray] | None = None if has_buffer else {}
         self.externals: dict[int, list[tuple[Target, np.ndarray]]] = {}
         self.parameters: dict[int, np.ndarray] = {}
         self.parameters_read: list[tuple[np.ndarray, Any]] = []
@@ -461,9 +462,10 @@ class Known:
 
     def filled_buffer(self) -> GradientBuffer:
         """Return the buffer, in which every spot has its address."""
-        for owner in self.spots.values():
-            self.buffer.add_spot(owner)
-        self.spots.clear()
+        if self.spots is not None:
+            for owner in self.spots.values():
+                self.buffer.add_spot(owner)
+            self.spots = None
         return self.buffer
 
     def target(self, array: np.ndarray) -> Target | None:
@@ -487,7 +489,10 @@ class Known:
         key = self.key(owner)
         target = target_of(array, owner, key)
         if gradient is None:
-            self.spots[id(owner)] = owner
+            if self.spots is None:
+                self.buffer.add_spot(owner)
+            else:
+                self.spots[id(owner)] = owner
         else:
             self._attach(target, gradient)
             self.parameters[id(owner)] = owner
@@ -531,8 +536,9 @@ class Known:
 
     def _has_spot(self, owner: np.ndarray) -> bool:
         """Say whether the buffer keeps the gradient of a memory."""
-        memory = self.buffer.memory
-        return id(owner) in self.spots or (len(memory) > 0 and address_of(owner) in memory)
+        if self.spots is not None:
+            return id(owner) in self.spots
+        return address_of(owner) in self.buffer.memory
 
 
 class Autograd:
@@ -771,8 +777,9 @@ class Autograd:
         self.operation_list = []
         self.guards = NOTHING_HELD
         if self._known is not None:
-            self._known.buffer.clear()
-            self._known = Known(self._known.buffer)
+            buffer, has_buffer = self._known.buffer, self._known.spots is None
+            buffer.clear()
+            self._known = Known(buffer, has_buffer)
         self.leaves = {}
         self.parents = None
         self.stale = None
