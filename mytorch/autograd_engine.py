@@ -44,7 +44,7 @@ from mytorch.gradient_buffer import (
     owner_of,
     target_of,
 )
-from mytorch.guard import Guards, fingerprint
+from mytorch.guard import NOTHING_HELD, Guards, fingerprint
 from mytorch.rules.registry import Call, Rule, fit
 
 next_serial = count(1).__next__
@@ -420,6 +420,127 @@ def _apply_opaque(
         add(goal, gradient)
 
 
+class Known:
+    """The raw arrays that a hand-driven tape was given, and where their gradients go.
+
+    Attributes
+    ----------
+    buffer : holds the owners of their memories, and the gradients that nobody else keeps
+    keys : the memories' names on the tape, by the identity of the owner
+    memories : the owners, by the names that they have had
+    constants : the identities of owners whose gradient nobody wants
+    spots : owners whose gradient the buffer keeps, by identity; None as soon as somebody has the buffer, which
+        then has them by address
+    externals : by name, regions of the memory, each with the array that its gradient is added to
+    parameters : the owners that have an external gradient, by identity
+    parameters_read : parameters that rules read, with their fingerprints, since they may be written again
+    result : the last operation's output
+    """
+
+    __slots__ = (
+        "buffer",
+        "constants",
+        "externals",
+        "keys",
+        "memories",
+        "parameters",
+        "parameters_read",
+        "result",
+        "spots",
+    )
+
+    def __init__(self, buffer: GradientBuffer, has_buffer: bool = False) -> None:
+        self.buffer = buffer
+        self.keys: dict[int, int] = {}
+        self.memories: dict[int, np.ndarray] = {}
+        self.constants: set[int] = set()
+        self.spots: dict[int, np.ndarray] | None = None if has_buffer else {}
+        self.externals: dict[int, list[tuple[Target, np.ndarray]]] = {}
+        self.parameters: dict[int, np.ndarray] = {}
+        self.parameters_read: list[tuple[np.ndarray, Any]] = []
+        self.result: np.ndarray | None = None
+
+    def filled_buffer(self) -> GradientBuffer:
+        """Return the buffer, in which every spot has its address."""
+        if self.spots is not None:
+            for owner in self.spots.values():
+                self.buffer.add_spot(owner)
+            self.spots = None
+        return self.buffer
+
+    def target(self, array: np.ndarray) -> Target | None:
+        """Return where on the tape the gradient of `array` lies, making its memory known."""
+        owner = self.buffer.hold(array)
+        return None if owner is None else target_of(array, owner, self.key(owner))
+
+    def key(self, owner: np.ndarray) -> int:
+        """Return the name of a memory, which it is given when it is met."""
+        key = self.keys.get(id(owner))
+        if key is None:
+            key = self.keys[id(owner)] = next_serial()
+            self.memories[key] = owner
+        return key
+
+    def input_target(self, array: np.ndarray, gradient: np.ndarray | None) -> Target | None:
+        """Return where the gradient of an input goes; make a spot for it, or attach the external one."""
+        owner = self.buffer.hold(array)
+        if owner is None or id(owner) in self.constants:
+            return None
+        key = self.key(owner)
+        target = target_of(array, owner, key)
+        if gradient is None:
+            if self.spots is None:
+                self.buffer.add_spot(owner)
+            else:
+                self.spots[id(owner)] = owner
+        else:
+            self._attach(target, gradient)
+            self.parameters[id(owner)] = owner
+        return target
+
+    def adopt(self, array: np.ndarray, key: int | None) -> None:
+        """Know `array`, which an operation gave the name `key`, as the last result."""
+        self.result = array
+        owner = self.buffer.hold(array)
+        if owner is not None and key is not None:
+            self.keys[id(owner)], self.memories[key] = key, owner
+
+    def is_held(self, array: np.ndarray) -> bool:
+        """Say whether the memory of `array` is one that the tape was given."""
+        return id(array if array.base is None else owner_of(array)) in self.keys
+
+    def _attach(self, target: Target, gradient: np.ndarray) -> None:
+        """Make `gradient` the external gradient of the region `target`."""
+        attached = self.externals.setdefault(key_of(target), [])
+        if not any(
+            (other is gradient and t == target)
+            or (_same_memory(gradient, other) and _same_memory_map(target, gradient, t, other))
+            for t, other in attached
+        ):
+            attached.append((target, gradient))
+
+    def externals_of(self, array: np.ndarray) -> Sequence[tuple[Target, np.ndarray]]:
+        """Return the external gradients of the memory of `array`, with their regions."""
+        owner = self.buffer.hold(array)
+        return () if owner is None else self.externals.get(self.keys.get(id(owner), 0), ())
+
+    def deliver(self, shadow: Shadow) -> None:
+        """Add what the pass left over, the gradients of leaves, to external gradients and the buffer."""
+        for key, block in shadow.memory.items():
+            for target, external in self.externals.get(key, ()):
+                gradient = block if isinstance(target, int) else target.gather(block)
+                np.add(external, gradient, external, casting="same_kind")
+            owner = self.memories.get(key)
+            if owner is not None and self._has_spot(owner):
+                self.buffer.add(address_of(owner), block)
+
+    def _has_spot(self, owner: np.ndarray) -> bool:
+        """Say whether the buffer keeps the gradient of a memory."""
+        if self.spots is not None:
+            return id(owner) in self.spots
+        return address_of(owner) in self.buffer.memory
+
+
 class Autograd:
     """A tape: records operations, and differentiates what was recorded.
 
@@ -437,15 +558,8 @@ class Autograd:
 
     __slots__ = (
         "__weakref__",
-        "_addresses",
-        "_buffer",
-        "_constants",
-        "_externals",
         "_guard",
-        "_keys",
-        "_parameters",
-        "_result",
-        "_seen",
+        "_known",
         "guards",
         "hooks",
         "leaves",
@@ -459,10 +573,9 @@ class Autograd:
 
     def __init__(self, guard: bool = True) -> None:
         self.operation_list: list[Any] = []
-        self.guards = Guards()
-        self._buffer: GradientBuffer | None = None
+        self.guards = NOTHING_HELD
         self._guard = guard
-        self._start()
+        self._known: Known | None = None
         self.serial = next_serial()
         self.leaves: dict[int, Any] = {}
         self.sources: set[int] | None = None  # the memories that all on it began with, where that is known
@@ -471,21 +584,16 @@ class Autograd:
         self.stale: dict[int, tuple[int, CodeType, int]] | None = None
         self.hooks: dict[int, list[Callable[[Any], Any]]] | None = None
 
-    def _start(self) -> None:
-        """Know no memory yet."""
-        self._keys: dict[int, int] = {}
-        self._addresses: dict[int, int] = {}
-        self._constants: set[int] = set()
-        self._externals: dict[int, list[tuple[Target, np.ndarray]]] = {}
-        self._parameters: dict[int, np.ndarray] = {}
-        self._result: np.ndarray | None = None
-        self._seen: list[tuple[np.ndarray, Any, Operation]] = []
+    @property
+    def known(self) -> Known:
+        """The raw arrays that the tape was given."""
+        if self._known is None:
+            self._known = Known(GradientBuffer())
+        return self._known
 
     @property
     def gradient_buffer(self) -> GradientBuffer:
-        if self._buffer is None:
-            self._buffer = GradientBuffer()
-        return self._buffer
+        return self.known.filled_buffer()
 
     def constant(self, *arrays: np.ndarray) -> None:
         """Declare data: no gradient of these arrays' memory is wanted, so none is computed.
@@ -496,10 +604,11 @@ class Autograd:
         >>> autograd.gradient_buffer.is_in_memory(x)
         False
         """
+        known = self.known
         for array in arrays:
-            place = self.gradient_buffer.hold(array)
-            if place is not None:
-                self._constants.add(place[1])
+            owner = known.buffer.hold(array)
+            if owner is not None:
+                known.constants.add(id(owner))
 
     def add_operation(
         self,
@@ -528,8 +637,9 @@ class Autograd:
         """
         inputs, gradients = tuple(inputs), tuple(gradients_to_update)
         self._check(inputs, output, gradients, backward_operation)
-        targets = tuple([self.input_target(x, g) for x, g in zip(inputs, gradients, strict=True)])
-        target = self.target(output)
+        known = self.known
+        targets = tuple([known.input_target(x, g) for x, g in zip(inputs, gradients, strict=True)])
+        target = known.target(output)
         code, lasti = caller()
         # Tuples of arrays and numbers are nothing to the cyclic garbage collector: a million operations stay cheap.
         operation = Operation(
@@ -546,7 +656,7 @@ class Autograd:
             lasti,
         )
         self.operation_list.append(operation)
-        self._result = output
+        known.result = output
         if self._guard:
             self._protect(operation)
 
@@ -574,54 +684,6 @@ class Autograd:
             if gradient is not None:
                 self._check_external(name, i, array, gradient)
 
-    def target(self, array: np.ndarray) -> Target | None:
-        """Return where on this tape the gradient of `array` lies, making its memory known."""
-        place = self.gradient_buffer.hold(array)
-        if place is None:
-            return None
-        owner, address = place
-        key = self._keys.get(address)
-        if key is None:
-            key = next_serial()
-            self._know(address, key)
-        return target_of(array, owner, key)
-
-    def _know(self, address: int, key: int) -> None:
-        """Remember that memory at `address` is named `key`."""
-        self._keys[address], self._addresses[key] = key, address
-
-    def input_target(self, array: np.ndarray, gradient: np.ndarray | None) -> Target | None:
-        """Return where the gradient of an input goes; make a spot for it, or attach the external one."""
-        target = self.target(array)
-        if target is None:
-            return None
-        address = self._addresses[key_of(target)]
-        if address in self._constants:
-            return None
-        if gradient is None:
-            self.gradient_buffer.memory.setdefault(address, None)
-        else:
-            self.attach(target, array, gradient)
-        return target
-
-    def adopt(self, array: np.ndarray, key: int | None) -> None:
-        """Know `array`, which an operation gave the name `key`, as the last result."""
-        self._result = array
-        place = self.gradient_buffer.hold(array)
-        if place is not None and key is not None:
-            self._know(place[1], key)
-
-    def attach(self, target: Target, array: np.ndarray, gradient: np.ndarray) -> None:
-        """Make `gradient` the external gradient of the region `target` that `array` shows."""
-        key = key_of(target)
-        known = self._externals.setdefault(key, [])
-        if not any(
-            _same_memory(gradient, other) and _same_memory_map(target, gradient, t, other)
-            for t, other in known
-        ):
-            known.append((target, gradient))
-        self._parameters[id(owner_of(array))] = owner_of(array)
-
     def _check_external(self, name: str, i: int, array: np.ndarray, gradient: np.ndarray) -> None:
         """Raise if `gradient` cannot be the external gradient of `array`."""
         _check_array(name, f"the gradient of input {i}", gradient)
@@ -631,8 +693,7 @@ class Autograd:
             )
         if not gradient.flags.writeable:
             raise ValueError(f"{name}: the gradient_to_update of input {i} is read-only")
-        address = self.gradient_buffer.get_memory_loc(array)
-        for _, other in self._externals.get(self._keys.get(address, 0), []):
+        for _, other in self.known.externals_of(array):
             if other.shape == array.shape and not np.shares_memory(other, gradient):
                 raise ValueError(
                     f"{name}: the memory of input {i} has another external gradient already; one memory has "
@@ -657,6 +718,8 @@ class Autograd:
     def protect(self, array: np.ndarray) -> None:
         """Hold the memory of `array` read-only until the tape is cleared or dies."""
         if self._guard and id(array) not in self.guards.seen:
+            if self.guards is NOTHING_HELD:
+                self.guards = Guards()
             self.guards.protect(array)
 
     def backward(self, divergence: Any) -> None:
@@ -675,54 +738,51 @@ class Autograd:
         ValueError
             If `divergence` does not broadcast to the output's shape.
         """
-        if not self.operation_list or self._result is None:
+        known = self.known
+        if not self.operation_list or known.result is None:
             raise TapeError("nothing is recorded: call add_operation, or a module, before backward")
         last = self.operation_list[-1]
-        for array, seen, operation in self._seen:
-            if fingerprint(array) != seen:
-                raise TapeError(
-                    f"an array of shape {array.shape} that the operation recorded at {operation.line} reads "
-                    "was changed after the last backward; call zero_grad() and record again"
-                )
-        seed = _seed(divergence, self._result, _describe(self.operation_list, last))
+        self._refuse_changed(known.parameters_read)
+        seed = _seed(divergence, known.result, lambda: _describe(self.operation_list, last))
         shadow = Shadow()
         if last.target is not None:
             shadow.add(last.target, seed)
         sweep(self.operation_list, shadow)
-        self._deliver(shadow)
+        known.deliver(shadow)
         self._release_parameters()
 
-    def _deliver(self, shadow: Shadow) -> None:
-        """Add what the pass left over, the gradients of leaves, to external gradients and the buffer."""
-        memory = self.gradient_buffer.memory
-        for key, block in shadow.memory.items():
-            for target, external in self._externals.get(key, ()):
-                gradient = block if isinstance(target, int) else target.gather(block)
-                np.add(external, gradient, external, casting="same_kind")
-            address = self._addresses.get(key)
-            if address is not None and address in memory:
-                self.gradient_buffer.add(address, block)
+    def _refuse_changed(self, parameters: Sequence[tuple[np.ndarray, Any]]) -> None:
+        """Raise if one of `parameters` is no longer what it was when its fingerprint was taken."""
+        for array, seen in parameters:
+            if fingerprint(array) != seen:
+                reader = next(
+                    (op for op in self.operation_list if any(x is array for x in (*op.inputs, op.output))),
+                    None,
+                )
+                line = "an unknown line" if reader is None else reader.line
+                raise TapeError(
+                    f"an array of shape {array.shape} that the operation recorded at {line} reads "
+                    "was changed after the last backward; call zero_grad() and record again"
+                )
 
     def _release_parameters(self) -> None:
         """Let parameters be written again, remembering what they were in case of another backward."""
-        if not self._guard or not self._parameters:
-            return
-        if not self._seen:
-            for operation in self.operation_list:
-                for array in operation.inputs:
-                    if array is not None and id(owner_of(array)) in self._parameters:
-                        self._seen.append((array, fingerprint(array), operation))
-        self.guards.release(self._parameters)
+        known = self.known
+        if known.parameters:
+            for array in self.guards.release_some(known.parameters):
+                known.parameters_read.append((array, fingerprint(array)))
 
     def zero_grad(self) -> None:
         """Forget operations and gradients; external gradients, which are the user's, stay as they are."""
         self.operation_list = []
-        self.gradient_buffer.clear()
-        self.guards = Guards()
+        self.guards = NOTHING_HELD
+        if self._known is not None:
+            buffer, has_buffer = self._known.buffer, self._known.spots is None
+            buffer.clear()
+            self._known = Known(buffer, has_buffer)
         self.leaves = {}
         self.parents = None
         self.stale = None
-        self._start()
 
     def family(self) -> list[Autograd]:
         """Return this tape and all whose values joined it."""
@@ -775,18 +835,22 @@ def _check_array(name: str, label: str, array: Any) -> None:
         raise TypeError(f"{name}: {label}: {error}") from None
 
 
-def _seed(divergence: Any, output: np.ndarray, name: str) -> np.ndarray:
+def _seed(divergence: Any, output: np.ndarray, name: Callable[[], str]) -> np.ndarray:
     """Return a fresh array of the output's shape and gradient dtype that holds `divergence`."""
+    if type(divergence) is float:
+        seed = np.empty(output.shape, gradient_dtype(output.dtype))
+        seed.fill(divergence)
+        return seed
     seed = arrays.asarray(divergence)
     if seed.dtype.kind not in "biufc":
         raise TypeError(
-            f"the divergence of {name} must be a number or an array of numbers, got {divergence!r}"
+            f"the divergence of {name()} must be a number or an array of numbers, got {divergence!r}"
         )
     try:
         wide = np.broadcast_to(seed, output.shape)
     except ValueError:
         raise ValueError(
-            f"the divergence has shape {seed.shape}, which does not broadcast to the output of {name}, "
+            f"the divergence has shape {seed.shape}, which does not broadcast to the output of {name()}, "
             f"of shape {output.shape}"
         ) from None
     return arrays.array(wide, np.result_type(gradient_dtype(output.dtype)))

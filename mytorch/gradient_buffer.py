@@ -61,7 +61,12 @@ def address_of(array: np.ndarray) -> int:
     return address
 
 
-_GRADIENT_DTYPE = {np.dtype(np.float16): np.dtype(np.float32)}
+_FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+_GRADIENT_DTYPE: dict[np.dtype[Any], np.dtype[Any]] = {
+    np.dtype(np.float16): _FLOAT32,
+    _FLOAT32: _FLOAT32,
+    _FLOAT64: _FLOAT64,
+}
 
 
 def gradient_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -471,12 +476,12 @@ class GradientBuffer(Shadow):
     array([0., 2., 2.])
     """
 
-    __slots__ = ("_owners", "_places")
+    __slots__ = ("_addresses", "_owners")
 
     def __init__(self) -> None:
         super().__init__()
-        self._owners: dict[int, np.ndarray] = {}  # by address
-        self._places: dict[int, tuple[np.ndarray, int]] = {}  # by identity: an address costs a microsecond
+        self._owners: dict[int, np.ndarray] = {}  # by identity: to ask for an address costs microseconds
+        self._addresses: dict[int, np.ndarray] | None = None  # by address, as soon as a buffer is foreign
 
     def get_memory_loc(self, np_array: np.ndarray) -> int:
         """Return the address of the memory that owns `np_array`: the key of its gradient."""
@@ -496,31 +501,37 @@ class GradientBuffer(Shadow):
         ValueError
             If it is a window on a foreign buffer of which the buffer knows another, overlapping window.
         """
-        place = self.hold(np_array)
-        if place is not None:
-            self.memory.setdefault(place[1], None)
+        owner = self.hold(np_array)
+        if owner is not None:
+            self.memory.setdefault(address_of(owner), None)
 
-    def hold(self, np_array: np.ndarray) -> tuple[np.ndarray, int] | None:
-        """Keep the owner of `np_array` alive; return it and its address (None for an empty array)."""
-        place = self._places.get(id(np_array))
-        if place is None:
-            owner = owner_of(_checked(np_array))
-            if np_array.size == 0:
-                return None
-            place = self._places.get(id(owner)) or self._hold_owner(owner)
-        return place
+    def hold(self, np_array: np.ndarray) -> np.ndarray | None:
+        """Keep the owner of `np_array` alive, and return it (None for an empty array)."""
+        owners = self._owners
+        if id(np_array) in owners:
+            return np_array
+        owner = owner_of(_checked(np_array))
+        if np_array.size == 0:
+            return None
+        if id(owner) not in owners:
+            if self._addresses is not None or not owner.flags.owndata:
+                return self._hold_by_address(owner)
+            owners[id(owner)] = owner
+        return owner
 
-    def _hold_owner(self, owner: np.ndarray) -> tuple[np.ndarray, int]:
+    def _hold_by_address(self, owner: np.ndarray) -> np.ndarray:
+        """Hold a memory where a foreign buffer is known, which several arrays may be windows on."""
+        if self._addresses is None:
+            self._addresses = {address_of(known): known for known in self._owners.values()}
         address = address_of(owner)
-        known = self._owners.get(address)
+        known = self._addresses.get(address)
         if known is None:
-            if owner.base is not None:
+            if not owner.flags.owndata:
                 self._refuse_overlap(owner)
-            known = self._owners[address] = owner
-            self._places[id(owner)] = owner, address
+            known = self._addresses[address] = self._owners[id(owner)] = owner
         elif known.nbytes < owner.nbytes:
             self._refuse_overlap(owner)
-        return known, address
+        return known
 
     def update_param(self, np_array: np.ndarray, gradient: Any) -> None:
         """Add `gradient` to the gradient of `np_array`."""
@@ -549,7 +560,7 @@ class GradientBuffer(Shadow):
         """Forget all gradients and the memory that they belong to."""
         self.memory.clear()
         self._owners.clear()
-        self._places.clear()
+        self._addresses = None
 
     def items(self) -> Iterator[tuple[int, np.ndarray]]:
         """Iterate over (address, gradient) of the memories whose gradient is known."""
@@ -566,7 +577,8 @@ class GradientBuffer(Shadow):
                 f"no gradient is kept for this array of shape {np_array.shape} and dtype {np_array.dtype}: "
                 "record an operation that reads it, or call add_spot(array) first"
             )
-        return target_of(np_array, self._owners[address], address)
+        known = self.hold(np_array)
+        return None if known is None else target_of(np_array, known, address)
 
     def _refuse_overlap(self, owner: np.ndarray) -> None:
         """Raise if the memory of `owner` is known as part of another owner: then it has no single gradient."""

@@ -16,7 +16,6 @@ from contextvars import ContextVar
 from functools import lru_cache
 from threading import RLock
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 
@@ -60,16 +59,16 @@ class Frozen:
         """Make `array`, a view of the memory, read-only, and all between it and the owner."""
         link: np.ndarray | None = array
         while link is not None:
-            flags = link.flags
-            if flags.writeable and _can_be_thawed(link):
+            base = link.base
+            if link.flags.writeable and (base is None or _can_be_thawed(base)):
                 self.arrays.append(link)
-                flags.writeable = False
-            link = None if link.base is None else base_of(link)
+                link.setflags(write=False)
+            link = None if base is None else base_of(link)
 
     def thaw(self) -> None:
         """Make the arrays writable again: a view only after its base."""
         for array in sorted(self.arrays, key=_depth) if len(self.arrays) > 1 else self.arrays:
-            array.flags.writeable = True
+            array.setflags(write=True)
 
 
 # Which memories are frozen, by the identity of the owner; several tapes, in several threads, may hold one.
@@ -78,54 +77,69 @@ _lock = RLock()  # the cyclic collector may let go of a tape while another is be
 
 
 class Guards:
-    """The memories that one tape holds read-only, for as long as this object lives."""
+    """The memories that one tape holds read-only, for as long as this object lives.
 
-    __slots__ = ("held", "seen")
+    `seen` has the arrays that were looked at, by identity, each with the memory that is frozen for it.
+    """
+
+    __slots__ = ("seen",)
 
     def __init__(self) -> None:
-        self.seen: set[int] = set()  # identities of arrays that were looked at
-        self.held: dict[int, tuple[Frozen | None, np.ndarray]] = {}  # the array, too, so that none is reused
+        self.seen: dict[int, tuple[Frozen | None, np.ndarray]] = {}
 
     def protect(self, array: np.ndarray) -> None:
         """Hold the memory of `array` read-only (unless it is so by itself, or the guard is off)."""
-        if hasattr(type(array), "stands_for_array"):
-            array = arrays.settled(array)
-        if type(array) is not np.ndarray or id(array) in self.seen:
-            return
-        self.seen.add(id(array))
-        if not _enabled.get():
-            self.held[id(array)] = None, array
-            return
-        owner = owner_of(array)
-        with _lock:
-            frozen = _frozen.get(id(owner))
-            if frozen is None and owner.flags.writeable:
-                frozen = _frozen[id(owner)] = Frozen(owner)
-            if frozen is not None:
-                frozen.holders += 1
-                if array is not owner:
-                    frozen.freeze(array)
-        self.held[id(array)] = frozen, array
+        frozen = None
+        if type(array) is not np.ndarray:
+            if hasattr(type(array), "stands_for_array"):
+                array = arrays.settled(array)
+                if id(array) not in self.seen:
+                    self.protect(array)
+                return
+            if not issubclass(type(array), np.ndarray):  # what a recording stands behind sees every write
+                return
+        elif _enabled.get():
+            owner = array if array.base is None else owner_of(array)
+            with _lock:
+                frozen = _frozen.get(id(owner))
+                if frozen is None and owner.flags.writeable:
+                    frozen = _frozen[id(owner)] = Frozen(owner)
+                if frozen is not None:
+                    frozen.holders += 1
+                    if array is not owner:
+                        frozen.freeze(array)
+        self.seen[id(array)] = frozen, array
 
     def holds(self, array: np.ndarray) -> bool:
         """Say whether the memory of `array` is read-only because of this object, and nobody else's."""
         frozen = _frozen.get(id(owner_of(array)))
-        mine = sum(held is frozen for held, _ in self.held.values())
+        mine = sum(held is frozen for held, _ in self.seen.values())
         return frozen is not None and frozen.holders == mine
 
-    def release(self, owners: Container[int] | None = None) -> None:
-        """Let go of the memories whose owners' identities are in `owners` (None: of all)."""
+    def release(self) -> None:
+        """Let go of all memories."""
         with _lock:
-            for name, (frozen, _) in list(self.held.items()):
-                if owners is None or (frozen is not None and id(frozen.owner) in owners):
-                    del self.held[name]
-                    self.seen.discard(name)
-                    if frozen is not None:
-                        _let_go(frozen)
+            for frozen, _ in self.seen.values():
+                if frozen is not None:
+                    _let_go(frozen)
+            self.seen.clear()
+
+    def release_some(self, owners: Container[int]) -> list[np.ndarray]:
+        """Let go of the memories whose owners' identities are in `owners`; return their arrays."""
+        released = [array for _, array in self.seen.values() if id(owner_of(array)) in owners]
+        with _lock:
+            for array in released:
+                frozen, _ = self.seen.pop(id(array))
+                if frozen is not None:
+                    _let_go(frozen)
+        return released
 
     def __del__(self) -> None:
-        if self.held:
+        if self.seen:
             self.release()
+
+
+NOTHING_HELD = Guards()  # of a tape that has looked at nothing yet
 
 
 def _let_go(frozen: Frozen) -> None:
@@ -136,13 +150,12 @@ def _let_go(frozen: Frozen) -> None:
         frozen.thaw()
 
 
-def _can_be_thawed(array: np.ndarray) -> bool:
-    """Say whether NumPy lets `array` be writable again.
+def _can_be_thawed(base: Any) -> bool:
+    """Say whether NumPy lets an array over `base` be writable again.
 
     It does not where `as_strided`, or an object that shows no buffer (a tensor of PyTorch), lies under it.
     """
-    base: Any = array.base
-    if base is None or isinstance(base, np.ndarray):
+    if isinstance(base, np.ndarray):
         return True
     try:
         return not memoryview(base).readonly
@@ -157,18 +170,23 @@ def _depth(array: np.ndarray) -> int:
     return depth
 
 
-@lru_cache(maxsize=8)
-def _weights(size: int, dtype: np.dtype[Any]) -> np.ndarray:
-    """Return the random weights by which fingerprints add up the entries of an array."""
-    return np.random.default_rng(size).uniform(1, 2, size).astype(dtype)
+_ROW = 1024  # entries that one number stands for in the fingerprint of an array
+_SMALL = 2**14  # bytes: a smaller array is its own fingerprint
 
 
-def fingerprint(array: np.ndarray) -> bytes | int:
-    """Return a number that changes when the values of `array` do (all but certainly)."""
+@lru_cache(maxsize=2)
+def _weights(dtype: np.dtype[Any]) -> np.ndarray:
+    """Return the random weights by which fingerprints add up a row of entries."""
+    return np.random.default_rng(_ROW).uniform(1, 2, _ROW).astype(dtype)
+
+
+def fingerprint(array: np.ndarray) -> bytes:
+    """Return what changes when the values of `array` do (all but certainly): weighted sums of rows of entries."""
+    if array.nbytes < _SMALL or array.dtype.kind != "f" or array.dtype.itemsize not in (4, 8):
+        return array.tobytes()
     flat = array.ravel(order="K")
-    if flat.dtype.kind == "f" and flat.dtype.itemsize in (4, 8):
-        with np.errstate(all="ignore"):
-            # At the speed of memory; a checksum takes ten times as long.
-            number: bytes = np.dot(flat, _weights(flat.size, flat.dtype)).tobytes()
-        return number
-    return crc32(np.ascontiguousarray(flat).tobytes())
+    end = flat.size // _ROW * _ROW
+    with np.errstate(all="ignore"):
+        # At the speed of memory; a checksum takes ten times as long.
+        sums = flat[:end].reshape(-1, _ROW).dot(_weights(flat.dtype))
+    return sums.tobytes() + flat[end:].tobytes()

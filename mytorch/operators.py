@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from operator import pow as power
+from textwrap import indent
 from typing import Any
 
 import numpy as np
@@ -13,211 +14,146 @@ from numpy import ndarray
 
 from mytorch import arrays
 from mytorch.autograd_engine import Autograd, Exact, Operation, caller, next_serial, outside_files
-from mytorch.gradient_buffer import Region, Target
+from mytorch.gradient_buffer import Region
 from mytorch.rules.registry import LETTERS, RULES, Rule
 from mytorch.tensor import Tensor, _is_recording, note_saved, raw, record, target, wrap, write
 
-getframe = sys._getframe
-make = Tensor.__new__
-
-_NOTHING = (None,)
 _OPERANDS = (Tensor, np.ndarray, np.generic, float, int, complex, bool, list, tuple)
 
 
-def _forward(function: Callable[..., Any]) -> Callable[[Tensor, Any], Any]:
-    """Return the operator of a binary ufunc.
+# -- the text that direct calls are made of ---------------------------------------------------------------------------
+#
+# Most of all operations are of a Tensor with a number, a plain array, or a Tensor of the same shape, so for these the
+# steps of `record` are written out, without those that a rule does not need.  `x` is an operand's letter in the rule.
 
-    Most of all operations are of a Tensor with a number, a plain array, or a Tensor of the same shape, so these
-    cases are written out: they do what `record` does where there is nothing to find out.
-    """
-    rule = RULES[function]
-    if not rule.elementwise:  # matmul: its formulas read shapes, which the short record does not hold
-        return lambda self, other: _general(rule, self, other)
-    reads, reads_output = rule.needs[1]
-    reads_a, reads_b = 0 in reads, 1 in reads
-    if function is np.power:
-        function = power  # NumPy's operator knows squares and roots, its function does not
-    with_tensor = _of_tensors(rule, function)
-
-    def operator(self: Tensor, other: Any) -> Any:
-        kind = type(other)
-        if kind is Tensor:
-            return with_tensor(self, other)
-        if kind is not ndarray and kind is not float and kind is not int:
-            return _general(rule, self, other)
-        a = self._array
-        y = function(a, other)
-        place: Target | None
-        owner = self._base
-        if owner is None:
-            owner, place = self, self._key
-        else:
-            place = target(self)
-        tape = owner._tape
-        if place is None and type(y) is ndarray:
-            return wrap(y)
-        if (
-            tape is None
-            or type(y) is not ndarray
-            # Broadcasting and promotion only make results larger: the same size is the same shape and dtype.
-            or (kind is ndarray and (not 0 < y.nbytes == a.nbytes or y.ndim != a.ndim))
-            or not _is_recording()
-        ):
-            return record(rule, y, (self, other))
-        if reads_a and owner._saved is not tape.ref:
-            note_saved(owner, tape)
-        if reads_b and kind is ndarray and id(other) not in tape.guards.seen:
-            tape.protect(other)
-        first, second = a if reads_a else None, other if reads_b else None
-        if type(place) is Region:
-            return _recorded(rule, tape, y, reads_output, first, second, place, None, 3)
-        serial = next_serial()
-        frame = getframe(1)
-        code, lasti = frame.f_code, frame.f_lasti
-        if code.co_filename not in outside_files:
-            code, lasti = caller(2)
-        operation = Exact()
-        operation.rule = rule
-        operation.a = first
-        operation.b = second
-        operation.output = y if reads_output else None
-        operation.target_a = place  # type: ignore[assignment]
-        operation.target_b = None
-        operation.serial = serial
-        operation.code = code
-        operation.lasti = lasti
-        tape.operation_list.append(operation)
-        result = make(Tensor)
-        result._array = y
-        result._base = None
-        result._key = serial
-        result._tape = tape
-        result._saved = tape.ref if reads_output else None
-        return result
-
-    return operator
+_PLACE = """
+owner_{x} = {operand}._base
+if owner_{x} is None:
+    owner_{x}, place_{x} = {operand}, {operand}._key
+else:
+    place_{x} = target({operand})
+"""
+_SAVED = """
+if {owner}._saved is None:
+    {owner}._saved = tape.ref
+elif {owner}._saved is not tape.ref:
+    note_saved({owner}, tape)
+"""
+_PROTECTED = """
+if id({array}) not in tape.guards.seen:
+    tape.protect({array})
+"""
+_LINE = """
+serial = next_serial()
+frame = getframe(1)
+code, lasti = frame.f_code, frame.f_lasti
+if code.co_filename not in outside_files:
+    code, lasti = caller(2)
+"""
+_EXACT = """
+operation = Exact()
+operation.rule = rule
+{fields}
+operation.output = {output}
+operation.serial = serial
+operation.code = code
+operation.lasti = lasti
+"""
+_REGION = """
+operation = Operation(
+    ({arrays}), {output}, None, rule, ({places}), serial, None, {{}}, serial, code, lasti
+)
+"""
+_RESULT = """
+tape.operation_list.append(operation)
+result = make(Tensor)
+result._array = y
+result._base = None
+result._key = serial
+result._tape = tape
+result._saved = {saved}
+return result
+"""
 
 
-def _of_tensors(rule: Rule, function: Callable[..., Any]) -> Callable[[Tensor, Tensor], Any]:
-    """Return the operator for two Tensors."""
-    needs = [(0 in reads, 1 in reads, reads_output) for reads, reads_output in rule.needs]
-
-    def operator(self: Tensor, other: Tensor) -> Any:
-        a, b = self._array, other._array
-        y = function(a, b)
-        owner, owner_b = self._base, other._base
-        place: Target | None
-        place_b: Target | None
-        if owner is None:
-            owner, place = self, self._key
-        else:
-            place = target(self)
-        if owner_b is None:
-            owner_b, place_b = other, other._key
-        else:
-            place_b = target(other)
-        tape, tape_b = owner._tape, owner_b._tape
-        mask, leaf = 3, None
-        if tape is not tape_b:
-            if place is None:
-                tape, mask = tape_b, 2
-            elif place_b is None:
-                mask = 1
-            elif tape_b is None:
-                leaf = owner_b
-            elif tape is None:
-                tape, leaf = tape_b, owner
-            else:
-                tape = None
-        if (
-            tape is None
-            or type(y) is not ndarray
-            or not 0 < y.nbytes == a.nbytes == b.nbytes  # an empty result tells nothing of shapes
-            or y.ndim != a.ndim
-            or y.ndim != b.ndim
-            or not _is_recording()
-        ):
-            return record(rule, y, (self, other))
-        if leaf is not None:
-            tape.leaves[leaf._key] = leaf  # type: ignore[index]
-        reads_a, reads_b, reads_output = needs[mask]
-        if reads_a and owner._saved is not tape.ref:
-            note_saved(owner, tape)
-        if reads_b and owner_b._saved is not tape.ref:
-            note_saved(owner_b, tape)
-        first, second = a if reads_a else None, b if reads_b else None
-        if type(place) is Region or type(place_b) is Region:
-            return _recorded(rule, tape, y, reads_output, first, second, place, place_b, 4)
-        serial = next_serial()
-        frame = getframe(2)
-        code, lasti = frame.f_code, frame.f_lasti
-        if code.co_filename not in outside_files:
-            code, lasti = caller(3)
-        operation = Exact()
-        operation.rule = rule
-        operation.a = first
-        operation.b = second
-        operation.output = y if reads_output else None
-        operation.target_a = place  # type: ignore[assignment]
-        operation.target_b = place_b  # type: ignore[assignment]
-        operation.serial = serial
-        operation.code = code
-        operation.lasti = lasti
-        tape.operation_list.append(operation)
-        result = make(Tensor)
-        result._array = y
-        result._base = None
-        result._key = serial
-        result._tape = tape
-        result._saved = tape.ref if reads_output else None
-        return result
-
-    return operator
+# What the text names.
+_NAMES = {
+    "Autograd": Autograd,
+    "Exact": Exact,
+    "Operation": Operation,
+    "Region": Region,
+    "Tensor": Tensor,
+    "_is_recording": _is_recording,
+    "caller": caller,
+    "getframe": sys._getframe,
+    "make": Tensor.__new__,
+    "ndarray": ndarray,
+    "next_serial": next_serial,
+    "note_saved": note_saved,
+    "np": np,
+    "outside_files": outside_files,
+    "record": record,
+    "target": target,
+    "wrap": wrap,
+}
 
 
 def _recorded(
-    rule: Rule,
-    tape: Autograd,
-    y: ndarray,
-    reads_output: bool,
-    a: Any,
-    b: Any,
-    place: Target | None,
-    place_b: Target | None,
-    depth: int = 3,
-) -> Tensor:
-    """Record an elementwise operation on memories of the shape and dtype of `y`, and return its result.
+    arrays: dict[str, str], places: dict[str, str], output: str, regions: Sequence[str] = ()
+) -> str:
+    """Return the text that records an operation and returns its result.
 
-    The user's line is `depth` calls up, where this call is the first.
+    Parameters
+    ----------
+    arrays, places : by letter, what the record holds of an operand, and the memory that its gradient goes to
+    output : what it holds of the output
+    regions : the places that may be a part of their memory only
     """
-    serial = next_serial()
-    frame = getframe(depth - 1)
-    code, lasti = frame.f_code, frame.f_lasti
-    if code.co_filename not in outside_files:
-        code, lasti = caller(depth)
-    output = y if reads_output else None
-    if type(place) is Region or type(place_b) is Region:
-        targets = (place, place_b)
-        operation: Any = Operation((a, b), output, None, rule, targets, serial, None, {}, serial, code, lasti)
-    else:
-        operation = Exact()
-        operation.rule = rule
-        operation.a = a
-        operation.b = b
-        operation.output = output
-        operation.target_a = place
-        operation.target_b = place_b
-        operation.serial = serial
-        operation.code = code
-        operation.lasti = lasti
-    tape.operation_list.append(operation)
-    result = make(Tensor)
-    result._array = y
-    result._base = None
-    result._key = serial
-    result._tape = tape
-    result._saved = tape.ref if reads_output else None
-    return result
+    fields = [f"operation.{x} = {array}" for x, array in arrays.items()]
+    fields += [f"operation.target_{x} = {place}" for x, place in places.items()]
+    exact = _EXACT.format(fields="\n".join(fields), output=output)
+    if regions:
+        words = {"arrays": ", ".join(arrays.values()), "places": ", ".join(places.values())}
+        test = " or ".join(f"type({place}) is Region" for place in regions)
+        exact = _if(test, _REGION.format(output=output, **words)) + _if("", exact)
+    saved = {"None": "None", "y": "tape.ref"}.get(output, "tape.ref if reads_output else None")
+    return _LINE + exact + _RESULT.format(saved=saved)
+
+
+def _if(condition: str, text: str) -> str:
+    """Return `text` as what is done on a condition (none: otherwise)."""
+    return (f"if {condition}:\n" if condition else "else:\n") + indent(text, "    ")
+
+
+def _made(arguments: str, text: str, **names: Any) -> Callable[..., Any]:
+    """Return the function of this text, in which `names` are known, too."""
+    scope = {**_NAMES, **names}
+    exec(compile(f"def call({arguments}):\n" + indent(text, "    "), __file__, "exec"), scope)
+    call: Callable[..., Any] = scope["call"]
+    return call
+
+
+# -- operators --------------------------------------------------------------------------------------------------------
+
+
+def _forward(function: Callable[..., Any]) -> Callable[[Tensor, Any], Any]:
+    """Return the operator of a binary ufunc."""
+    rule = RULES[function]
+    if not rule.elementwise:  # matmul: its formulas read shapes, which the short record does not hold
+        return lambda self, other: _general(rule, self, other)
+    if function is np.power:
+        function = power  # NumPy's operator knows squares and roots, its function does not
+    text = (
+        "kind = type(other)\n"
+        + _if("kind is Tensor", _of_tensors())
+        + _if(
+            "kind is not ndarray and kind is not float and kind is not int",
+            "return general(rule, self, other)",
+        )
+        + _of_constant(rule, "self, other")
+    )
+    needs = [(0 in reads, 1 in reads, reads_output) for reads, reads_output in rule.needs]
+    return _made("self, other", text, rule=rule, function=function, general=_general, needs=needs)
 
 
 def _reflected(function: np.ufunc) -> Callable[[Tensor, Any], Any]:
@@ -225,29 +161,95 @@ def _reflected(function: np.ufunc) -> Callable[[Tensor, Any], Any]:
     rule = RULES[function]
     if not rule.elementwise:
         return lambda self, other: _general(rule, other, self)
-    reads, reads_output = rule.needs[2]
-    reads_a, reads_b = 0 in reads, 1 in reads
+    text = (
+        "kind = type(other)\n"
+        + _if("kind is not float and kind is not int", "return general(rule, other, self)")
+        + _of_constant(rule, "other, self")
+    )
+    return _made("self, other", text, rule=rule, function=function, general=_general)
 
-    def operator(self: Tensor, other: Any) -> Any:
-        if type(other) is not float and type(other) is not int:
-            return _general(rule, other, self)
-        b = self._array
-        y = function(other, b)
-        place: Target | None
-        owner = self._base
-        if owner is None:
-            owner, place = self, self._key
-        else:
-            place = target(self)
-        tape = owner._tape
-        if tape is None or place is None or type(y) is not ndarray or not _is_recording():
-            return record(rule, y, (other, self))
-        if reads_b and owner._saved is not tape.ref:
-            note_saved(owner, tape)
-        first, second = other if reads_a else None, b if reads_b else None
-        return _recorded(rule, tape, y, reads_output, first, second, None, place)
 
-    return operator
+_OF_CONSTANT = """
+array = self._array
+y = function({arrays})
+{place}
+tape = owner_{x}._tape
+if place_{x} is None and type(y) is ndarray:
+    return wrap(y)
+if (
+    tape is None
+    or type(y) is not ndarray
+    # Broadcasting and promotion only make results larger: the same size is the same shape and dtype.
+    or (kind is ndarray and (not 0 < y.nbytes == array.nbytes or y.ndim != array.ndim))
+    or not _is_recording()
+):
+    return record(rule, y, ({operands}))
+"""
+
+
+def _of_constant(rule: Rule, operands: str) -> str:
+    """Return the text of the operator of a Tensor, `self`, and a number or plain array, `other`."""
+    x, c = ("a", "b") if operands == "self, other" else ("b", "a")
+    reads, reads_output = rule.needs[1 if x == "a" else 2]
+    held = dict.fromkeys("ab", "None")
+    text = _OF_CONSTANT.format(
+        arrays=operands.replace("self", "array"),
+        place=_PLACE.format(x=x, operand="self"),
+        x=x,
+        operands=operands,
+    )
+    if LETTERS.index(x) in reads:
+        held[x] = "array"
+        text += _SAVED.format(owner=f"owner_{x}")
+    if LETTERS.index(c) in reads:
+        held[c] = "other"
+        text += _if("kind is ndarray", _PROTECTED.format(array="other"))
+    places = {x: f"place_{x}", c: "None"}
+    return text + _recorded(
+        held, dict(sorted(places.items())), "y" if reads_output else "None", [f"place_{x}"]
+    )
+
+
+_OF_TENSORS = """
+array_a, array_b = self._array, other._array
+y = function(array_a, array_b)
+{places}
+tape, tape_b = owner_a._tape, owner_b._tape
+mask, leaf = 3, None
+if tape is not tape_b:
+    if place_a is None:
+        tape, mask = tape_b, 2
+    elif place_b is None:
+        mask = 1
+    elif tape_b is None:
+        leaf = owner_b
+    elif tape is None:
+        tape, leaf = tape_b, owner_a
+    else:
+        tape = None
+if (
+    tape is None
+    or type(y) is not ndarray
+    or not 0 < y.nbytes == array_a.nbytes == array_b.nbytes  # an empty result tells nothing of shapes
+    or y.ndim != array_a.ndim
+    or y.ndim != array_b.ndim
+    or not _is_recording()
+):
+    return record(rule, y, (self, other))
+if leaf is not None:
+    tape.leaves[leaf._key] = leaf
+reads_a, reads_b, reads_output = needs[mask]
+"""
+
+
+def _of_tensors() -> str:
+    """Return the text of the operator of two Tensors, `self` and `other`."""
+    places = _PLACE.format(x="a", operand="self") + _PLACE.format(x="b", operand="other")
+    text = _OF_TENSORS.format(places=places)
+    text += "".join(_if(f"reads_{x}", _SAVED.format(owner=f"owner_{x}")) for x in "ab")
+    held = {x: f"array_{x} if reads_{x} else None" for x in "ab"}
+    place = {x: f"place_{x}" for x in "ab"}
+    return text + _recorded(held, place, "y if reads_output else None", list(place.values()))
 
 
 def _general(rule: Rule, a: Any, b: Any) -> Any:
@@ -275,53 +277,68 @@ def _in_place(function: np.ufunc) -> Callable[[Tensor, Any], Tensor]:
     return operator
 
 
+# -- functions --------------------------------------------------------------------------------------------------------
+
+_UNARY = """
+if type(x) is not Tensor:
+    return function(x)
+array = x._array
+y = compute(array)
+tape = x._tape
+if tape is None or x._base is not None or type(y) is not ndarray or not _is_recording():
+    return record(rule, y, (x,))
+"""
+
+
 def unary(function: Callable[..., Any]) -> Callable[[Any], Any]:
     """Return `function` of one array, whose result has the array's shape, as a direct call for Tensors.
 
     Anything else goes to `function` itself.
     """
     rule = RULES[function]
-    reads_a, reads_output = 0 in rule.reads, rule.reads_output
+    text = _UNARY + (_SAVED.format(owner="x") if 0 in rule.reads else "")
+    held = "array" if 0 in rule.reads else "None"
+    text += _recorded({"a": held}, {"a": "x._key"}, "y" if rule.reads_output else "None")
     compute = getattr(function, "__wrapped__", function)
-
-    def operator(x: Any) -> Any:
-        if type(x) is not Tensor:
-            return function(x)
-        a = x._array
-        y = compute(a)
-        tape = x._tape
-        if tape is None or x._base is not None or type(y) is not ndarray or not _is_recording():
-            return record(rule, y, (x,))
-        if reads_a:
-            if x._saved is None:
-                x._saved = tape.ref
-            elif x._saved is not tape.ref:
-                note_saved(x, tape)
-        serial = next_serial()
-        frame = getframe(1)
-        code, lasti = frame.f_code, frame.f_lasti
-        if code.co_filename not in outside_files:
-            code, lasti = caller(2)
-        operation = Exact()
-        operation.rule = rule
-        operation.a = a if reads_a else None
-        operation.output = y if reads_output else None
-        operation.target_a = x._key
-        operation.serial = serial
-        operation.code = code
-        operation.lasti = lasti
-        tape.operation_list.append(operation)
-        result = make(Tensor)
-        result._array = y
-        result._base = None
-        result._key = serial
-        result._tape = tape
-        result._saved = tape.ref if reads_output else None
-        return result
-
+    operator = _made("x", text, rule=rule, function=function, compute=compute)
     operator.__name__ = operator.__qualname__ = str(rule.name)
     operator.__doc__ = f"Return ``numpy.{rule.name}(x)``, recorded when `x` is a Tensor."
     return operator
+
+
+_LOOK = """
+if type({x}) is ndarray:
+    array_{x}, key_{x} = {x}, None
+elif type({x}) is not Tensor or {x}._base is not None:
+    return general({operands})
+elif {x}._key is None:
+    array_{x}, key_{x} = {x}._array, None
+else:
+    array_{x}, key_{x} = {x}._array, {x}._key
+    mask += {bit}
+    other = {x}._tape
+    if other is None:
+        leaves.append({x})
+    elif tape is None:
+        tape = other
+    elif tape is not other:
+        return general({operands})
+"""
+_COMPUTE = """
+y = compute({arrays})
+if mask == 0:
+    return wrap(y) if Tensor in map(type, ({operands},)) else y
+if isinstance(y, np.generic):
+    y = np.asarray(y)
+dtype = y.dtype
+if not (type(y) is ndarray and {fits} and _is_recording()):
+    return record(rule, y, ({operands},))
+if tape is None:
+    tape = Autograd()
+for leaf in leaves:
+    tape.leaves[leaf._key] = leaf
+reads, reads_output = needs[mask]
+"""
 
 
 def direct(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -348,86 +365,18 @@ def direct(function: Callable[..., Any]) -> Callable[..., Any]:
         "arrays": ", ".join(f"array_{x}" for x in names),
         "fits": " and ".join(f"(key_{x} is None or array_{x}.dtype is dtype)" for x in names),
     }
-    parts = [_BEGIN.format(**words)]
-    parts += [_LOOK.format(x=x, bit=1 << i, **words) for i, x in enumerate(names)]
-    parts += [_COMPUTE.format(**words)]
-    parts += [_HOLD.format(x=x, bit=1 << i) for i, x in enumerate(names)]
-    scope = {**globals(), "rule": rule, "compute": compute, "general": general}
-    scope["needs"] = [(sum([1 << i for i in reads]), reads_output) for reads, reads_output in rule.needs]
-    exec(compile("".join([*parts, _END]), __file__, "exec"), scope)
-    return wraps(compute)(scope["call"])
-
-
-_BEGIN = """
-def call({operands}):
-    tape, mask, leaves = None, 0, []
-"""
-_LOOK = """
-    if type({x}) is ndarray:
-        array_{x}, key_{x} = {x}, None
-    elif type({x}) is not Tensor or {x}._base is not None or {x}._key is None:
-        return general({operands})
-    else:
-        array_{x}, key_{x} = {x}._array, {x}._key
-        mask += {bit}
-        other = {x}._tape
-        if other is None:
-            leaves.append({x})
-        elif tape is None:
-            tape = other
-        elif tape is not other:
-            return general({operands})
-"""
-_COMPUTE = """
-    y = compute({arrays})
-    if mask == 0:
-        return y
-    if isinstance(y, np.generic):
-        y = np.asarray(y)
-    dtype = y.dtype
-    if not (type(y) is ndarray and {fits} and _is_recording()):
-        return record(rule, y, ({operands},))
-    if tape is None:
-        tape = Autograd()
-    for leaf in leaves:
-        tape.leaves[leaf._key] = leaf
-    reads, reads_output = needs[mask]
-    ref = tape.ref
-    operation = Exact()
-"""
-_HOLD = """
-    operation.target_{x} = key_{x}
-    operation.{x} = None
-    if reads & {bit}:
-        operation.{x} = array_{x}
-        if key_{x} is None:
-            if id({x}) not in tape.guards.seen:
-                tape.protect({x})
-        elif {x}._saved is None:
-            {x}._saved = ref
-        elif {x}._saved is not ref:
-            note_saved({x}, tape)
-"""
-_END = """
-    serial = next_serial()
-    frame = getframe(1)
-    code, lasti = frame.f_code, frame.f_lasti
-    if code.co_filename not in outside_files:
-        code, lasti = caller(2)
-    operation.rule = rule
-    operation.output = y if reads_output else None
-    operation.serial = serial
-    operation.code = code
-    operation.lasti = lasti
-    tape.operation_list.append(operation)
-    result = make(Tensor)
-    result._array = y
-    result._base = None
-    result._key = serial
-    result._tape = tape
-    result._saved = ref if reads_output else None
-    return result
-"""
+    text = "tape, mask, leaves = None, 0, []\n"
+    text += "".join(_LOOK.format(x=x, bit=1 << i, **words) for i, x in enumerate(names))
+    text += _COMPUTE.format(**words)
+    for i, x in enumerate(names):
+        held = _if(f"type({x}) is ndarray", _PROTECTED.format(array=x)) + _if("", _SAVED.format(owner=x))
+        text += f"held_{x} = None\n" + _if(f"reads & {1 << i}", f"held_{x} = array_{x}\n" + held)
+    text += _recorded(
+        {x: f"held_{x}" for x in names}, {x: f"key_{x}" for x in names}, "y if reads_output else None"
+    )
+    needs = [(sum([1 << i for i in reads]), reads_output) for reads, reads_output in rule.needs]
+    call = _made(words["operands"], text, rule=rule, compute=compute, general=general, needs=needs)
+    return wraps(compute)(call)
 
 
 def _constant(function: np.ufunc) -> Callable[[Tensor, Any], Any]:

@@ -251,18 +251,19 @@ def seed_of(tensor: Tensor, gradient: Any) -> Any:
 
 def _deliver(leaves: dict[int, Tensor], shadow: Shadow) -> None:
     """Add what the pass left over to the leaves."""
-    for key in list(shadow.memory):
+    memory = shadow.memory
+    for key in list(memory):
         leaf = leaves.get(key)
         if leaf is None:
             continue
-        gradient = shadow.memory.pop(key)
-        if type(gradient) is not Tensor and not _is_private(gradient):
+        gradient = memory.pop(key)
+        kind, dtype = type(gradient), leaf._array.dtype
+        if kind is not Tensor and not _is_private(gradient):
             gradient = arrays.array(gradient)
-        dtype = leaf._array.dtype
         if gradient.dtype is not dtype and gradient.dtype != dtype and dtype.kind in "fc":
             gradient = gradient.astype(dtype)
         if leaf._hooks:
-            seen = gradient if type(gradient) is Tensor else wrap(gradient)
+            seen = gradient if kind is Tensor else wrap(gradient)
             gradient = run_hooks(leaf._hooks, seen)
         old = leaf._grad
         if old is None:

@@ -773,12 +773,16 @@ def note_changed(leaves: list[Tensor]) -> None:
     """Tell the tapes that read the values of `leaves` that they are gone."""
     moment: tuple[int, CodeType, int] | None = None
     for leaf in leaves:
-        for tape in savers(leaf):
+        saved = leaf._saved
+        for reference in saved if type(saved) is list else (saved,):
+            tape = None if reference is None else reference()
+            if tape is None:
+                continue
             if moment is None:
                 moment = (next_serial(), *caller())
             if tape.stale is None:
                 tape.stale = {}
-            tape.stale[leaf._key] = moment  # type: ignore[index]
+            tape.stale[leaf._key] = moment
 
 
 def before_unseen_write(tensor: Tensor) -> bool:
@@ -854,21 +858,21 @@ def on_tape(
 
     `external` holds, by name, parameters with the arrays that their gradients are added to.
     """
-    start = len(tape.operation_list)
+    known, start = tape.known, len(tape.operation_list)
     shown = [show(tape, x) for x in inputs]
     parameters = {name: show(tape, array, gradient) for name, (array, gradient) in external.items()}
     result = compute(*shown, **parameters)
-    tape.adopt(result._array, (result if result._base is None else result._base)._key)
+    known.adopt(result._array, (result if result._base is None else result._base)._key)
     for operation in tape.operation_list[start:]:
         for array in (*operation.inputs, operation.output):
-            if isinstance(array, ndarray):
-                tape.protect(array)
+            if isinstance(array, ndarray) and known.is_held(array):
+                tape.protect(array)  # what nobody else has needs no protection
     return result._array
 
 
 def show(tape: Autograd, array: ndarray, gradient: ndarray | None = None) -> Tensor:
     """Return the Tensor that shows a raw array as memory that `tape` knows."""
-    place = tape.input_target(array, gradient)
+    place = tape.known.input_target(array, gradient)
     if place is None:
         return wrap(array)
     if isinstance(place, int):

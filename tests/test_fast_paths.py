@@ -141,7 +141,7 @@ def test_large_parameters_are_stepped_in_pieces_to_the_same_numbers(
 ) -> None:
     start, gradients = rng.normal(size=(7, 5)), rng.normal(size=(3, 7, 5))
     results = []
-    for piece in (4, 1000):
+    for piece in (32, 8000):  # bytes
         monkeypatch.setattr(optimizers, "_PIECE", piece)
         value, gradient = start.copy(), np.empty((7, 5))
         optimizer = SGD([(value, gradient)], 0.1, **options)

@@ -1,5 +1,6 @@
 """Raw arrays on the explicit tape: every way to share, reuse and write memory, with the right answer."""
 
+import ctypes
 import gc
 import mmap
 import os
@@ -12,6 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from mytorch.autograd_engine import Autograd, TapeError
 from mytorch.functional_hw1 import add_backward, identity_backward, mul_backward, sum_backward
 from mytorch.gradient_buffer import GradientBuffer
+from mytorch.guard import fingerprint
 
 
 def scaled(factor):
@@ -278,6 +280,52 @@ def test_parameters_can_be_stepped_after_backward_but_not_differentiated_again(c
     np.testing.assert_array_equal(dw, [2.0, 2.0, 2.0])
 
 
+def test_a_parameter_that_is_read_between_two_passes_is_watched_like_the_others():
+    tape, x = Autograd(), np.ones(3)
+    (w, dw), (v, dv) = (np.array([5.0, 6.0, 8.0]), np.zeros(3)), (np.array([2.0, 3.0, 4.0]), np.zeros(3))
+    h = x * w
+    tape.add_operation([x, w], h, [None, dw], mul_backward)
+    tape.backward(1)
+    tape.add_operation([h, v], h * v, [None, dv], mul_backward)
+    with pytest.raises(ValueError, match="read-only"):
+        v -= 1
+    tape.backward(1)
+    np.testing.assert_array_equal(dv, w)
+    v -= 1
+    with pytest.raises(TapeError, match=r"shape \(3,\).*test_traps_raw.py:\d+ reads.*changed after the last"):
+        tape.backward(1)
+    np.testing.assert_array_equal(dw, [3.0, 4.0, 5.0])
+
+
+def test_a_parameter_whose_values_no_rule_reads_may_change_between_two_passes():
+    tape, x, b, db = Autograd(), np.ones(3), np.zeros(3), np.zeros(3)
+    tape.add_operation([x, b], x + b, [None, db], add_backward)
+    tape.backward(1)
+    b -= 1
+    tape.backward(1)
+    np.testing.assert_array_equal(db, [2.0, 2.0, 2.0])
+
+
+@pytest.mark.parametrize("size", [1, 1023, 1024, 40_000])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128, np.float16])
+def test_a_fingerprint_changes_with_any_entry_and_with_their_order(size, dtype):
+    values = np.random.default_rng(size).uniform(1, 2, size).astype(dtype)
+    first = fingerprint(values)
+    assert fingerprint(values.copy()) == first
+    for place in {0, size // 2, size - 1}:
+        changed = values.copy()
+        changed[place] = 3
+        assert fingerprint(changed) != first
+    if size > 1:
+        assert fingerprint(values[::-1]) != first
+        assert fingerprint(np.roll(values, 1)) != first
+
+
+def test_the_fingerprint_of_large_numbers_warns_of_nothing():
+    assert fingerprint(np.full(40_000, 1e308)) == fingerprint(np.full(40_000, 1e308))
+    assert fingerprint(np.array([np.nan])) == fingerprint(np.array([np.nan]))
+
+
 def test_the_seed_is_copied_in_and_results_are_copied_out():
     tape, x, seed = Autograd(), np.ones(3), np.ones(3)
     tape.add_operation([x], x + 0, [None], identity_backward)
@@ -369,6 +417,19 @@ def test_windows_on_one_foreign_buffer_are_one_memory_if_their_bounds_agree():
     np.testing.assert_array_equal(tape.gradient_buffer.get_param(first), np.full(4, 5.0))
 
 
+def test_a_window_on_an_arrays_memory_is_that_memory_whoever_comes_first():
+    for own_first in (True, False):
+        array = np.arange(4.0)
+        address = array.__array_interface__["data"][0]
+        window = np.ctypeslib.as_array((ctypes.c_double * 4).from_address(address))
+        tape = Autograd()
+        first, second = (array, window) if own_first else (window, array)
+        record_total(tape, [record_scaled(tape, first, 2.0), record_scaled(tape, second, 3.0)])
+        tape.backward(1)
+        for known in (array, window):
+            np.testing.assert_array_equal(tape.gradient_buffer.get_param(known), np.full(4, 5.0))
+
+
 def test_overlapping_windows_on_a_foreign_buffer_are_refused():
     buffer = bytearray(np.arange(4.0).tobytes())
     first, second = np.frombuffer(buffer), np.frombuffer(buffer, offset=8)
@@ -455,6 +516,20 @@ def test_one_memory_has_one_external_gradient():
     tape.add_operation([w], w + 0, [np.zeros(3)], identity_backward)
     with pytest.raises(ValueError, match=r"operation 1 .*another external gradient already"):
         tape.add_operation([w], w + 0, [np.zeros(3)], identity_backward)
+
+
+def test_the_buffer_is_one_object_and_knows_what_is_recorded_when_it_is():
+    tape, x = Autograd(), np.ones(3)
+    buffer = tape.gradient_buffer
+    y = record_scaled(tape, x, 2.0)
+    assert list(buffer.memory) == [buffer.get_memory_loc(x)]
+    tape.backward(1)
+    np.testing.assert_array_equal(buffer.get_param(x), np.full(3, 2.0))
+    record_scaled(tape, y, 3.0)
+    assert set(buffer.memory) == {buffer.get_memory_loc(x), buffer.get_memory_loc(y)}
+    tape.zero_grad()
+    assert tape.gradient_buffer is buffer
+    assert buffer.memory == {}
 
 
 def test_reductions_and_their_axes():

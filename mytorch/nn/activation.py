@@ -7,6 +7,7 @@ from typing import Any
 
 from mytorch import functional
 from mytorch.nn.module import Module
+from mytorch.operators import unary
 from mytorch.rules import memory
 
 
@@ -38,7 +39,7 @@ class Identity(Activation):
     array([[1., 1.]])
     """
 
-    function = staticmethod(memory.copy)
+    function = staticmethod(unary(memory.copy))
 
 
 class Sigmoid(Activation):

@@ -6,12 +6,12 @@ modules on a hand-driven tape have them (``(layer.W, layer.dW)``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
-from mytorch.tensor import Tensor, note_changed, raw, update
+from mytorch.tensor import Tensor, note_changed, update
 
 Parameter = Any
 
@@ -36,21 +36,28 @@ class Optimizer:
 
     def step(self) -> None:
         """Change every parameter that has a gradient."""
-        changed: list[Tensor] = []
+        change, changed = self.changer(), []
         try:
             for parameter, state in zip(self.parameters, self.state, strict=True):
                 if type(parameter) is tuple:
                     value, gradient = parameter
-                    self.change(value, gradient, state)
-                elif parameter._grad is not None:
-                    gradient = raw(parameter._grad)
+                    change(value, gradient, state)
+                    continue
+                gradient = parameter._grad
+                if gradient is not None:
+                    if type(gradient) is Tensor:
+                        gradient = gradient._array
                     if parameter._key is not None and parameter._base is None:
                         changed.append(parameter)
-                        self.change(parameter._array, gradient, state)
+                        change(parameter._array, gradient, state)
                     else:
-                        update(parameter, self.change, gradient, state)
+                        update(parameter, change, gradient, state)
         finally:
             note_changed(changed)
+
+    def changer(self) -> Callable[[np.ndarray, np.ndarray, dict[str, Any]], None]:
+        """Return `change`, or what does the same in the step that begins now."""
+        return self.change
 
     def change(self, value: np.ndarray, gradient: np.ndarray, state: dict[str, Any]) -> None:
         """Change `value` in place."""
@@ -101,20 +108,23 @@ def check_range(optimizer: Optimizer, name: str, value: float, low: float, high:
     return value
 
 
-_PIECE = 65536  # entries: what fits in the cache beside its gradient
+_PIECE = 2**18  # bytes: what fits in the cache beside its gradient
 
 
 def pieces(*arrays: np.ndarray) -> Iterable[tuple[np.ndarray, ...]]:
     """Return arrays of one shape, large ones in pieces, so that several steps pass through memory once."""
-    size = arrays[0].size
-    if size <= _PIECE or not all(type(array) is np.ndarray and array.flags.c_contiguous for array in arrays):
+    first = arrays[0]
+    if first.nbytes <= _PIECE or not all(type(x) is np.ndarray and x.flags.c_contiguous for x in arrays):
         return (arrays,)
-    rows = [array.reshape(-1) for array in arrays]
-    return (tuple([row[start : start + _PIECE] for row in rows]) for start in range(0, size, _PIECE))
+    rows, length = [array.reshape(-1) for array in arrays], _PIECE // first.itemsize
+    return (tuple([row[start : start + length] for row in rows]) for start in range(0, first.size, length))
 
 
 def descend(value: np.ndarray, rate: float, gradient: np.ndarray) -> None:
     """Do ``value -= rate * gradient`` in place."""
+    if value.nbytes <= _PIECE:
+        value -= rate * gradient
+        return
     for part, slope in pieces(value, gradient):
         part -= rate * slope
 

@@ -130,7 +130,7 @@ backward_of(
 backward_of(scatter, lambda g, *, region: gather(g, region=region), holomorphic=False)
 backward_of(gather, lambda g, *, region: scatter(g, region=region), holomorphic=False)
 backward_of(without, lambda g, *, region: without(g, region=region), holomorphic=False)
-backward_of(copy, lambda g: g)
+backward_of(copy, lambda g: g, exact=True)
 backward_of(cast, lambda g: g)
 backward_of(assign, lambda g: g)
 backward_of(
