@@ -22,8 +22,9 @@ TEMPORARY = "temporary"  # made by an instruction
 class Buffer:
     """A memory: where it comes from, and how its owner lies in it.
 
-    What instructions make is not kept while recording, or all of a step's intermediates would be alive at once.
-    Of such memory `owner` is, once it has died, an array of the same form whose values mean nothing.
+    What instructions make is not kept while recording, or all of a step's intermediates would be alive at once, and
+    what the call was given is not kept beyond it.  Of such memory `owner` is, once it has died, an array of the same
+    form whose values mean nothing.
     """
 
     __slots__ = (
@@ -79,8 +80,8 @@ class Buffer:
         self._owner, self._reference = self.owner, None
 
     def forget(self) -> None:
-        """Let go of what the recorded call made."""
-        self._reference = None
+        """Let go of what the recorded call made, or was given."""
+        self._owner = self._reference = self._memory = None
 
     def view(
         self, shape: tuple[int, ...], dtype: np.dtype[Any], offset: int, strides: tuple[int, ...]
@@ -105,7 +106,7 @@ class Value:
     __slots__ = ("_array", "buffer", "dtype", "offset", "shape", "strides")
 
     def __init__(self, buffer: Buffer, array: np.ndarray) -> None:
-        self.buffer, self._array = buffer, None if buffer.kind == TEMPORARY else array
+        self.buffer, self._array = buffer, None if buffer.kind in (TEMPORARY, ARGUMENT) else array
         self.shape, self.strides, self.dtype = array.shape, array.strides, array.dtype
         self.offset = (address_of(array) - buffer.low) if array.size else 0
 

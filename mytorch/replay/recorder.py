@@ -81,7 +81,8 @@ class Recorder:
         self.ended = True
         self.guards.release()
         for buffer in self.memories:
-            buffer.forget()
+            if buffer.kind == TEMPORARY:
+                buffer.forget()
 
     @property
     def closed(self) -> bool:

@@ -140,6 +140,7 @@ def record(
     for i, buffer in recording.arguments.items():
         if buffer.writes and type(leaves[i]) is ndarray:
             np.copyto(leaves[i], buffer.owner)
+        buffer.forget()
     shown = [_shown(x) for x in found]
     recording.seconds = time.perf_counter() - start
     return recording.structure.unflatten(shown), recording
