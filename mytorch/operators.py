@@ -76,8 +76,9 @@ return result
 """
 
 
-# What the text names.
+# What the text names; its functions are this module's.
 _NAMES = {
+    "__name__": __name__,
     "Autograd": Autograd,
     "Exact": Exact,
     "Operation": Operation,
