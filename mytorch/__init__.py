@@ -8,6 +8,7 @@ from mytorch.autograd_engine import Autograd, Operation, TapeError
 from mytorch.gradcheck import GradientError, check_gradients, numerical_gradient
 from mytorch.gradient_buffer import GradientBuffer
 from mytorch.guard import guarded
+from mytorch.heap import keep_freed_memory
 from mytorch.replay import ReplayError, ReplayWarning, compile
 from mytorch.tensor import Tensor, enable_grad, no_grad
 from mytorch.transforms import (
@@ -23,6 +24,8 @@ from mytorch.transforms import (
     value_and_grad,
     vjp,
 )
+
+keep_freed_memory()
 
 __version__ = "0.1.0"
 __all__ = [
