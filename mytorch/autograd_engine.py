@@ -505,10 +505,6 @@ class Known:
         if owner is not None and key is not None:
             self.keys[id(owner)], self.memories[key] = key, owner
 
-    def is_held(self, array: np.ndarray) -> bool:
-        """Say whether the memory of `array` is one that the tape was given."""
-        return id(array if array.base is None else owner_of(array)) in self.keys
-
     def _attach(self, target: Target, gradient: np.ndarray) -> None:
         """Make `gradient` the external gradient of the region `target`."""
         attached = self.externals.setdefault(key_of(target), [])

@@ -519,6 +519,13 @@ class GradientBuffer(Shadow):
             owners[id(owner)] = owner
         return owner
 
+    def holds(self, np_array: np.ndarray) -> bool:
+        """Say whether the owner of `np_array` is kept alive."""
+        owner = np_array if np_array.base is None else owner_of(np_array)
+        if id(owner) in self._owners:
+            return True
+        return self._addresses is not None and address_of(owner) in self._addresses
+
     def _hold_by_address(self, owner: np.ndarray) -> np.ndarray:
         """Hold a memory where a foreign buffer is known, which several arrays may be windows on."""
         if self._addresses is None:

@@ -865,7 +865,7 @@ def on_tape(
     known.adopt(result._array, (result if result._base is None else result._base)._key)
     for operation in tape.operation_list[start:]:
         for array in (*operation.inputs, operation.output):
-            if isinstance(array, ndarray) and known.is_held(array):
+            if isinstance(array, ndarray) and known.buffer.holds(array):
                 tape.protect(array)  # what nobody else has needs no protection
     return result._array
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mytorch import Autograd, TapeError, Tensor, nn, optim
+from mytorch.functional import linear
 
 LAYERS = [nn.Identity, nn.Sigmoid, nn.Tanh, nn.ReLU]
 TORCH_LAYERS = {"Identity": "Identity", "Sigmoid": "Sigmoid", "Tanh": "Tanh", "ReLU": "ReLU"}
@@ -131,6 +132,37 @@ def test_the_gradient_of_the_first_layers_input_is_not_computed():
     assert operation.inputs[1] is None  # the weights, which only that gradient would read
     tape.backward(1)
     assert tape.gradient_buffer.memory == {}
+
+
+@pytest.mark.parametrize("constant", [False, True])
+def test_what_a_module_was_given_and_what_it_returned_is_read_only_while_a_rule_needs_it(constant):
+    tape, data = Autograd(), np.ones((6, 3))
+    layer, x = nn.Linear(3, 2, tape), data[:4]
+    if constant:
+        tape.constant(x)
+    h = nn.Tanh(tape)(layer(x))
+    needed = {"data": data, "x": x, "h": h} | ({} if constant else {"W": layer.W})
+    for array in needed.values():
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 9
+    tape.backward(1)
+    layer.W[0] = 9
+    for name in needed.keys() - {"W"}:
+        with pytest.raises(ValueError, match="read-only"):
+            needed[name][0] = 9
+    tape.zero_grad()
+    for array in needed.values():
+        array[0] = 9
+
+
+def test_a_constant_tensor_of_a_layer_is_kept_when_it_is_written():
+    x, W, b = Tensor(np.ones((4, 3))), *nn.Linear(3, 2).parameters()
+    y = linear(x, W, b)
+    x[:] = 5
+    y.sum().backward()
+    np.testing.assert_array_equal(W.grad.numpy(), np.full((2, 3), 4.0))
+    assert type(linear(x, Tensor(np.ones((2, 3))), np.zeros(2))) is Tensor
+    assert type(linear(np.ones((4, 3)), np.ones((2, 3)), np.zeros(2))) is np.ndarray
 
 
 def test_a_skip_connection_adds_up():

@@ -6,12 +6,12 @@ modules on a hand-driven tape have them (``(layer.W, layer.dW)``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from mytorch.tensor import Tensor, note_changed, update
+from mytorch.tensor import Tensor, note_changed, raw, update
 
 Parameter = Any
 
@@ -36,28 +36,21 @@ class Optimizer:
 
     def step(self) -> None:
         """Change every parameter that has a gradient."""
-        change, changed = self.changer(), []
+        changed: list[Tensor] = []
         try:
             for parameter, state in zip(self.parameters, self.state, strict=True):
                 if type(parameter) is tuple:
                     value, gradient = parameter
-                    change(value, gradient, state)
-                    continue
-                gradient = parameter._grad
-                if gradient is not None:
-                    if type(gradient) is Tensor:
-                        gradient = gradient._array
+                    self.change(value, gradient, state)
+                elif parameter._grad is not None:
+                    gradient = raw(parameter._grad)
                     if parameter._key is not None and parameter._base is None:
                         changed.append(parameter)
-                        change(parameter._array, gradient, state)
+                        self.change(parameter._array, gradient, state)
                     else:
-                        update(parameter, change, gradient, state)
+                        update(parameter, self.change, gradient, state)
         finally:
             note_changed(changed)
-
-    def changer(self) -> Callable[[np.ndarray, np.ndarray, dict[str, Any]], None]:
-        """Return `change`, or what does the same in the step that begins now."""
-        return self.change
 
     def change(self, value: np.ndarray, gradient: np.ndarray, state: dict[str, Any]) -> None:
         """Change `value` in place."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -58,12 +58,6 @@ class SGD(Optimizer):
             raise ValueError(
                 f"SGD: nesterov needs momentum (={momentum}) above zero and dampening (={dampening}) zero"
             )
-
-    def changer(self) -> Callable[[np.ndarray, np.ndarray, dict[str, Any]], None]:
-        if self.momentum or self.weight_decay:
-            return self.change
-        rate = live_number(self, "lr")
-        return lambda value, gradient, state: descend(value, rate, gradient)
 
     def change(self, value: np.ndarray, gradient: np.ndarray, state: dict[str, Any]) -> None:
         if self.weight_decay:
