@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import mytorch
-from mytorch import Tensor, grad, hessian, hvp, jacobian, jvp, nn, value_and_grad
+from mytorch import Tensor, functional, grad, hessian, hvp, jacobian, jvp, nn, value_and_grad
 from mytorch.optim import SGD, Adam, AdamW
 from mytorch.replay import ReplayError
 from mytorch.replay.compiled import SIGNATURES
@@ -293,3 +293,15 @@ def test_the_signature_asked_for_longest_ago_is_forgotten_first() -> None:
     assert len(shapes) == 32
     assert (1,) in shapes
     assert (2,) not in shapes
+
+
+def test_a_file_that_the_engine_has_not_seen_yet() -> None:
+    """The engine notes which files are the user's; that is nothing that the user's function changes."""
+    text = "def step(x):\n    return relu(linear(x, W, b) * x).sum()\n"
+    scope: dict[str, Any] = {"relu": functional.relu, "linear": functional.linear}
+    scope |= {"W": np.eye(3), "b": np.ones(3)}
+    exec(compile(text, "<a file of the user's>", "exec"), scope)
+    compiled: Any = mytorch.compile(value_and_grad(scope["step"]))
+    for i in range(3):
+        compiled(np.full((2, 3), 1.0 + i))
+    assert compiled.program.instructions
