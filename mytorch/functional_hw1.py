@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mytorch.rules import RULES, memory, neural
+from mytorch.rules import RULES, memory, neural, rows
 from mytorch.rules.registry import Rule
 
 identity_backward: Rule = RULES[memory.copy]
@@ -55,9 +55,9 @@ def SoftmaxCrossEntropy_backward(
 
     `grad_output` weighs it: 1 for the loss itself. The ground truth is data and has no gradient.
     """
-    log_probabilities = neural.log_softmax(pred)
+    log_probabilities = rows.log_softmax(pred)
     gradient = RULES[neural.cross_entropy](np.reshape(grad_output, ()), log_probabilities, ground_truth)[0]
-    return RULES[neural.log_softmax](gradient, pred)[0], None
+    return RULES[rows.log_softmax](gradient, pred)[0], None
 
 
 def kept(shape: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, ...]:

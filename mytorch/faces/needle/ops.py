@@ -16,7 +16,7 @@ from mytorch.faces import needle
 from mytorch.faces.graph import NodeShadow, Step, walk
 from mytorch.faces.needle.autograd import NDArray, Tensor, TensorOp
 from mytorch.gradient_buffer import gradient_dtype
-from mytorch.rules import RULES, Rule, fit, memory, neural
+from mytorch.rules import RULES, Rule, fit, memory, neural, rows
 
 
 class RuleOp(TensorOp):
@@ -201,7 +201,7 @@ class ReLU(RuleOp, of=neural.relu):
     """``max(a, 0)``; the slope at 0 is 0."""
 
 
-class LogSoftmax(RuleOp, of=neural.log_softmax):
+class LogSoftmax(RuleOp, of=rows.log_softmax):
     """``a - log(sum(exp(a)))`` over the last axis, without overflow."""
 
 

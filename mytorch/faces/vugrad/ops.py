@@ -15,7 +15,7 @@ from mytorch.faces.vugrad.core import Op, RuleOp, failed
 from mytorch.gradient_buffer import gradient_dtype
 from mytorch.guard import guarded
 from mytorch.reverse import gradients
-from mytorch.rules import memory, neural
+from mytorch.rules import memory, neural, rows
 from mytorch.tensor import Tensor
 
 
@@ -39,7 +39,7 @@ class ReLU(RuleOp, of=neural.relu):
     """``max(x, 0)``; the slope at 0 is 0."""
 
 
-class LogSoftmax(RuleOp, of=neural.log_softmax):
+class LogSoftmax(RuleOp, of=rows.log_softmax):
     """``x - log(sum(exp(x)))`` of every row, without overflow."""
 
 
