@@ -20,6 +20,7 @@ from numpy import ndarray
 
 from mytorch import arrays
 from mytorch.autograd_engine import caller, sweep, where
+from mytorch.dispatch import out_of
 from mytorch.gradient_buffer import base_of, owner_of
 from mytorch.guard import Guards
 from mytorch.replay import making
@@ -302,10 +303,9 @@ class Recorder:
         if function in WRITERS:
             self.write(function, args, kwargs)
             return None
-        if kwargs.get("out") is not None:
-            out = kwargs.pop("out")
+        out, args = out_of(function, args, kwargs)
+        if out is not None:
             return _stored(out[0] if isinstance(out, tuple) else out, function(*args, **kwargs))
-        kwargs = {k: v for k, v in kwargs.items() if k != "out"}
         if self.are_constant(args, kwargs):
             return self.constant(function(*self.real(args), **self.real(kwargs)))
         result = self.call(function, args, kwargs)
@@ -336,8 +336,9 @@ class Recorder:
             and np.dtype((args or [kwargs["dtype"]])[0]) == array.dtype
         ):
             return array
-        if kwargs.get("out") is not None:
-            out = kwargs.pop("out")
+        out, (_, *rest) = out_of(getattr(np, name, function), (array, *args), kwargs)
+        args = tuple(rest)
+        if out is not None:
             return _stored(out, self.method(name, array, args, kwargs))
         if self.are_constant(array, args, kwargs):
             return self.constant(function(array.array, *self.real(args), **self.real(kwargs)))
