@@ -151,14 +151,14 @@ def out_of(
     """Take the output out of a call: return it (or None), and the positional arguments without it."""
     if "out" in kwargs:
         return kwargs.pop("out"), args
-    place = _place_of_out(function)
+    place = place_of_out(function)
     if len(args) <= place:
         return None, args
     return args[place], (*args[:place], None, *args[place + 1 :])
 
 
 @cache
-def _place_of_out(function: Callable[..., Any]) -> int:
+def place_of_out(function: Callable[..., Any]) -> int:
     """Return the position of the parameter `out` (beyond all positions where there is none)."""
     rule, composed = RULES.get(function), registry.COMPOSED.get(function)
     text = rule.call_signature if rule else None

@@ -144,8 +144,8 @@ class Anything:
     def __call__(self, *args: Any, **kwargs: Any) -> Anything:
         return self
 
-    __getitem__ = __matmul__ = __add__ = __mul__ = __pow__ = __call__
-    __radd__ = __rmul__ = __call__
+    __add__ = __radd__ = __iadd__ = __sub__ = __rsub__ = __isub__ = __mul__ = __rmul__ = __imul__ = __call__
+    __matmul__ = __rmatmul__ = __truediv__ = __pow__ = __neg__ = __getitem__ = __setitem__ = __call__
 
     def __iter__(self) -> Any:
         return iter([self])
