@@ -128,7 +128,7 @@ def array_function(
     kwargs: dict[str, Any],
 ) -> Any:
     """Answer a call of a NumPy function that has a Tensor among its arguments."""
-    out, args = _out_of(function, args, kwargs)
+    out, args = out_of(function, args, kwargs)
     rule, composed = RULES.get(function), registry.COMPOSED.get(function)
     if rule is not None and (composed is None or rule.covers(args, kwargs)):
         result = call_rule(rule, args, kwargs)
@@ -145,20 +145,20 @@ def array_function(
     return result if out is None else _store(out, result)
 
 
-def _out_of(
+def out_of(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[Any, tuple[Any, ...]]:
     """Take the output out of a call: return it (or None), and the positional arguments without it."""
     if "out" in kwargs:
         return kwargs.pop("out"), args
-    place = _place_of_out(function)
+    place = place_of_out(function)
     if len(args) <= place:
         return None, args
     return args[place], (*args[:place], None, *args[place + 1 :])
 
 
 @cache
-def _place_of_out(function: Callable[..., Any]) -> int:
+def place_of_out(function: Callable[..., Any]) -> int:
     """Return the position of the parameter `out` (beyond all positions where there is none)."""
     rule, composed = RULES.get(function), registry.COMPOSED.get(function)
     text = rule.call_signature if rule else None

@@ -72,3 +72,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     if outcomes:
         found = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
         terminalreporter.write_line(f"derivatives and values of operations, compiled: {found}")
+    programs = Counter(
+        value for report in reports for key, value in report.user_properties if key == "programs"
+    )
+    for outcome, count in sorted(programs.items(), key=lambda pair: -pair[1]):
+        terminalreporter.write_line(f"programs of tests and examples, compiled: {count} {outcome}")

@@ -197,6 +197,19 @@ def draws_by_out() -> Program:
 
 
 @program(REPLAYED)
+def results_by_out_and_by_position() -> Program:
+    def function(x: Any) -> Any:
+        a, b, c, d = np.zeros(4), np.zeros(2), np.zeros((1, 2)), np.zeros((2, 2))
+        np.cumsum(x, 0, None, a)
+        x.take([1, 0], 0, b)
+        np.mean(x.reshape(2, 2), 0, None, c, True)
+        np.dot(x.reshape(2, 2), d + 1, d)
+        return a, b, c, d, np.clip(x, -0.5, 0.5, a) is a
+
+    return function
+
+
+@program(REPLAYED)
 def a_permutation_by_out() -> Program:
     rng = np.random.default_rng(1)
 

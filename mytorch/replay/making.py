@@ -33,7 +33,7 @@ _NAMES = """
 """
 # What is in memory that nobody has written to is nobody's business, but the same in every replay.
 # (NumPy's own functions, by names of ours: in NumPy there are others while a call is recorded.)
-_EMPTY: dict[Any, Any] = {np.empty: np.zeros, np.empty_like: np.zeros_like}
+_EMPTY = (np.empty, np.empty_like)
 _ORDERS: dict[Any, str] = {np.ascontiguousarray: "C", np.asfortranarray: "F"}
 _FILLED = (np.full, np.full_like)
 _ARRAY, _ASARRAY = np.array, np.asarray
@@ -68,8 +68,13 @@ def _followed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def make(*args: Any, **kwargs: Any) -> Any:
+        like = kwargs.pop("like", None)
+        if like is not None and not isinstance(
+            like, ndarray
+        ):  # NumPy would name the function that stands here now
+            return like.__array_function__(function, (type(like),), args, kwargs)
         recorder = arrays.recording()
-        if recorder is None or "like" in kwargs:
+        if recorder is None:
             return function(*args, **kwargs)
         frame = sys._getframe(1)
         if _is_users(frame.f_code.co_filename) and _is_called(frame.f_code, frame.f_lasti, name):
@@ -91,7 +96,6 @@ def maker(value: Any) -> Callable[..., Any] | None:
 
 def made(recorder: Any, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Return what stands for the array that a function makes."""
-    function = _EMPTY.get(function, function)
     if function in _CONVERTERS and args:
         return _converted(recorder, function, args[0], args[1:], kwargs)
     if function in _FILLED:
@@ -100,7 +104,10 @@ def made(recorder: Any, function: Callable[..., Any], args: tuple[Any, ...], kwa
             out = recorder.constant(function(*recorder.real(args), **recorder.real(kwargs)))
             np.copyto(out, fill, casting="unsafe")
             return out
-    return recorder.constant(function(*args, **kwargs))
+    result = function(*args, **kwargs)
+    if function in _EMPTY and type(result) is ndarray:
+        result.fill(0)
+    return recorder.constant(result)
 
 
 def array_of(recorder: Any, x: Any) -> Any:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dis import opmap
+from inspect import signature
 from itertools import count
 from types import FrameType
 from typing import Any
@@ -20,6 +21,7 @@ from numpy import ndarray
 
 from mytorch import arrays
 from mytorch.autograd_engine import caller, sweep, where
+from mytorch.dispatch import out_of, place_of_out
 from mytorch.gradient_buffer import base_of, owner_of
 from mytorch.guard import Guards
 from mytorch.replay import making
@@ -303,10 +305,9 @@ class Recorder:
         if function in WRITERS:
             self.write(function, args, kwargs)
             return None
-        if kwargs.get("out") is not None:
-            out = kwargs.pop("out")
+        out, args = _out_of(function, args, kwargs)
+        if out is not None:
             return _stored(out[0] if isinstance(out, tuple) else out, function(*args, **kwargs))
-        kwargs = {k: v for k, v in kwargs.items() if k != "out"}
         if self.are_constant(args, kwargs):
             return self.constant(function(*self.real(args), **self.real(kwargs)))
         result = self.call(function, args, kwargs)
@@ -337,8 +338,9 @@ class Recorder:
             and np.dtype((args or [kwargs["dtype"]])[0]) == array.dtype
         ):
             return array
-        if kwargs.get("out") is not None:
-            out = kwargs.pop("out")
+        out, given = _out_of(getattr(np, name, function), (array, *args), kwargs)
+        args = given[1:]
+        if out is not None:
             return _stored(out, self.method(name, array, args, kwargs))
         if self.are_constant(array, args, kwargs):
             return self.constant(function(array.array, *self.real(args), **self.real(kwargs)))
@@ -584,6 +586,22 @@ def _stores(frame: FrameType) -> bool:
 
 def _strong(x: Any) -> Any:
     return x.recorder.show(x.array) if type(x) is Weak else x
+
+
+def _out_of(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, tuple[Any, ...]]:
+    """Take the output out of a call, and say by name what follows it, so that a replay can name another output."""
+    given = len(args)
+    out, args = out_of(function, args, kwargs)
+    place = place_of_out(function)
+    if given > place:
+        if given > place + 1:
+            kwargs.update(
+                zip([*signature(function).parameters][place + 1 :], args[place + 1 :], strict=False)
+            )
+        args = args[:place]
+    return out, args
 
 
 def _getitem(array: ndarray, index: Any) -> Any:

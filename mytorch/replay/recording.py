@@ -406,14 +406,10 @@ class _TensorRecorder(Recorder):
                 _settle(cell)
             arrays._recording.reset(token)
             self.close()
-            for made in self.made.values():
+            for made in [*self.made.values(), *[ref(tensor) for tensor in self.set.values()]]:
                 tensor = made()
                 if tensor is not None:
                     self.unhook(tensor)
-            for tensor in self.set.values():
-                gradient = _GRAD.__get__(tensor)
-                if isinstance(gradient, Traced):
-                    _GRAD.__set__(tensor, gradient.array.copy())
 
     def array_of(self, tensor: Tensor, array: ndarray) -> Any:
         """Return what stands for the array of a Tensor."""
@@ -436,7 +432,7 @@ class _TensorRecorder(Recorder):
     def grad_of(self, tensor: Tensor) -> Any:
         """Return a Tensor's gradient; what it was before the call is an input."""
         gradient = _GRAD.__get__(tensor)
-        known = id(tensor) in self.set or id(tensor) in self.read
+        known = id(tensor) in self.set or id(tensor) in self.read or self.has_made(tensor)
         if type(gradient) is ndarray:
             shown = self.show(gradient) if known else self.live(gradient)
             if not known:
@@ -444,7 +440,7 @@ class _TensorRecorder(Recorder):
                 buffer.kind = ARGUMENT
                 self.read[id(tensor)] = tensor, self.value(gradient)
             return shown
-        if not known and not self.has_made(tensor):
+        if not known:
             value = None
             if isinstance(gradient, Tensor):
                 array = _SLOT.__get__(gradient)
@@ -460,18 +456,19 @@ class _TensorRecorder(Recorder):
         return made is not None and made() is tensor
 
     def grad_set(self, tensor: Tensor) -> None:
-        self.set[id(tensor)] = tensor
+        """Note that a Tensor from outside has another gradient; the others die when the function lets go of them."""
+        if not self.has_made(tensor):
+            self.set[id(tensor)] = tensor
 
     def gradients(self) -> tuple[list[tuple[Tensor, Value | None]], list[tuple[Tensor, Value | None]]]:
         """Return what the gradients are now, and what those that were read had been."""
         after = []
         for tensor in self.set.values():
-            if not self.has_made(tensor):
-                gradient = _GRAD.__get__(tensor)
-                array = gradient._array if isinstance(gradient, Tensor) else gradient
-                real = array.array if isinstance(array, Traced) else array
-                after.append((tensor, None if real is None else self.value(real)))
-        return after, [pair for pair in self.read.values() if not self.has_made(pair[0])]
+            gradient = _GRAD.__get__(tensor)
+            array = gradient._array if isinstance(gradient, Tensor) else gradient
+            real = array.array if isinstance(array, Traced) else array
+            after.append((tensor, None if real is None else self.value(real)))
+        return after, list(self.read.values())
 
     def note_local(self, name: str, value: Any, names: dict[int, str]) -> None:
         """Note that a local variable holds an array, or a Tensor."""
@@ -482,10 +479,12 @@ class _TensorRecorder(Recorder):
             names.setdefault(buffer.number, name)
 
     def unhook(self, tensor: Tensor) -> None:
-        """Give a Tensor its real array."""
-        array = _SLOT.__get__(tensor)
+        """Give a Tensor its real array, and its gradient a copy."""
+        array, gradient = _SLOT.__get__(tensor), tensor._grad
         if isinstance(array, Traced):
             _SLOT.__set__(tensor, array.array)
+        if isinstance(gradient, Traced):
+            _GRAD.__set__(tensor, gradient.array.copy())
 
 
 # -- random numbers ---------------------------------------------------------------------------------------------
