@@ -84,7 +84,6 @@ _NAMES = {
     "Operation": Operation,
     "Region": Region,
     "Tensor": Tensor,
-    "__name__": __name__,  # by which `compile` knows that the function is none of the user's
     "_is_recording": _is_recording,
     "caller": caller,
     "getframe": sys._getframe,

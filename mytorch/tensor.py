@@ -865,8 +865,9 @@ def on_tape(
     known.adopt(result._array, (result if result._base is None else result._base)._key)
     for operation in tape.operation_list[start:]:
         for array in (*operation.inputs, operation.output):
-            if isinstance(array, ndarray) and known.buffer.holds(array):
-                tape.protect(array)  # what nobody else has needs no protection
+            # What nobody else has needs no protection; what a recording stands behind may be known by another name.
+            if isinstance(array, ndarray) and (type(array) is not ndarray or known.buffer.holds(array)):
+                tape.protect(array)
     return result._array
 
 
