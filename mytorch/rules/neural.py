@@ -26,7 +26,7 @@ def linear(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
     """
     if b.size < 2**15:
         y = a.dot(b.T)
-    elif 1 < a.shape[0] <= 64 and a.dtype == np.float32:
+    elif 1 < a.shape[0] <= (256 if len(b) >= 512 else 64) and a.dtype == np.float32:
         # OpenBLAS multiplies few rows of singles by many weights faster the other way round.
         y = np.matmul(b, a.T).T.copy()
     else:
