@@ -145,7 +145,9 @@ class Anything:
         return self
 
     __add__ = __radd__ = __iadd__ = __sub__ = __rsub__ = __isub__ = __mul__ = __rmul__ = __imul__ = __call__
-    __matmul__ = __rmatmul__ = __truediv__ = __pow__ = __neg__ = __getitem__ = __setitem__ = __call__
+    __abs__ = __matmul__ = __rmatmul__ = __truediv__ = __pow__ = __neg__ = __getitem__ = __setitem__ = (
+        __call__
+    )
 
     def __iter__(self) -> Any:
         return iter([self])

@@ -137,6 +137,30 @@ def kinds_of_numbers() -> Program:
 
 
 @program(REPLAYED)
+def methods_of_numbers() -> Program:
+    def function(x: Any) -> Any:
+        s, z = x.sum(), (x + 1j * x)[1]
+        parts = [
+            s.real,
+            s.imag,
+            z.real,
+            z.imag,
+            s.T,
+            s.astype(np.float32),
+            s.round(2),
+            s.copy(),
+            s.mean(),
+            abs(z),
+        ]
+        before = list(parts)
+        for i in range(len(parts)):
+            parts[i] += 1
+        return before, parts, s, z, s.reshape(1), s[...], s.dtype.name, s.shape
+
+    return function
+
+
+@program(REPLAYED)
 def a_draw_that_is_a_number_of_pythons() -> Program:
     rng = np.random.default_rng(3)
     return lambda x: (rng.choice(4), x * rng.random(), rng.integers(5))

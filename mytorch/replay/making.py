@@ -77,7 +77,9 @@ def _followed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         if recorder is None:
             return function(*args, **kwargs)
         frame = sys._getframe(1)
-        if _is_users(frame.f_code.co_filename) and _is_called(frame.f_code, frame.f_lasti, name):
+        if isinstance(like, Traced) or (
+            _is_users(frame.f_code.co_filename) and _is_called(frame.f_code, frame.f_lasti, name)
+        ):
             return made(recorder, function, args, kwargs)
         return function(*args, **kwargs)
 

@@ -147,7 +147,7 @@ class Traced:
 
     @property
     def real(self) -> Any:
-        return self.recorder.show(self.array.real) if self.array.dtype.kind == "c" else self
+        return self._part(self.array.real) if self.array.dtype.kind == "c" else self
 
     @real.setter
     def real(self, value: Any) -> None:
@@ -156,12 +156,16 @@ class Traced:
     @property
     def imag(self) -> Any:
         if self.array.dtype.kind == "c":
-            return self.recorder.show(self.array.imag)
-        return self.recorder.function(_ZEROS_LIKE, (self,), {})
+            return self._part(self.array.imag)
+        return self._part(self.recorder.function(_ZEROS_LIKE, (self,), {}).array)
 
     @imag.setter
     def imag(self, value: Any) -> None:
         self.imag[...] = value
+
+    def _part(self, part: np.ndarray) -> Any:
+        """Return what stands for the real or the imaginary part."""
+        return self.recorder.show(part)
 
     @property
     def flat(self) -> Any:
@@ -320,6 +324,14 @@ class Number(Traced):
 
     def _place(self) -> dict[str, Any]:
         return {}
+
+    @property
+    def T(self) -> Any:
+        return self
+
+    def _part(self, part: np.ndarray) -> Any:
+        recorder = self.recorder
+        return recorder.number(recorder.method("copy", recorder.show(part), (), {}).array)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise TypeError(f"'numpy.{self.array.dtype.type.__name__}' object does not support item assignment")
