@@ -59,10 +59,13 @@ class _Batching:
         self.end = len(self.instructions)
         self.written = last_writes(self.instructions)
         self.writers: dict[int, list[tuple[int, Value]]] = {}
+        self.parts: dict[tuple[Any, ...], int] = {}  # by the key of a part, who writes it
         self.readers: dict[int, list[tuple[int, Value]]] = {}
         for position, instruction in enumerate(self.instructions):
             for out in instruction.outs:
                 self.writers.setdefault(out.buffer.number, []).append((position, out))
+                if out.buffer.number in made:
+                    self.parts[out.key] = position
             for value in instruction.reads:
                 self.readers.setdefault(value.buffer.number, []).append((position, value))
         self.number = 1 + max(
@@ -148,12 +151,14 @@ class _Batching:
 
     def _writers(self, instruction: Instruction) -> set[int]:
         """Return the positions of what writes an instruction's operands."""
-        return {
-            writer
-            for value in instruction.reads
-            for writer, out in self.writers.get(value.buffer.number, ())
-            if _overlap(value, out)
-        }
+        found = set()
+        for value in instruction.reads:
+            if value.key in self.parts:
+                found.add(self.parts[value.key])
+            else:
+                writers = self.writers.get(value.buffer.number, ())
+                found.update(writer for writer, out in writers if _overlap(value, out))
+        return found
 
     def _due(self, position: int) -> int:
         """Return the position that first asks for an instruction's result."""

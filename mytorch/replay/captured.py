@@ -16,7 +16,7 @@ import types
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from itertools import pairwise
 from typing import Any
 
@@ -329,11 +329,11 @@ def _is_library(module: types.ModuleType) -> bool:
     )
 
 
+@cache
 def is_installed(filename: str | None) -> bool:
     """Say whether a file belongs to an installed package or to Python, which keep no state of the user's."""
-    return (filename or "").startswith((sysconfig.get_path("stdlib"), "<frozen")) or "site-packages" in (
-        filename or ""
-    )
+    name = filename or ""
+    return name.startswith((sysconfig.get_path("stdlib"), "<frozen")) or "site-packages" in name
 
 
 def _is_empty(cell: types.CellType) -> bool:

@@ -24,12 +24,17 @@ def watching(note: Callable[[str, Any], None]) -> Iterator[None]:
     It uses the interpreter's hook for profilers, and does nothing where somebody else does.
     """
 
+    of_user: dict[str, bool] = {}  # by file
+
     def look(frame: FrameType, event: str, arg: Any) -> None:
-        file = frame.f_code.co_filename
-        if event != "return" or file in inside_files or file.startswith(_LIBRARY) or is_installed(file):
+        if event != "return":
             return
-        for name, value in list(frame.f_locals.items()):
-            note(name, value)
+        file = frame.f_code.co_filename
+        if file not in of_user:
+            of_user[file] = not (file in inside_files or file.startswith(_LIBRARY) or is_installed(file))
+        if of_user[file]:
+            for name, value in list(frame.f_locals.items()):
+                note(name, value)
 
     if sys.getprofile() is not None:
         yield
