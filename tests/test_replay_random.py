@@ -40,6 +40,18 @@ def pairs_are_batched() -> Iterator[None]:
         yield
 
 
+# Arrays that the program makes of its own accord, or of what it has.
+MAKING: list[Any] = [
+    lambda a: np.zeros(np.shape(a)),
+    lambda a: np.arange(float(np.size(a))).reshape(np.shape(a)),
+    lambda a: np.full(np.shape(a), 0.5),
+    lambda a: np.array([a, 2 * a]),
+    lambda a: np.array(a),
+    lambda a: np.asarray(a),
+    lambda a: np.linspace(0, 1, 3),
+]
+
+
 def run(program: list[Any], x: Any, y: Any) -> list[Any]:
     """Run `program` on followed arrays: also branches, reductions, results that are arguments, writes to arguments."""
     pool = [x, y, x * 1.0, np.zeros_like(x)]
@@ -68,6 +80,8 @@ def run(program: list[Any], x: Any, y: Any) -> list[Any]:
                 pool.append([np.sum, np.max, np.mean, np.prod][which % 4](a, axis=None if which % 3 else 0))
             elif kind == "like":
                 pool.append([np.zeros_like, np.ones_like, np.copy][which % 3](a))
+            elif kind == "make":
+                pool.append(MAKING[which % len(MAKING)](a))
             elif kind == "join":
                 pool.append(np.concatenate([np.ravel(a), np.ravel(b)]))
             elif kind == "select":
@@ -147,7 +161,7 @@ def check_tensors(program: list[Any], shape: tuple[int, ...], seed: int) -> None
 
 
 STEPS = st.tuples(
-    st.sampled_from([*KINDS, "branch", "reduce", "like", "join", "select"]),
+    st.sampled_from([*KINDS, "branch", "reduce", "like", "make", "join", "select"]),
     st.integers(0, 12),
     st.integers(0, 20),
     st.integers(0, 20),
@@ -162,6 +176,7 @@ SHAPES = st.sampled_from([(3,), (2, 3), (1,), (3, 1), (2, 2, 2), (0,), (2, 0)])
 @example(program=[("reduce", 2, 0, 0)], shape=(3,), seed=0)
 @example(program=[("view", 8, 0, 0), ("write", 0, 4, 1)], shape=(3,), seed=0)
 @example(program=[("reduce", 0, 0, 0), ("reduce", 6, 4, 0)], shape=(3,), seed=0)
+@example(program=[("reduce", 0, 0, 0), ("like", 2, 4, 0)], shape=(3,), seed=0)
 def test_programs_of_arrays(program: list[Any], shape: tuple[int, ...], seed: int) -> None:
     check(program, shape, seed)
 

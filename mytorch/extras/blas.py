@@ -24,9 +24,9 @@ from mytorch.extras.order import columns, factors, is_new, late, readers
 from mytorch.replay import lowering
 from mytorch.replay.backends import Backend
 from mytorch.replay.instructions import Instruction, Value
-from mytorch.replay.lowering import Call, Form
+from mytorch.replay.lowering import Call, Form, times
 from mytorch.replay.passes import Listing
-from mytorch.replay.program import Program, times
+from mytorch.replay.program import Program
 from mytorch.replay.scratch import Scratch
 
 PREFIX = {"f": "s", "d": "d"}

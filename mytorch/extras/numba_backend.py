@@ -25,9 +25,9 @@ from mytorch.extras.order import is_outer, late
 from mytorch.replay import lowering
 from mytorch.replay.backends import Backend
 from mytorch.replay.instructions import Value
-from mytorch.replay.lowering import Form
+from mytorch.replay.lowering import Form, times
 from mytorch.replay.passes import Listing
-from mytorch.replay.program import Program, times
+from mytorch.replay.program import Program
 from mytorch.replay.scratch import Scratch
 
 LONGEST = 64  # instructions in a piece: what Numba needs to compile grows faster than the text

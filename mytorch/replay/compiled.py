@@ -21,9 +21,10 @@ from mytorch.replay.backends import chosen
 from mytorch.replay.captured import PLAIN, UNSET, Cell, snapshot
 from mytorch.replay.errors import Diverged, ReplayError, ReplayWarning, Unreplayable
 from mytorch.replay.lowering import Changed
-from mytorch.replay.program import Program, same
+from mytorch.replay.program import Program
 from mytorch.replay.recording import Recording, overlap, record
 from mytorch.replay.report import Report
+from mytorch.replay.writing import same
 from mytorch.tensor import Tensor, _is_recording
 
 F = TypeVar("F", bound=Callable[..., Any])

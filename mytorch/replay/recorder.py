@@ -299,9 +299,12 @@ class Recorder:
         if function in AS_METHODS and args and isinstance(args[0], Traced) and "where" not in kwargs:
             name = AS_METHODS[function]
             given = {k: v for k, v in kwargs.items() if v is not np._NoValue}
-            if function is np.copy and len(args) == 1:
-                given.setdefault("order", "K")  # the method's own default is "C"
-            return getattr(args[0], name)(*args[1:], **given)
+            array = args[0]
+            if function is np.copy:
+                array = self.show(array.array)  # of a number, too, it makes an array
+                if len(args) == 1:
+                    given.setdefault("order", "K")  # the method's own default is "C"
+            return getattr(array, name)(*args[1:], **given)
         if function in WRITERS:
             self.write(function, args, kwargs)
             return None

@@ -19,6 +19,7 @@ from mytorch.replay.captured import GENERATORS
 from mytorch.replay.errors import ReplayError
 from mytorch.replay.instructions import INSIDE, Instruction, Value, mapped, name_of
 from mytorch.replay.layout import origin
+from mytorch.replay.writing import same
 from mytorch.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -264,17 +265,11 @@ def _round(steps: list[_Step], best: list[float]) -> None:
                 result = function(*args, **kwargs)
             took = clock() - start
         best[k] = min(best[k], took)
-        if instruction.kind == "guard" and not _same(instruction.expected, result):
+        if instruction.kind == "guard" and not same(instruction.expected, result):
             raise ReplayError(
                 f"profile: these arguments decide otherwise than the recorded ones did, at {instruction.line}: got "
                 f"{result!r} for {instruction.expected!r}; call the function with them first, and profile again"
             )
-
-
-def _same(a: Any, b: Any) -> bool:
-    from mytorch.replay.program import same
-
-    return same(a, b)
 
 
 def _clock_alone() -> float:
