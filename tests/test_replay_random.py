@@ -177,6 +177,7 @@ SHAPES = st.sampled_from([(3,), (2, 3), (1,), (3, 1), (2, 2, 2), (0,), (2, 0)])
 @example(program=[("view", 8, 0, 0), ("write", 0, 4, 1)], shape=(3,), seed=0)
 @example(program=[("reduce", 0, 0, 0), ("reduce", 6, 4, 0)], shape=(3,), seed=0)
 @example(program=[("reduce", 0, 0, 0), ("like", 2, 4, 0)], shape=(3,), seed=0)
+@example(program=[("reduce", 0, 0, 0), ("reduce", 0, 4, 0)], shape=(3,), seed=0)
 def test_programs_of_arrays(program: list[Any], shape: tuple[int, ...], seed: int) -> None:
     check(program, shape, seed)
 
