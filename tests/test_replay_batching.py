@@ -129,6 +129,18 @@ def test_nothing_is_computed_before_the_guard_that_allows_it() -> None:
         assert compared(function, calls_of_it)[0] == REPLAYED
 
 
+def test_what_nothing_is_computed_of_keeps_its_place() -> None:
+    """Memories that passes make are none of those that only the result, or nobody, asks for."""
+    step: Any = mytorch.compile(lambda x, unused: [chain(x), np.zeros(3), np.ones(3), unused])
+    for _ in range(3):
+        unused = rng.standard_normal(5000)
+        total, zeros, ones, same = step(np.ones(5), unused)
+        assert total == pytest.approx(float(chain(np.ones(5))))
+        np.testing.assert_array_equal(zeros, np.zeros(3))
+        np.testing.assert_array_equal(ones, np.ones(3))
+        np.testing.assert_array_equal(same, unused)
+
+
 def recurrent(cell: str) -> tuple[Any, list[Tensor]]:
     """Return a training step of a small recurrent network, and its parameters."""
     source = np.random.default_rng(3)

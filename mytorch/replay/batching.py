@@ -12,7 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from mytorch.replay.instructions import ARGUMENT, INSIDE, OUTSIDE, TEMPORARY, Buffer, Instruction, Value
+from mytorch.replay.instructions import (
+    ARGUMENT,
+    INSIDE,
+    OUTSIDE,
+    TEMPORARY,
+    Buffer,
+    Instruction,
+    Value,
+    made_by_pass,
+)
 from mytorch.replay.passes import Listing, last_writes
 
 SMALL = 1 << 12  # bytes of a result, up to which the call takes longer than its work
@@ -68,9 +77,6 @@ class _Batching:
                     self.parts[out.key] = position
             for value in instruction.reads:
                 self.readers.setdefault(value.buffer.number, []).append((position, value))
-        self.number = 1 + max(
-            (v.buffer.number for i in self.instructions for v in (*i.reads, *i.outs)), default=0
-        )
         self.moved: dict[int, tuple[Buffer, int]] = {}
         self.before: dict[int, list[Instruction]] = {}
         self.gone: set[int] = set()
@@ -243,8 +249,7 @@ class _Batching:
         if not parts:
             return whole
         owner = np.empty(shape, parts[0].dtype)
-        buffer = Buffer(owner, TEMPORARY, self.number)
-        self.number += 1
+        buffer = made_by_pass(owner)
         self.made.add(buffer.number)
         for i, value in enumerate(parts):
             self.moved[value.buffer.number] = buffer, i * value.buffer.nbytes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from types import CodeType
 from typing import Any
 from weakref import ref
@@ -98,6 +99,14 @@ class Buffer:
 
     def __repr__(self) -> str:
         return f"<{self.kind} memory {self.number} of {self.nbytes} bytes>"
+
+
+_number = count(1 << 32).__next__  # recordings count from 0: also what no instruction reads has a number
+
+
+def made_by_pass(owner: np.ndarray, kind: str = TEMPORARY) -> Buffer:
+    """Return a memory that no recording knows."""
+    return Buffer(owner, kind, _number())
 
 
 class Value:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy import ndarray
 
 from mytorch.optim.optimizer import Optimizer
-from mytorch.replay.instructions import OUTSIDE, TEMPORARY, Buffer, Instruction, Value
+from mytorch.replay.instructions import OUTSIDE, TEMPORARY, Buffer, Instruction, Value, made_by_pass
 from mytorch.replay.passes import Listing
 from mytorch.tensor import Tensor
 
@@ -257,12 +257,11 @@ def _joined(run: list[_Lane], listing: Listing) -> Listing | None:
     instructions = listing.instructions
     if not _can_join(run, instructions):
         return None
-    number = 1 + max(v.buffer.number for i in instructions for v in (*i.reads, *i.outs))
     new: dict[int, tuple[Buffer, int]] = {}
     wholes: list[Value] = []
     for variable, first in enumerate(run[0].variables):
         parts = [lane.variables[variable] for lane in run]
-        whole = _whole(first, parts, number + variable)
+        whole = _whole(first, parts)
         wholes.append(Value(whole, whole.owner))
         offset = 0
         for part in parts:
@@ -300,15 +299,15 @@ def _can_join(run: list[_Lane], instructions: Sequence[Instruction]) -> bool:
     return len(variables) == len(set(variables))
 
 
-def _whole(first: Buffer, parts: list[Buffer], number: int) -> Buffer:
+def _whole(first: Buffer, parts: list[Buffer]) -> Buffer:
     """Return the memory that holds the memories `parts` one after the other."""
     entries, dtype = sum(part.owner.size for part in parts), first.owner.dtype
     if first.kind == TEMPORARY:
-        return Buffer(np.empty(entries, dtype), TEMPORARY, number)
+        return made_by_pass(np.empty(entries, dtype))
     memory = memoryview(_block_of(first.owner))
     start = first.low - np.frombuffer(memory, np.uint8).__array_interface__["data"][0]
-    whole = Buffer(
-        ndarray((entries,), dtype, memory[start : start + entries * dtype.itemsize]), OUTSIDE, number
+    whole = made_by_pass(
+        ndarray((entries,), dtype, memory[start : start + entries * dtype.itemsize]), OUTSIDE
     )
     whole.tensors = [tensor for part in parts for tensor in part.tensors]
     whole.name = ", ".join(part.name or "a parameter" for part in parts)

@@ -136,7 +136,9 @@ def _is_copy(instruction: Instruction) -> bool:
     if function not in _SUMS or kwargs.keys() - {"axis", "keepdims"}:
         return False
     a, out, axis = instruction.args[0], instruction.outs[0], kwargs.get("axis", 0)
-    return isinstance(a, Value) and a.dtype == out.dtype and isinstance(axis, int) and a.shape[axis:][:1] == (1,)
+    return (
+        isinstance(a, Value) and a.dtype == out.dtype and isinstance(axis, int) and a.shape[axis:][:1] == (1,)
+    )
 
 
 _SUMS = {ufunc.reduce for ufunc in (np.add, np.multiply, np.maximum, np.minimum)}

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from mytorch.replay.instructions import INSIDE, TEMPORARY, Buffer, Instruction, Value
+from mytorch.replay.instructions import INSIDE, TEMPORARY, Buffer, Instruction, Value, made_by_pass
 from mytorch.replay.lowering import PIECE, descend, descend_by_product, matrices, padded
 from mytorch.replay.passes import Listing, numbers_first, steady, without_repetitions
 
@@ -132,9 +132,6 @@ class _Motion:
         self.before: dict[int, list[Instruction]] = {}
         self.changed: dict[int, list[Instruction]] = {}
         self.cost = 0
-        self.number = max(
-            (v.buffer.number for i in self.instructions for v in (*i.reads, *i.outs)), default=0
-        )
 
     def moved(self) -> Listing | None:
         """Return the listing in which the rate was moved; None where that is not possible, or does not pay."""
@@ -250,8 +247,7 @@ class _Motion:
     def _new(self, form: ndarray) -> Value:
         """Return a memory for an array of this form."""
         owner = np.empty_like(form)
-        self.number += 1
-        return Value(Buffer(owner, TEMPORARY, self.number), owner)
+        return Value(made_by_pass(owner), owner)
 
 
 def linear_in(instruction: Instruction) -> list[tuple[int, ...]]:
