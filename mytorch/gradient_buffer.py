@@ -443,9 +443,7 @@ class Shadow:
     def _block(self, region: Region) -> np.ndarray:
         """Return the memory's gradient as a block that may be written to."""
         old = self.memory.pop(region.key, None)
-        alone = sys.getrefcount(old) <= _ONE_REFERENCE + (
-            type(old) is not ndarray
-        )  # which a recording holds, too
+        alone = sys.getrefcount(old) <= _ONE_REFERENCE
         if (
             alone
             and _is_block(old, region.layout)

@@ -197,6 +197,11 @@ def test_programs_with_aliased_arguments(program: list[Any], shape: tuple[int, .
     shape=(3,),
     seed=0,
 )
+@example(
+    program=[("at", 0, 20, 0), ("unary", 3, 0, 0), ("at", 0, 0, 2), ("binary", 0, 0, 1), ("unary", 0, 4, 0)],
+    shape=(1,),
+    seed=0,
+)
 def test_derivatives_of_programs(program: list[Any], shape: tuple[int, ...], seed: int) -> None:
     check_tensors(program, shape, seed)
 

@@ -164,7 +164,7 @@ def outer(ufunc: np.ufunc, a: Any, b: Any, **options: Any) -> Any:
 
 def at(ufunc: np.ufunc, destination: Any, index: Any, *operands: Any) -> None:
     """Do ``destination[index] = ufunc(destination[index], *operands)``, once for every time that a place is named."""
-    places = np.arange(destination.size).reshape(destination.shape)[plain_index(index)]
+    places = arrays.lifted(np.arange(destination.size)).reshape(destination.shape)[plain_index(index)]
     operands = tuple(np.broadcast_to(as_array(x), places.shape) for x in operands)
     if ufunc in (np.add, np.subtract):
         where = np.unravel_index(places, destination.shape)
