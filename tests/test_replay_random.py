@@ -178,6 +178,7 @@ SHAPES = st.sampled_from([(3,), (2, 3), (1,), (3, 1), (2, 2, 2), (0,), (2, 0)])
 @example(program=[("reduce", 0, 0, 0), ("reduce", 6, 4, 0)], shape=(3,), seed=0)
 @example(program=[("reduce", 0, 0, 0), ("like", 2, 4, 0)], shape=(3,), seed=0)
 @example(program=[("reduce", 0, 0, 0), ("reduce", 0, 4, 0)], shape=(3,), seed=0)
+@example(program=[("make", 0, 0, 0), ("reduce", 2, 4, 0)], shape=(3,), seed=0)
 @example(program=[*[("unary", 0, i, 0) for i in (2, 0, 5)], ("like", 0, 0, 0)], shape=(3,), seed=0)
 def test_programs_of_arrays(program: list[Any], shape: tuple[int, ...], seed: int) -> None:
     check(program, shape, seed)

@@ -329,6 +329,7 @@ class Recorder:
             and array.array.dtype.char in "fdFD"
             and not args[1:]
             and kwargs.keys() <= {"axis", "keepdims"}
+            and not self.are_constant(array, args, kwargs)
         ):
             total: Any = array.sum(*args, **kwargs)
             count = array.array.size // max(total.array.size, 1)
