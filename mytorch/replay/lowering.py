@@ -234,6 +234,8 @@ def _as_arrays(function: np.ufunc, args: tuple[Any, ...], instruction: Instructi
         dtypes = function.resolve_dtypes((*types, *[None] * function.nout))
     except TypeError:
         return args
+    if any(dtype != out.dtype for dtype, out in zip(dtypes[len(args) :], instruction.outs, strict=True)):
+        return args  # NumPy 1 promotes by values
     changed = []
     for x, dtype in zip(args, dtypes, strict=False):
         if isinstance(x, Value | ndarray):
