@@ -35,7 +35,7 @@ def row_max(a: np.ndarray) -> np.ndarray:
 
 def row_sum(a: Any) -> Any:
     """Return the sum over the last axis, kept: as a product with ones, which is 3 to 8 times faster."""
-    if a.ndim > 2:
+    if a.ndim > 2 and a.size:
         return row_sum(a.reshape(-1, a.shape[-1])).reshape(*a.shape[:-1], 1)
     if type(a) is np.ndarray and a.ndim == 2 and a.dtype in ZERO:
         return a.dot(_ones(a.shape[1], a.dtype))[:, None]
