@@ -187,8 +187,6 @@ class _Batching:
         first = self.instructions[group[0]]
         columns = [[self.instructions[p].args[i] for p in group] for i in range(len(first.args))]
         order = self._order(columns)
-        if order is None:
-            return
         group = [group[i] for i in order]
         columns = [[column[i] for i in order] for column in columns]
         shape = (len(group), *first.outs[0].shape)
@@ -211,7 +209,7 @@ class _Batching:
         self.before.setdefault(due, []).append(joined)
         self.gone.update(group)
 
-    def _order(self, columns: list[list[Any]]) -> list[int] | None:
+    def _order(self, columns: list[list[Any]]) -> list[int]:
         """Return the order in which the operands lie that lie in one memory already."""
         for column in columns:
             if all(isinstance(x, Value) and x.buffer.number in self.made for x in column):

@@ -67,21 +67,30 @@ def updates_of(uses: Uses) -> list[Update]:
     return [update for update in found if update is not None]
 
 
-def _update(position: int, uses: Uses) -> Update | None:
+def _change(position: int, uses: Uses) -> tuple[Value, Value, int] | None:
+    """Return p, t and the position that makes t where the instruction is ``p -= t``, and nobody else reads t."""
     subtraction = uses.instructions[position]
     if subtraction.function is not np.subtract or subtraction.fresh or not _is_plain(subtraction):
         return None
     place, change = subtraction.args
     if not (isinstance(place, Value) and isinstance(change, Value)) or place.key != subtraction.outs[0].key:
         return None
-    scaling = uses.producer(change.buffer)
-    if scaling is None or uses.readers[change.buffer.number] != [position]:
+    made = uses.producer(change.buffer)
+    if made is None or uses.readers[change.buffer.number] != [position]:
         return None
+    return place, change, made
+
+
+def _update(position: int, uses: Uses) -> Update | None:
+    found = _change(position, uses)
+    if found is None:
+        return None
+    place, change, scaling = found
     product = uses.instructions[scaling]
     if product.function is not np.multiply or not _is_plain(product):
         return None
     rate, gradient = sorted(product.args, key=lambda x: isinstance(x, Value) and x.shape != ())
-    if not isinstance(gradient, Value) or not (np.shape(rate) == () or getattr(rate, "shape", None) == ()):
+    if not isinstance(gradient, Value) or not is_number(rate):
         return None
     same_form = (
         gradient.shape == change.shape == place.shape and gradient.dtype == change.dtype == place.dtype
@@ -317,15 +326,10 @@ def _with(changed: dict[int, Instruction], gone: set[int], listing: Listing) -> 
 
 def _product_of(position: int, uses: Uses) -> int | None:
     """Return the position of ``t = a.dot(b)`` where the instruction is ``p -= t`` on large memory."""
-    subtraction = uses.instructions[position]
-    if subtraction.function is not np.subtract or subtraction.fresh or not _is_plain(subtraction):
+    found = _change(position, uses)
+    if found is None:
         return None
-    place, change = subtraction.args
-    if not (isinstance(place, Value) and isinstance(change, Value)) or place.key != subtraction.outs[0].key:
-        return None
-    made = uses.producer(change.buffer)
-    if made is None or uses.readers[change.buffer.number] != [position]:
-        return None
+    place, change, made = found
     product = uses.instructions[made]
     operands = matrices(product)
     fits = (
