@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -103,3 +104,19 @@ def what_became_of(compiled: Any) -> str:
 def paths(compiled: Any) -> list[int]:
     """Return the number of recordings of each signature."""
     return [len(entry.paths) for entry in compiled.entries.values()]
+
+
+def blocks_of(function: Callable[[], Any]) -> int:
+    """Return the bytes that one call needs at its peak, above what was there before."""
+    tracemalloc.start()
+    try:
+        old = np.setbufsize(16)  # what NumPy's loops copy operands into is no array of ours
+        function()
+        function()
+        tracemalloc.reset_peak()
+        start = tracemalloc.get_traced_memory()[0]
+        function()
+        return tracemalloc.get_traced_memory()[1] - start
+    finally:
+        np.setbufsize(old)
+        tracemalloc.stop()

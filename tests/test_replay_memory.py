@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,7 @@ import mytorch
 from mytorch import TapeError, Tensor, value_and_grad
 from mytorch.optim import SGD, Adam
 from mytorch.replay import lowering
-from tests.replaying import REPLAYED, assert_same, compared, what_became_of
+from tests.replaying import REPLAYED, assert_same, blocks_of, compared, what_became_of
 
 RNG = np.random.default_rng(1)
 XS = [RNG.standard_normal((8, 4)) for _ in range(10)]
@@ -406,22 +405,6 @@ def test_a_tape_that_read_a_parameter_before_a_replayed_update_complains() -> No
 
 
 # -- allocations ------------------------------------------------------------------------------------------------------
-
-
-def blocks_of(function: Callable[[], Any]) -> int:
-    """Return the bytes that one call needs at its peak, above what was there before."""
-    tracemalloc.start()
-    try:
-        old = np.setbufsize(16)  # what NumPy's loops copy operands into is no array of ours
-        function()
-        function()
-        tracemalloc.reset_peak()
-        start = tracemalloc.get_traced_memory()[0]
-        function()
-        return tracemalloc.get_traced_memory()[1] - start
-    finally:
-        np.setbufsize(old)
-        tracemalloc.stop()
 
 
 def test_a_replayed_step_allocates_no_arrays() -> None:

@@ -134,6 +134,11 @@ def part(value: Value, view: Callable[[ndarray], ndarray]) -> Value:
     return found
 
 
+def transposed(value: Value) -> Value:
+    """Return the view of a value with its axes in reverse order."""
+    return part(value, lambda x: x.T)
+
+
 # NumPy warns of a third positional operand of these, because people mean `np.max` of several arrays.
 _NAMED_OUT = (np.maximum, np.minimum)
 
@@ -156,24 +161,23 @@ def _ufunc(instruction: Instruction) -> list[Form]:
         a, b = args
         if isinstance(a, Value) and isinstance(b, Value) and len(a.shape) == len(b.shape) == 2:
             found += _products(a, b, outs[0]) or []
-    if function in _NAMED_OUT and outs[0].size > 1:
-        found += _of_rows(instruction, args)
+    if function in _NAMED_OUT and out.size > 1:
+        found += _of_rows(function, *views, out)
     return found
 
 
-def _of_rows(instruction: Instruction, args: tuple[Any, ...]) -> list[Form]:
+def _of_rows(function: np.ufunc, a: Any, b: Any, out: Value) -> list[Form]:
     """Return maxima with a number as maxima with an array, of which NumPy has a faster loop."""
-    function, out = instruction.function, instruction.outs[0]
     shape = out.shape if out.size <= _FEW else out.shape[-1:]
     found: list[Form] = []
-    for number, other in (args, args[::-1]):
+    for number, other in ((a, b), (b, a)):
         if type(number) is ndarray and number.size == 1 and isinstance(other, Value):
             filled = np.full(shape, number.reshape(-1)[0], number.dtype)
             found.append([(function, (other, filled), {"out": out})])
     return found
 
 
-_FEW = 4096  # entries
+_FEW = 1 << 14  # entries
 
 
 def _merged(operands: tuple[Any, ...]) -> list[Any]:
@@ -292,6 +296,8 @@ def _along(ufunc: np.ufunc, a: Value, axis: int, out: Value) -> list[Form]:
 
 def _sums(a: Value, axis: Any, out: Value) -> list[Form]:
     """Return the sums of a matrix over an axis as products with ones."""
+    if len(a.shape) == 2 and not a.is_contiguous and isinstance(axis, int):
+        a, axis = transposed(a), 1 - axis % 2
     if len(a.shape) != 2 or not a.is_contiguous or not out.is_contiguous or not 0 < a.size <= 1 << 20:
         return []
     rows, columns = a.shape
@@ -309,6 +315,8 @@ def _sums(a: Value, axis: Any, out: Value) -> list[Form]:
 
 def _products(a: Value, b: Value, out: Value) -> list[Form]:
     """Return the ways to multiply two matrices."""
+    if not out.is_contiguous:
+        a, b, out = transposed(b), transposed(a), transposed(out)
     fits = out.is_contiguous and a.dtype == b.dtype == out.dtype and a.dtype.char in _FLOATS and out.size
     if not fits:
         return []
@@ -371,8 +379,13 @@ def _vdot(instruction: Instruction) -> list[Form] | None:
     a, b = instruction.args
     out = instruction.outs[0]
     fits = isinstance(a, Value) and isinstance(b, Value) and a.dtype == b.dtype == out.dtype
-    if not fits or a.dtype.char not in "fd" or not (a.is_contiguous and b.is_contiguous and a.size):
+    if not fits or a.dtype.char not in "fd" or not a.size or a.shape != b.shape:
         return None
+    if not a.is_contiguous or not b.is_contiguous:
+        a, b = transposed(a), transposed(b)
+    if not a.is_contiguous or not b.is_contiguous:
+        products, ones = np.empty(a.shape, a.dtype), np.ones(a.size, a.dtype)
+        return [[(np.multiply, (a, b, products), {}), (ndarray.dot, (products.reshape(-1), ones, out), {})]]
     flat = part(a, lambda x: x.reshape(-1)), part(b, lambda x: x.reshape(-1))
     return [[(ndarray.dot, (*flat, out), {})]]
 

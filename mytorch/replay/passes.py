@@ -49,15 +49,19 @@ class Listing:
             other.buffer, other.offset = place[0], value.offset + place[1]
             return moved(other)
 
-        changed = [
+        return Listing(instructions, self.roots).with_values(moved)
+
+    def with_values(self, change: Callable[[Value], Value]) -> Listing:
+        """Return the listing with `change` applied to every value."""
+        instructions = [
             i.twin(
-                args=mapped(i.args, Value, moved),
-                kwargs=mapped(i.kwargs, Value, moved),
-                outs=tuple([moved(out) for out in i.outs]),
+                args=mapped(i.args, Value, change),
+                kwargs=mapped(i.kwargs, Value, change),
+                outs=tuple([change(out) for out in i.outs]),
             )
-            for i in instructions
+            for i in self.instructions
         ]
-        return Listing(changed, [moved(root) for root in self.roots])
+        return Listing(instructions, [change(root) for root in self.roots])
 
 
 Pass = Callable[[Listing], Listing]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import linecache
 import time
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -23,6 +24,7 @@ from mytorch.gradient_buffer import owner_of
 from mytorch.replay import lowering
 from mytorch.replay.backends import chosen
 from mytorch.replay.batching import batched
+from mytorch.replay.columns import by_columns
 from mytorch.replay.errors import Diverged, Unreplayable, note
 from mytorch.replay.instructions import OUTSIDE, Buffer, Instruction, Value
 from mytorch.replay.packing import together
@@ -63,7 +65,9 @@ class Program:
         self.listing = guards_early(simplified(self.recorded))
         self.planned = numbers_first(self.listing)
         if backend == "numpy":
-            self.planned = batched(in_pieces(together(products_in_pieces(rates_early(self.planned)))))
+            self.planned = by_columns(
+                batched(in_pieces(together(products_in_pieces(rates_early(self.planned)))))
+            )
         for each in self.backends:
             self.planned = each.arranged(self.planned)
         self.instructions = self.planned.instructions
@@ -179,13 +183,17 @@ class Program:
     # -- what the program is made of ----------------------------------------------------------------------------
 
     def _by_reference(self) -> set[int]:
-        """Return the arguments that are used where the caller has them: large ones that are only read."""
+        """Return the arguments that are used where the caller has them: large ones, and what is read once."""
         if len(self.instructions) > LONG:
             return set()
+        reads = Counter(value.buffer.number for i in self.instructions for value in i.reads)
+        copied = {i.reads[0].buffer.number for i in self.instructions if i.function is ndarray.copy}
         return {
             buffer.number
             for buffer in self.recording.arguments.values()
-            if buffer.nbytes > SMALL and buffer.number not in self.written and buffer.owner.flags.c_contiguous
+            if (buffer.nbytes > SMALL or (buffer.number in copied and reads[buffer.number] == 1))
+            and buffer.number not in self.written
+            and buffer.owner.flags.c_contiguous
         }
 
     def _states(self) -> list[tuple[Any, list[Any]]]:
