@@ -14,10 +14,13 @@ import numpy as np
 from numpy import ndarray
 
 from mytorch.replay.instructions import ARGUMENT, TEMPORARY, Buffer, Instruction, Value, made_by_pass
+from mytorch.replay.lowering import matrices
 from mytorch.replay.passes import Listing, last_writes, without_copies
 
 SHORT = 64  # entries of a row, up to which the loops' beginnings take longer than their work
 MANY = 4  # times as many rows as columns
+BEGIN = 30  # what a loop's beginning costs, in entries that BLAS reads across
+ACROSS = 2  # the same of an entry that an elementwise loop reads across
 
 # Calls, beside those of ufuncs, that do the same with operands and results in any order of memory.
 _ANY_ORDER = {
@@ -54,9 +57,9 @@ def by_columns(listing: Listing) -> Listing:
     return without_copies(Listing([*copies, *after.instructions], after.roots))
 
 
-def _usable(listing: Listing, matrices: dict[int, Value]) -> dict[int, Value]:
+def _usable(listing: Listing, found: dict[int, Value]) -> dict[int, Value]:
     """Return those of the matrices that nobody asks for in a certain order of memory."""
-    kept = matrices.copy()
+    kept = found.copy()
     for root in listing.roots:
         kept.pop(root.buffer.number, None)
     for instruction in listing.instructions:
@@ -129,10 +132,27 @@ def _turned(value: Value, base: Value, buffer: Buffer) -> Value | None:
     return other
 
 
-def _chosen(listing: Listing, matrices: dict[int, Value]) -> dict[int, Value]:
-    """Return the matrices that are better held by columns: those that meet in a call all, or none of them."""
-    leaders = {number: number for number in matrices}
-    gains = dict.fromkeys(matrices, 0)  # of a leader: loops that its group saves, less what stays as it is
+def _chosen(listing: Listing, found: dict[int, Value]) -> dict[int, Value]:
+    """Return the matrices that are better held by columns: of those that meet in elementwise calls all, or none."""
+    groups = _groups(listing, found)
+    uses: dict[int, list[Instruction]] = {}  # by the number of a group
+    for instruction in listing.instructions:
+        values = (*instruction.reads, *instruction.outs)
+        for group in {groups[v.buffer.number] for v in values if v.buffer.number in groups}:
+            uses.setdefault(group, []).append(instruction)
+    turned, last = set(found), None
+    while turned != last:  # a group that gains nothing is held by rows, and so others may gain less
+        last = turned
+        for group, instructions in uses.items():
+            rest = {number for number in last if groups[number] != group}
+            if sum(_cost(i, last) for i in instructions) >= sum(_cost(i, rest) for i in instructions):
+                turned = turned & rest
+    return {number: value for number, value in found.items() if number in turned}
+
+
+def _groups(listing: Listing, found: dict[int, Value]) -> dict[int, int]:
+    """Return, per matrix, what it has in common with those that it meets in elementwise calls."""
+    leaders = {number: number for number in found}
 
     def leader(number: int) -> int:
         while leaders[number] != number:
@@ -140,18 +160,37 @@ def _chosen(listing: Listing, matrices: dict[int, Value]) -> dict[int, Value]:
         return number
 
     for instruction in listing.instructions:
-        values = _of_rows(instruction)
-        numbers = [leader(v.buffer.number) for v in values if v.buffer.number in matrices]
-        for other in numbers[1:]:
-            if leader(other) != numbers[0]:
-                leaders[other] = numbers[0]
-                gains[numbers[0]] += gains[other]
-        for value in values if numbers else []:
-            entries = prod(n for n, stride in zip(value.shape, value.strides, strict=True) if stride)
-            if value.buffer.number not in matrices and entries > 1:
-                # What is broadcast, or is the result of a reduction, ends a loop at every row.
-                gains[numbers[0]] += 1 if entries in matrices[numbers[0]].shape else -1
-    return {number: matrix for number, matrix in matrices.items() if gains[leader(number)] > 0}
+        numbers = [leader(v.buffer.number) for v in _of_rows(instruction) if v.buffer.number in found]
+        for number in numbers[1:]:
+            leaders[leader(number)] = leader(numbers[0])
+    return {number: leader(number) for number in found}
+
+
+def _cost(instruction: Instruction, turned: set[int]) -> int:
+    """Return what a call takes beyond its arithmetic, where the matrices in `turned` are held by columns.
+
+    The unit is the time for an entry that BLAS has to read across.
+    """
+
+    def by_columns(value: Value) -> bool:
+        return (abs(value.strides[0]) < abs(value.strides[1])) != (value.buffer.number in turned)
+
+    operands = matrices(instruction)
+    if operands:
+        a, b = operands
+        # BLAS reads its second matrix along the rows of the result, and what lies the other way it copies first.
+        if by_columns(instruction.outs[0]):
+            return 0 if by_columns(a) else a.size
+        return b.size if by_columns(b) else 0
+    values = _of_rows(instruction)
+    entries = [prod(n for n, stride in zip(v.shape, v.strides, strict=True) if stride) for v in values]
+    most = max(entries, default=0)
+    whole = [value for value, n in zip(values, entries, strict=True) if n == most and len(value.shape) == 2]
+    orders = {by_columns(value) for value in whole}
+    cost = ACROSS * most if len(orders) == 2 else 0
+    if orders and any(1 < n < most for n in entries):
+        cost += BEGIN * whole[0].shape[1 if orders == {True} else 0]
+    return cost
 
 
 def _of_rows(instruction: Instruction) -> list[Value]:

@@ -162,11 +162,11 @@ def _ufunc(instruction: Instruction) -> list[Form]:
         if isinstance(a, Value) and isinstance(b, Value) and len(a.shape) == len(b.shape) == 2:
             found += _products(a, b, outs[0]) or []
     if function in _NAMED_OUT and out.size > 1:
-        found += _of_rows(function, *views, out)
+        found += _of_rows(function, views[0], views[1], out)
     return found
 
 
-def _of_rows(function: np.ufunc, a: Any, b: Any, out: Value) -> list[Form]:
+def _of_rows(function: Any, a: Any, b: Any, out: Value) -> list[Form]:
     """Return maxima with a number as maxima with an array, of which NumPy has a faster loop."""
     shape = out.shape if out.size <= _FEW else out.shape[-1:]
     found: list[Form] = []
