@@ -13,6 +13,7 @@ import mytorch
 from mytorch import TapeError, Tensor, value_and_grad
 from mytorch.optim import SGD, Adam
 from mytorch.replay import lowering
+from mytorch.rules.masks import masked
 from tests.replaying import REPLAYED, assert_same, blocks_of, compared, what_became_of
 
 RNG = np.random.default_rng(1)
@@ -535,4 +536,16 @@ def test_every_way_to_run_an_instruction_gives_the_same_numbers(
     )
     rng = np.random.default_rng(7)
     outcome, _ = compared(function, [[rng.uniform(-1, 1, (4, 5))] for _ in range(4)])
+    assert outcome == REPLAYED
+
+
+@pytest.mark.parametrize("rows", [20, 200])  # a small argument is copied, a large one is used where it is
+def test_an_argument_whose_bits_are_read(rows: int) -> None:
+    """What a mask leaves of an array is computed from its bits, so that no NaN gets through."""
+    mask = np.arange(100) % 3 > 0
+
+    def function(x: Any) -> Any:
+        return masked(x, mask), masked(x, mask) * 2
+
+    outcome, _ = compared(function, [[np.random.default_rng(n).random((rows, 100))] for n in range(4)])
     assert outcome == REPLAYED

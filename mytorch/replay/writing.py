@@ -80,7 +80,8 @@ class Writer:
         """Return the name of a view of an argument that the caller holds."""
         position = list(self.program.recording.arguments.values()).index(value.buffer)
         parameter = f"x{position}"
-        if value.shape == value.buffer.owner.shape and value.offset == 0 and value.is_contiguous:
+        form = value.shape, value.dtype
+        if form == (value.buffer.shape, value.buffer.dtype) and value.offset == 0 and value.is_contiguous:
             return parameter
         name = self.names[value.key] = f"v{len(self.names)}"
         make = self.bind(ndarray, "f")
