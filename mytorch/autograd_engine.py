@@ -34,17 +34,9 @@ from weakref import ref
 import numpy as np
 
 from mytorch import arrays
-from mytorch.gradient_buffer import (
-    GradientBuffer,
-    Shadow,
-    Target,
-    address_of,
-    gradient_dtype,
-    key_of,
-    owner_of,
-    target_of,
-)
+from mytorch.gradient_buffer import GradientBuffer, Shadow
 from mytorch.guard import NOTHING_HELD, Guards, fingerprint
+from mytorch.regions import Target, address_of, gradient_dtype, key_of, owner_of, target_of
 from mytorch.rules.registry import Call, Rule, fit
 
 next_serial = count(1).__next__

@@ -14,7 +14,7 @@ from numpy import ndarray
 
 from mytorch import arrays
 from mytorch.autograd_engine import Autograd, Exact, Operation, caller, next_serial, outside_files
-from mytorch.gradient_buffer import Region
+from mytorch.regions import Region
 from mytorch.rules.registry import LETTERS, RULES, Rule
 from mytorch.tensor import Tensor, _is_recording, note_saved, raw, record, target, wrap, write
 

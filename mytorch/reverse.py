@@ -17,7 +17,8 @@ from numpy import ndarray
 
 from mytorch import arrays
 from mytorch.autograd_engine import Autograd, Operation, TapeError, Write, run_hooks, sweep
-from mytorch.gradient_buffer import Shadow, Target, gradient_dtype, key_of, owner_of
+from mytorch.gradient_buffer import Shadow
+from mytorch.regions import Target, gradient_dtype, key_of, owner_of
 from mytorch.rules import memory
 from mytorch.rules.constants import ONE
 from mytorch.rules.registry import RULES, Call

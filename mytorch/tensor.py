@@ -42,17 +42,9 @@ from mytorch.autograd_engine import (
     next_serial,
     sweep,
 )
-from mytorch.gradient_buffer import (
-    Layout,
-    Region,
-    Shadow,
-    Target,
-    gradient_dtype,
-    key_of,
-    owner_of,
-    target_of,
-)
+from mytorch.gradient_buffer import Shadow
 from mytorch.guard import Guards
+from mytorch.regions import Layout, Region, Target, gradient_dtype, key_of, owner_of, target_of
 from mytorch.rules import memory as memory_rules
 from mytorch.rules.registry import RULES, Rule
 

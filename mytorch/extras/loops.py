@@ -16,7 +16,7 @@ import numpy as np
 from numpy import ndarray
 
 from mytorch.extras.order import factors
-from mytorch.gradient_buffer import byte_bounds
+from mytorch.regions import byte_bounds
 from mytorch.replay.instructions import TEMPORARY, Instruction, Value
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy import ndarray
 
 from mytorch import arrays, trees
-from mytorch.gradient_buffer import owner_of
+from mytorch.regions import owner_of
 from mytorch.replay.backends import chosen
 from mytorch.replay.captured import PLAIN, UNSET, Cell, snapshot
 from mytorch.replay.errors import Diverged, ReplayError, ReplayWarning, Unreplayable

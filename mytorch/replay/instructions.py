@@ -11,7 +11,7 @@ from weakref import ref
 import numpy as np
 
 from mytorch.autograd_engine import where
-from mytorch.gradient_buffer import address_of, byte_bounds
+from mytorch.regions import address_of, byte_bounds
 
 # Where a memory comes from.
 ARGUMENT = "argument"  # given anew at every call

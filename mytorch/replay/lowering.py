@@ -15,7 +15,7 @@ import numpy as np
 from numpy import ndarray
 from numpy.lib.stride_tricks import as_strided
 
-from mytorch.gradient_buffer import address_of
+from mytorch.regions import address_of
 from mytorch.replay.instructions import Instruction, Value, mapped
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]

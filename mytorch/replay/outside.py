@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from mytorch.gradient_buffer import owner_of
+from mytorch.regions import owner_of
 from mytorch.replay import literals
 from mytorch.replay.captured import GENERATORS, PLAIN, Cell
 from mytorch.replay.errors import ReplayError

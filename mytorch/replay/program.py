@@ -19,7 +19,7 @@ import numpy as np
 from numpy import ndarray
 
 from mytorch.autograd_engine import inside_files
-from mytorch.gradient_buffer import owner_of
+from mytorch.regions import owner_of
 from mytorch.replay import lowering
 from mytorch.replay.backends import chosen
 from mytorch.replay.batching import batched

@@ -22,8 +22,8 @@ from numpy import ndarray
 from mytorch import arrays
 from mytorch.autograd_engine import caller, sweep, where
 from mytorch.dispatch import out_of, place_of_out
-from mytorch.gradient_buffer import base_of, owner_of
 from mytorch.guard import Guards
+from mytorch.regions import base_of, owner_of
 from mytorch.replay import making
 from mytorch.replay.errors import ReplayError
 from mytorch.replay.instructions import (

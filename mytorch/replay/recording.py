@@ -17,8 +17,8 @@ from numpy import ndarray
 
 from mytorch import arrays, trees
 from mytorch.autograd_engine import _PACKAGE
-from mytorch.gradient_buffer import owner_of
 from mytorch.optim.optimizer import Optimizer
+from mytorch.regions import owner_of
 from mytorch.replay.captured import GENERATORS, PLAIN, Cell, captured, is_followed
 from mytorch.replay.errors import note
 from mytorch.replay.impure import noticed, watched

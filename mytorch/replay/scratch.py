@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy import ndarray
 
-from mytorch.gradient_buffer import address_of
+from mytorch.regions import address_of
 from mytorch.replay.instructions import Value
 
 if TYPE_CHECKING:

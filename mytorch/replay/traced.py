@@ -19,7 +19,7 @@ import numpy as np
 
 from mytorch import arrays
 from mytorch.autograd_engine import _PACKAGE
-from mytorch.gradient_buffer import address_of, base_of, byte_bounds
+from mytorch.regions import address_of, base_of, byte_bounds
 
 if TYPE_CHECKING:
     from mytorch.replay.recorder import Recorder

@@ -25,7 +25,7 @@ import numpy as np
 
 from mytorch import arrays, trees
 from mytorch.autograd_engine import Autograd, TapeError, next_serial
-from mytorch.gradient_buffer import gradient_dtype
+from mytorch.regions import gradient_dtype
 from mytorch.reverse import Pullback, families
 from mytorch.tensor import Tensor, _is_recording, enable_grad, wrap
 
