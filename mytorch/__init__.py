@@ -4,11 +4,12 @@
 from mytorch import dispatch as dispatch
 from mytorch import methods as methods
 from mytorch import operators as operators
-from mytorch.autograd_engine import Autograd, Operation, TapeError
+from mytorch.autograd_engine import Autograd
 from mytorch.gradcheck import GradientError, check_gradients, numerical_gradient
 from mytorch.gradient_buffer import GradientBuffer
 from mytorch.guard import guarded
 from mytorch.heap import keep_freed_memory
+from mytorch.records import Operation, TapeError
 from mytorch.replay import ReplayError, ReplayWarning, compile
 from mytorch.tensor import Tensor, enable_grad, no_grad
 from mytorch.transforms import (

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from mytorch.autograd_engine import TapeError
+from mytorch.records import TapeError
 from mytorch.rules import memory, registry, ufunc_methods
 from mytorch.rules.registry import RULES, Rule
 from mytorch.rules.shapes import as_array

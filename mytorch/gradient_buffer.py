@@ -1,8 +1,8 @@
 """The gradient buffer: the shadow of memory.
 
 A value is a region of memory (`mytorch.regions`).  A gradient therefore belongs to memory too: one block per owner,
-and *the gradient of a view is the same view of the block*.  So ``W`` and ``W.T``, ``h`` and ``h[:, 0]``, ``x.reshape(...)`` share their gradient
-without any bookkeeping::
+and *the gradient of a view is the same view of the block*.  So ``W`` and ``W.T``, ``h`` and ``h[:, 0]``,
+``x.reshape(...)`` share their gradient without any bookkeeping::
 
     >>> import numpy as np
     >>> buffer = GradientBuffer()

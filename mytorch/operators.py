@@ -13,7 +13,9 @@ import numpy as np
 from numpy import ndarray
 
 from mytorch import arrays
-from mytorch.autograd_engine import Autograd, Exact, Operation, caller, next_serial, outside_files
+from mytorch.autograd_engine import Autograd
+from mytorch.lines import caller, outside_files
+from mytorch.records import Exact, Operation, next_serial
 from mytorch.regions import Region
 from mytorch.rules.registry import LETTERS, RULES, Rule
 from mytorch.tensor import Tensor, _is_recording, note_saved, raw, record, target, wrap, write

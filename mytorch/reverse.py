@@ -16,12 +16,14 @@ import numpy as np
 from numpy import ndarray
 
 from mytorch import arrays
-from mytorch.autograd_engine import Autograd, Operation, TapeError, Write, run_hooks, sweep
+from mytorch.autograd_engine import Autograd
 from mytorch.gradient_buffer import Shadow
+from mytorch.records import Operation, TapeError, Write
 from mytorch.regions import Target, gradient_dtype, key_of, owner_of
 from mytorch.rules import memory
 from mytorch.rules.constants import ONE
 from mytorch.rules.registry import RULES, Call
+from mytorch.sweep import run_hooks, sweep
 from mytorch.tensor import Tensor, _new, _view, link, record, target, wrap
 
 _ONE = sys.getrefcount(np.empty(1)) + 1

@@ -32,21 +32,15 @@ import numpy as np
 from numpy import ndarray
 
 from mytorch import arrays
-from mytorch.autograd_engine import (
-    Autograd,
-    Exact,
-    Operation,
-    TapeError,
-    Write,
-    caller,
-    next_serial,
-    sweep,
-)
+from mytorch.autograd_engine import Autograd
 from mytorch.gradient_buffer import Shadow
 from mytorch.guard import Guards
+from mytorch.lines import caller
+from mytorch.records import Exact, Operation, TapeError, Write, next_serial
 from mytorch.regions import Layout, Region, Target, gradient_dtype, key_of, owner_of, target_of
 from mytorch.rules import memory as memory_rules
 from mytorch.rules.registry import RULES, Rule
+from mytorch.sweep import sweep
 
 asarray = arrays.asarray
 _recording: ContextVar[bool] = ContextVar("mytorch_recording", default=True)

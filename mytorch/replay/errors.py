@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mytorch.autograd_engine import TapeError
+from mytorch.records import TapeError
 
 
 class ReplayError(TapeError):

@@ -10,7 +10,7 @@ from weakref import ref
 
 import numpy as np
 
-from mytorch.autograd_engine import where
+from mytorch.lines import where
 from mytorch.regions import address_of, byte_bounds
 
 # Where a memory comes from.

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from mytorch.autograd_engine import _PACKAGE, inside_files
+from mytorch.lines import PACKAGE, inside_files
 from mytorch.replay.captured import is_installed
 
-_LIBRARY = (_PACKAGE, os.path.dirname(np.__file__) + os.sep)
+_LIBRARY = (PACKAGE, os.path.dirname(np.__file__) + os.sep)
 
 
 @contextmanager

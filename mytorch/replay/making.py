@@ -22,7 +22,7 @@ import numpy as np
 from numpy import ndarray
 
 from mytorch import arrays
-from mytorch.autograd_engine import _PACKAGE
+from mytorch.lines import PACKAGE
 from mytorch.replay.captured import is_installed
 from mytorch.replay.traced import Traced
 from mytorch.tensor import Tensor
@@ -38,7 +38,7 @@ _ORDERS: dict[Any, str] = {np.ascontiguousarray: "C", np.asfortranarray: "F"}
 _FILLED = (np.full, np.full_like)
 _ARRAY, _ASARRAY = np.array, np.asarray
 _CONVERTERS = (_ARRAY, _ASARRAY, np.asanyarray, *_ORDERS)
-_LIBRARY = (_PACKAGE, os.path.dirname(np.__file__) + os.sep)
+_LIBRARY = (PACKAGE, os.path.dirname(np.__file__) + os.sep)
 
 
 @lru_cache(maxsize=1024)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from mytorch.autograd_engine import inside_files
+from mytorch.lines import inside_files
 from mytorch.regions import owner_of
 from mytorch.replay import lowering
 from mytorch.replay.backends import chosen

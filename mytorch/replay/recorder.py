@@ -20,9 +20,9 @@ import numpy as np
 from numpy import ndarray
 
 from mytorch import arrays
-from mytorch.autograd_engine import caller, sweep, where
 from mytorch.dispatch import out_of, place_of_out
 from mytorch.guard import Guards
+from mytorch.lines import caller, where
 from mytorch.regions import base_of, owner_of
 from mytorch.replay import making
 from mytorch.replay.errors import ReplayError
@@ -37,6 +37,7 @@ from mytorch.replay.instructions import (
     name_of,
 )
 from mytorch.replay.traced import Number, Traced
+from mytorch.sweep import sweep
 
 # Functions that write to their first argument and return nothing.
 WRITERS = {np.copyto, np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis}

@@ -16,7 +16,7 @@ import numpy as np
 from numpy import ndarray
 
 from mytorch import arrays, trees
-from mytorch.autograd_engine import _PACKAGE
+from mytorch.lines import PACKAGE
 from mytorch.optim.optimizer import Optimizer
 from mytorch.regions import owner_of
 from mytorch.replay.captured import GENERATORS, PLAIN, Cell, captured, is_followed
@@ -151,7 +151,7 @@ def _is_of_user(error: Exception) -> bool:
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next
-    return last is not None and not last.tb_frame.f_code.co_filename.startswith(_PACKAGE)
+    return last is not None and not last.tb_frame.f_code.co_filename.startswith(PACKAGE)
 
 
 _VALUES = (Tensor, ndarray, np.generic, *PLAIN)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mytorch import arrays
-from mytorch.autograd_engine import _PACKAGE
+from mytorch.lines import PACKAGE
 from mytorch.regions import address_of, base_of, byte_bounds
 
 if TYPE_CHECKING:
@@ -319,7 +319,7 @@ class Number(Traced):
         @property
         def __class__(self) -> Any:
             # The engine asks what it holds, and the user what NumPy would give.
-            inside = sys._getframe(1).f_code.co_filename.startswith(_PACKAGE)
+            inside = sys._getframe(1).f_code.co_filename.startswith(PACKAGE)
             return np.ndarray if inside else self.array.dtype.type
 
     def _place(self) -> dict[str, Any]:

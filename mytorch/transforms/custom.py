@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mytorch import arrays, trees
-from mytorch.autograd_engine import TapeError
+from mytorch.records import TapeError
 from mytorch.rules.registry import Rule
 from mytorch.tensor import Tensor, _is_recording, record
 

@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 
 from mytorch import arrays, trees
-from mytorch.autograd_engine import Autograd, TapeError, next_serial
+from mytorch.autograd_engine import Autograd
+from mytorch.records import TapeError, next_serial
 from mytorch.regions import gradient_dtype
 from mytorch.reverse import Pullback, families
 from mytorch.tensor import Tensor, _is_recording, enable_grad, wrap
