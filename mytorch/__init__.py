@@ -1,9 +1,11 @@
 """MyTorch: automatic differentiation for NumPy, on one linear tape, with nothing but NumPy."""
 
-# These three give Tensor NumPy's protocols, its methods and the operators.
+# These five give Tensor NumPy's protocols, indices, methods and operators, and the reverse pass.
 from mytorch import dispatch as dispatch
+from mytorch import indexing as indexing
 from mytorch import methods as methods
 from mytorch import operators as operators
+from mytorch import reverse as reverse
 from mytorch.autograd_engine import Autograd
 from mytorch.gradcheck import GradientError, check_gradients, numerical_gradient
 from mytorch.gradient_buffer import GradientBuffer

@@ -280,6 +280,25 @@ def key_of(target: Target) -> int:
     return target if isinstance(target, int) else target.key
 
 
+def is_basic(index: Any) -> bool:
+    """Say whether indexing with `index` gives a view."""
+    if type(index) is not tuple:
+        index = (index,)
+    return all(
+        i is None
+        or i is Ellipsis
+        or isinstance(i, slice)
+        or (isinstance(i, int | np.integer) and type(i) is not bool)
+        for i in index
+    )
+
+
+def open_ended(index: Any) -> tuple[Any, ...]:
+    """Return a basic index that gives a view also where it names a single entry."""
+    index = index if type(index) is tuple else (index,)
+    return index if any(i is Ellipsis for i in index) else (*index, Ellipsis)
+
+
 def _size(shape: tuple[int, ...]) -> int:
     size = 1
     for n in shape:

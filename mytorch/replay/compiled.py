@@ -25,7 +25,7 @@ from mytorch.replay.program import Program
 from mytorch.replay.recording import Recording, overlap, record
 from mytorch.replay.report import Report
 from mytorch.replay.writing import same
-from mytorch.tensor import Tensor, _is_recording
+from mytorch.tensor import Tensor, is_recording
 
 F = TypeVar("F", bound=Callable[..., Any])
 SIGNATURES, PATHS = 32, 8
@@ -159,8 +159,8 @@ def shortcut(path: Path) -> Callable[[tuple[Any, ...]], Any] | None:
         return None
     bound = _Bound()
     names = [f"x{i}" for i in range(positional.size)]
-    terms = [f"is_recording() is {_is_recording()}", "recording() is None"]
-    bound.update(is_recording=_is_recording, recording=arrays.recording, ndarray=ndarray, owner_of=owner_of)
+    terms = [f"is_recording() is {is_recording()}", "recording() is None"]
+    bound.update(is_recording=is_recording, recording=arrays.recording, ndarray=ndarray, owner_of=owner_of)
     outside = bound.name(program.outside_ids)
     for x, leaf in zip(names, path.leaves, strict=True):
         if type(leaf) is ndarray:
@@ -404,7 +404,7 @@ def signature(leaves: list[Any], structure: trees.Structure) -> tuple[Any, list[
 
     None stands for calls that something outside differentiates: they run as they are written.
     """
-    parts: list[Any] = [structure, _is_recording()]
+    parts: list[Any] = [structure, is_recording()]
     holds: list[Any] = []
     for leaf in leaves:
         kind = type(leaf)

@@ -28,7 +28,7 @@ from mytorch.autograd_engine import Autograd
 from mytorch.records import TapeError, next_serial
 from mytorch.regions import gradient_dtype
 from mytorch.reverse import Pullback, families
-from mytorch.tensor import Tensor, _is_recording, enable_grad, wrap
+from mytorch.tensor import Tensor, enable_grad, is_recording, wrap
 
 _ARRAYS = (Tensor, np.ndarray, np.generic, int, float, complex)
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -64,7 +64,7 @@ class Linearization:
         has_aux: bool = False,
     ) -> None:
         self.name, self.argnums = name, argnums
-        recording, start = _is_recording(), next_serial()
+        recording, start = is_recording(), next_serial()
         leaves, self.structure = trees.flatten(tuple([args[i] for i in argnums]))
         with _recorded():
             tape = Autograd()
@@ -292,7 +292,7 @@ _NOTHING = nullcontext()
 
 def _recorded() -> Any:
     """Return a context in which operations are recorded (which costs nothing where they are anyway)."""
-    return _NOTHING if _is_recording() else enable_grad()
+    return _NOTHING if is_recording() else enable_grad()
 
 
 def _source(array: np.ndarray, tape: Autograd) -> Tensor:
