@@ -13,7 +13,7 @@ import mytorch
 from mytorch import Tensor
 from mytorch.functional import linear, relu, softmax_cross_entropy
 from mytorch.optim import SGD
-from mytorch.replay.lowering import constants_of, descend, forms
+from mytorch.replay.lowering.forms import constants_of, descend, forms
 
 SIZES = {"tiny": (2, 16, 16, 2), "small": (784, 64, 10), "large": (784, 1024, 1024, 10)}
 

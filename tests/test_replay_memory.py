@@ -13,7 +13,7 @@ import pytest
 import mytorch
 from mytorch import TapeError, Tensor, value_and_grad
 from mytorch.optim import SGD, Adam
-from mytorch.replay import lowering
+from mytorch.replay.lowering import forms as lowering
 from tests.replaying import REPLAYED, assert_same, compared, what_became_of
 
 RNG = np.random.default_rng(1)

@@ -13,8 +13,8 @@ import mytorch
 from mytorch import Tensor
 from mytorch.functional import linear, relu, softmax_cross_entropy
 from mytorch.optim import SGD, Adam, AdamW
-from mytorch.replay import lowering
-from mytorch.replay.lowering import PIECE, descend_by_product
+from mytorch.replay.lowering import forms as lowering
+from mytorch.replay.lowering.forms import PIECE, descend_by_product
 
 STEPS = 6
 Step = Callable[[Any, Any], Any]

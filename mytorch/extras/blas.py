@@ -21,13 +21,13 @@ import threadpoolctl
 from numpy import ndarray
 
 from mytorch.extras.order import columns, factors, is_new, late, readers
-from mytorch.replay import lowering
-from mytorch.replay.backends import Backend
 from mytorch.replay.instructions import Instruction, Value
-from mytorch.replay.lowering import Call, Form, times
-from mytorch.replay.passes import Listing
+from mytorch.replay.lowering import forms as lowering
+from mytorch.replay.lowering.backends import Backend
+from mytorch.replay.lowering.forms import Call, Form, times
+from mytorch.replay.lowering.scratch import Scratch
+from mytorch.replay.passes.simplify import Listing
 from mytorch.replay.program import Program
-from mytorch.replay.scratch import Scratch
 
 PREFIX = {"f": "s", "d": "d"}
 SMALLEST = 1024  # entries of a weight below which a call of SciPy's costs more than it saves

@@ -22,13 +22,13 @@ from mytorch.extras import vector_math
 from mytorch.extras.loops import Readers, Step, nests, step_of
 from mytorch.extras.numba_text import Text
 from mytorch.extras.order import is_outer, late
-from mytorch.replay import lowering
-from mytorch.replay.backends import Backend
 from mytorch.replay.instructions import Value
-from mytorch.replay.lowering import Form, times
-from mytorch.replay.passes import Listing
+from mytorch.replay.lowering import forms as lowering
+from mytorch.replay.lowering.backends import Backend
+from mytorch.replay.lowering.forms import Form, times
+from mytorch.replay.lowering.scratch import Scratch
+from mytorch.replay.passes.simplify import Listing
 from mytorch.replay.program import Program
-from mytorch.replay.scratch import Scratch
 
 LONGEST = 64  # instructions in a piece: what Numba needs to compile grows faster than the text
 PATIENCE = 20.0  # seconds of computing time for compiling; what is left of a program then stays with NumPy

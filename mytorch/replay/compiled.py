@@ -17,14 +17,14 @@ from numpy import ndarray
 
 from mytorch import arrays, trees
 from mytorch.regions import owner_of
-from mytorch.replay.backends import chosen
-from mytorch.replay.captured import PLAIN, UNSET, Cell, snapshot
 from mytorch.replay.errors import Diverged, ReplayError, ReplayWarning, Unreplayable
-from mytorch.replay.lowering import Changed
+from mytorch.replay.lowering.backends import chosen
+from mytorch.replay.lowering.forms import Changed
+from mytorch.replay.lowering.writing import same
 from mytorch.replay.program import Program
-from mytorch.replay.recording import Recording, overlap, record
+from mytorch.replay.record.captured import PLAIN, UNSET, Cell, snapshot
+from mytorch.replay.record.recording import Recording, overlap, record
 from mytorch.replay.report import Report
-from mytorch.replay.writing import same
 from mytorch.tensor import Tensor, is_recording
 
 F = TypeVar("F", bound=Callable[..., Any])

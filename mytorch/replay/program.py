@@ -20,21 +20,28 @@ from numpy import ndarray
 
 from mytorch.lines import inside_files
 from mytorch.regions import owner_of
-from mytorch.replay import lowering
-from mytorch.replay.backends import chosen
-from mytorch.replay.batching import batched
 from mytorch.replay.errors import Diverged, Unreplayable, note
 from mytorch.replay.instructions import OUTSIDE, Buffer, Instruction, Value
-from mytorch.replay.packing import together
-from mytorch.replay.passes import Listing, guards_early, last_writes, numbers_first, simplified, steady
-from mytorch.replay.planning import Plan, planned
-from mytorch.replay.printing import printed
-from mytorch.replay.recording import Recording
+from mytorch.replay.lowering import forms as lowering
+from mytorch.replay.lowering.backends import chosen
+from mytorch.replay.lowering.planning import Plan, planned
+from mytorch.replay.lowering.states import is_shuffle, set_state
+from mytorch.replay.lowering.writing import LONG, Writer
+from mytorch.replay.passes.batching import batched
+from mytorch.replay.passes.packing import together
+from mytorch.replay.passes.simplify import (
+    Listing,
+    guards_early,
+    last_writes,
+    numbers_first,
+    simplified,
+    steady,
+)
+from mytorch.replay.passes.updates import in_pieces, products_in_pieces, rates_early
+from mytorch.replay.record.recording import Recording
 from mytorch.replay.report import Report, profile, report_of
-from mytorch.replay.saving import save
-from mytorch.replay.states import is_shuffle, set_state
-from mytorch.replay.updates import in_pieces, products_in_pieces, rates_early
-from mytorch.replay.writing import LONG, Writer
+from mytorch.replay.source.printing import printed
+from mytorch.replay.source.saving import save
 from mytorch.tensor import Tensor
 
 _number = count(1).__next__

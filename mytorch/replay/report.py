@@ -14,12 +14,12 @@ import numpy as np
 from numpy import ndarray
 
 from mytorch import trees
-from mytorch.replay import lowering
-from mytorch.replay.captured import GENERATORS
 from mytorch.replay.errors import ReplayError
 from mytorch.replay.instructions import INSIDE, Instruction, Value, mapped, name_of
-from mytorch.replay.layout import origin
-from mytorch.replay.writing import same
+from mytorch.replay.lowering import forms as lowering
+from mytorch.replay.lowering.writing import same
+from mytorch.replay.record.captured import GENERATORS
+from mytorch.replay.source.layout import origin
 from mytorch.tensor import Tensor
 
 if TYPE_CHECKING:

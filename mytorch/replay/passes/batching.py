@@ -22,7 +22,7 @@ from mytorch.replay.instructions import (
     Value,
     made_by_pass,
 )
-from mytorch.replay.passes import Listing, last_writes
+from mytorch.replay.passes.simplify import Listing, last_writes
 
 SMALL = 1 << 12  # bytes of a result, up to which the call takes longer than its work
 MOST = 1 << 18  # bytes of all results of a call, which the cache should hold

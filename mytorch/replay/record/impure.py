@@ -1,7 +1,7 @@
 """What a function may ask that answers differently every time: clocks, seeds, iterators, Python's own `random`.
 
 A replay asks nobody, so a call that asks one of these is not kept: the function runs as it is written, and the
-warning says what it asked.  NumPy's generators are followed instead (see `mytorch.replay.recording`).
+warning says what it asked.  NumPy's generators are followed instead (see `mytorch.replay.record.recording`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from numpy.random import bit_generator
 
 from mytorch import arrays
-from mytorch.replay.captured import Cell, is_followed
+from mytorch.replay.record.captured import Cell, is_followed
 
 _CLOCKS = ("time", "perf_counter", "monotonic", "process_time", "thread_time")
 _ASKED: dict[Any, str] = {

@@ -16,7 +16,7 @@ from numpy import ndarray
 
 from mytorch.optim.optimizer import Optimizer
 from mytorch.replay.instructions import OUTSIDE, TEMPORARY, Buffer, Instruction, Value, made_by_pass
-from mytorch.replay.passes import Listing
+from mytorch.replay.passes.simplify import Listing
 from mytorch.tensor import Tensor
 
 _ALIGNMENT = 64

@@ -22,7 +22,7 @@ from mytorch.lines import PACKAGE
 from mytorch.regions import address_of, base_of, byte_bounds
 
 if TYPE_CHECKING:
-    from mytorch.replay.recorder import Recorder
+    from mytorch.replay.record.recorder import Recorder
 
 UNARY: dict[str, np.ufunc] = {"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": np.invert}
 BINARY = {

@@ -10,10 +10,10 @@ from numpy import ndarray
 
 from mytorch import trees
 from mytorch.inplace import before_unseen_write
-from mytorch.replay import lowering
 from mytorch.replay.errors import Diverged, Unreplayable
 from mytorch.replay.instructions import INSIDE, Instruction, Value, mapped
-from mytorch.replay.states import keep_state
+from mytorch.replay.lowering import forms as lowering
+from mytorch.replay.lowering.states import keep_state
 from mytorch.tensor import Tensor, wrap
 
 if TYPE_CHECKING:

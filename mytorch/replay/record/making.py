@@ -23,8 +23,8 @@ from numpy import ndarray
 
 from mytorch import arrays
 from mytorch.lines import PACKAGE
-from mytorch.replay.captured import is_installed
-from mytorch.replay.traced import Traced
+from mytorch.replay.record.captured import is_installed
+from mytorch.replay.record.traced import Traced
 from mytorch.tensor import Tensor
 
 _NAMES = """

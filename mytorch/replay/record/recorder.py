@@ -24,7 +24,6 @@ from mytorch.dispatch import out_of, place_of_out
 from mytorch.guard import Guards
 from mytorch.lines import caller, where
 from mytorch.regions import base_of, owner_of
-from mytorch.replay import making
 from mytorch.replay.errors import ReplayError
 from mytorch.replay.instructions import (
     INSIDE,
@@ -36,7 +35,8 @@ from mytorch.replay.instructions import (
     mapped,
     name_of,
 )
-from mytorch.replay.traced import Number, Traced
+from mytorch.replay.record import making
+from mytorch.replay.record.traced import Number, Traced
 from mytorch.sweep import sweep
 
 # Functions that write to their first argument and return nothing.

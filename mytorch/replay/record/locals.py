@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mytorch.lines import PACKAGE, inside_files
-from mytorch.replay.captured import is_installed
+from mytorch.replay.record.captured import is_installed
 
 _LIBRARY = (PACKAGE, os.path.dirname(np.__file__) + os.sep)
 

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from mytorch.replay.printing import printed
+from mytorch.replay.source.printing import printed
 
 if TYPE_CHECKING:
     from mytorch.replay.program import Program

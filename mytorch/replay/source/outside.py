@@ -9,12 +9,12 @@ import numpy as np
 from numpy import ndarray
 
 from mytorch.regions import owner_of
-from mytorch.replay import literals
-from mytorch.replay.captured import GENERATORS, PLAIN, Cell
 from mytorch.replay.errors import ReplayError
 from mytorch.replay.instructions import ARGUMENT, Buffer, Instruction
-from mytorch.replay.naming import _NOISE, Names, best_path, identifier
-from mytorch.replay.recording import Recording
+from mytorch.replay.record.captured import GENERATORS, PLAIN, Cell
+from mytorch.replay.record.recording import Recording
+from mytorch.replay.source import literals
+from mytorch.replay.source.naming import _NOISE, Names, best_path, identifier
 from mytorch.tensor import Tensor
 
 _STATE = re.compile(

@@ -12,10 +12,10 @@ from numpy import ndarray
 
 from mytorch.replay.errors import ReplayError
 from mytorch.replay.instructions import Instruction, Value
-from mytorch.replay.literals import dtype_text, number, strong
-from mytorch.replay.recorder import _getitem
-from mytorch.replay.traced import POWERS
-from mytorch.replay.viewing import slice_text
+from mytorch.replay.record.recorder import _getitem
+from mytorch.replay.record.traced import POWERS
+from mytorch.replay.source.literals import dtype_text, number, strong
+from mytorch.replay.source.viewing import slice_text
 
 ATOM, POWER, UNARY, PRODUCT, SUM, SHIFT, AND, XOR, OR, COMPARISON = range(10, 0, -1)
 

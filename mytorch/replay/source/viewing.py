@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy import ndarray
 
-from mytorch.replay.literals import dtype_text
+from mytorch.replay.source.literals import dtype_text
 
 
 class Place(NamedTuple):

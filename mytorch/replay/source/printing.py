@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy import ndarray
 
-from mytorch.replay import literals, spelling
 from mytorch.replay.errors import ReplayError
-from mytorch.replay.gradients import gradient_names
 from mytorch.replay.instructions import ARGUMENT, INSIDE, OUTSIDE, Buffer, Instruction, Value
-from mytorch.replay.layout import Row, laid_out
-from mytorch.replay.naming import Names, argument_names, identifier, user_names
-from mytorch.replay.outside import Outside
-from mytorch.replay.passes import Listing, last_writes
-from mytorch.replay.recorder import _setitem
-from mytorch.replay.spelling import ATOM, UNARY, Expr
-from mytorch.replay.viewing import Place, spelled
+from mytorch.replay.passes.simplify import Listing, last_writes
+from mytorch.replay.record.recorder import _setitem
+from mytorch.replay.source import literals, spelling
+from mytorch.replay.source.gradients import gradient_names
+from mytorch.replay.source.layout import Row, laid_out
+from mytorch.replay.source.naming import Names, argument_names, identifier, user_names
+from mytorch.replay.source.outside import Outside
+from mytorch.replay.source.spelling import ATOM, UNARY, Expr
+from mytorch.replay.source.viewing import Place, spelled
 
 if TYPE_CHECKING:
     from mytorch.replay.program import Program

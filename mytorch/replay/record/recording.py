@@ -19,15 +19,15 @@ from mytorch import arrays, trees
 from mytorch.lines import PACKAGE
 from mytorch.optim.optimizer import Optimizer
 from mytorch.regions import owner_of
-from mytorch.replay.captured import GENERATORS, PLAIN, Cell, captured, is_followed
 from mytorch.replay.errors import note
-from mytorch.replay.impure import noticed, watched
 from mytorch.replay.instructions import ARGUMENT, OUTSIDE, Buffer, Instruction, Value, name_of
-from mytorch.replay.locals import watching
-from mytorch.replay.making import PLACES, maker
-from mytorch.replay.packing import pack
-from mytorch.replay.recorder import Recorder, ReplayError, Weak
-from mytorch.replay.traced import Number, Traced
+from mytorch.replay.passes.packing import pack
+from mytorch.replay.record.captured import GENERATORS, PLAIN, Cell, captured, is_followed
+from mytorch.replay.record.impure import noticed, watched
+from mytorch.replay.record.locals import watching
+from mytorch.replay.record.making import PLACES, maker
+from mytorch.replay.record.recorder import Recorder, ReplayError, Weak
+from mytorch.replay.record.traced import Number, Traced
 from mytorch.tensor import Tensor, wrap
 
 

@@ -1,0 +1,1 @@
+"""From a call to a list: a function runs once on what stands for arrays, and every NumPy call is noted."""
