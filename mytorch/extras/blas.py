@@ -21,12 +21,10 @@ import threadpoolctl
 from numpy import ndarray
 
 from mytorch.extras.order import columns, factors, is_new, late, readers
-from mytorch.replay.instructions import Instruction, Value
-from mytorch.replay.lowering import forms as lowering
+from mytorch.replay.instructions import Instruction, Listing, Value
 from mytorch.replay.lowering.backends import Backend
-from mytorch.replay.lowering.forms import Call, Form, times
+from mytorch.replay.lowering.forms import Call, Form, forms, part, times, with_arrays
 from mytorch.replay.lowering.scratch import Scratch
-from mytorch.replay.passes.simplify import Listing
 from mytorch.replay.program import Program
 
 PREFIX = {"f": "s", "d": "d"}
@@ -208,7 +206,7 @@ class _Update:
         if not all(v.is_contiguous for v in both):
             return None
         axpy = getattr(library, f"{PREFIX[self.weight.dtype.char]}axpy")
-        flat = [lowering.part(v, lambda x: x.reshape(-1)) for v in both]
+        flat = [part(v, lambda x: x.reshape(-1)) for v in both]
         return stepped, (axpy, self.scale, self.sign, self.weight.size, flat[1], flat[0]), {}
 
     def by_product(self, product: Instruction) -> Call | None:
@@ -248,7 +246,7 @@ class _Update:
         if not turned(c).is_contiguous:
             return None
         ger = getattr(library, f"{PREFIX[c.dtype.char]}ger")
-        x, y = [lowering.part(v, lambda array: array.reshape(-1)) for v in (a, b)]
+        x, y = [part(v, lambda array: array.reshape(-1)) for v in (a, b)]
         return stepped_by_rows, (ger, self.scale, self.sign, x, y, c), {}
 
     def _fits(self, a: Any, b: Any) -> bool:
@@ -263,7 +261,7 @@ class _Update:
 
 def turned(value: Value) -> Value:
     """Return the transpose."""
-    return lowering.part(value, lambda x: x.T)
+    return part(value, lambda x: x.T)
 
 
 def _is_number(x: Any) -> bool:
@@ -286,8 +284,8 @@ def faster(calls: Form, positions: list[int], program: Program, scratch: Scratch
     """Say whether calls take less time than NumPy's, on the program's memory and on copies of the weights."""
     theirs: Form = []
     for position in positions:
-        theirs += lowering.constants_of(lowering.forms(program.instructions[position])[0], scratch.array)
-    ((function, (routine, _, *others), _),) = lowering.constants_of(calls, scratch.array)
+        theirs += with_arrays(forms(program.instructions[position])[0], scratch.array)
+    ((function, (routine, _, *others), _),) = with_arrays(calls, scratch.array)
     own: Form = [(function, (routine, np.float32(0.001), *others), {})]  # by 0 would not be a call of BLAS
     with np.errstate(all="ignore"):
         numpy, ours = times([theirs, own])

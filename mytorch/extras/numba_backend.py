@@ -22,12 +22,10 @@ from mytorch.extras import vector_math
 from mytorch.extras.loops import Readers, Step, nests, step_of
 from mytorch.extras.numba_text import Text
 from mytorch.extras.order import is_outer, late
-from mytorch.replay.instructions import Value
-from mytorch.replay.lowering import forms as lowering
+from mytorch.replay.instructions import Listing, Value
 from mytorch.replay.lowering.backends import Backend
-from mytorch.replay.lowering.forms import Form, times
+from mytorch.replay.lowering.forms import Call, Form, forms, times, with_arrays
 from mytorch.replay.lowering.scratch import Scratch
-from mytorch.replay.passes.simplify import Listing
 from mytorch.replay.program import Program
 
 LONGEST = 64  # instructions in a piece: what Numba needs to compile grows faster than the text
@@ -151,7 +149,7 @@ class Piece:
         self.table = np.array(self.places, np.int64)
 
     @property
-    def call(self) -> lowering.Call:
+    def call(self) -> Call:
         """The call that does the work of the piece."""
         return self.function, (self.table, *self.arguments), {}
 
@@ -215,8 +213,8 @@ def faster(piece: Piece, program: Program) -> bool:
     scratch = Scratch(program)
     calls: Form = []
     for position in piece.positions:
-        form = lowering.forms(program.instructions[position])[0]
-        calls += lowering.constants_of(form, scratch.array)
+        form = forms(program.instructions[position])[0]
+        calls += with_arrays(form, scratch.array)
     own: Form = [
         (
             piece.function,

@@ -17,10 +17,9 @@ from numpy import ndarray
 
 from mytorch import arrays, trees
 from mytorch.regions import owner_of
-from mytorch.replay.errors import Diverged, ReplayError, ReplayWarning, Unreplayable
+from mytorch.replay.errors import Changed, Diverged, ReplayError, ReplayWarning, Unreplayable
+from mytorch.replay.kernels import same
 from mytorch.replay.lowering.backends import chosen
-from mytorch.replay.lowering.forms import Changed
-from mytorch.replay.lowering.writing import same
 from mytorch.replay.program import Program
 from mytorch.replay.record.captured import PLAIN, UNSET, Cell, snapshot
 from mytorch.replay.record.recording import Recording, overlap, record

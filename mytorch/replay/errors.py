@@ -23,6 +23,10 @@ class Diverged(Exception):
         self.guard, self.value = guard, value
 
 
+class Changed(Exception):
+    """A call returned another shape than it did when it was recorded."""
+
+
 class Unreplayable(Exception):
     """This call cannot be replayed: the function has to run as it is written."""
 

@@ -9,6 +9,7 @@ from typing import Any
 from weakref import ref
 
 import numpy as np
+from numpy import ndarray
 
 from mytorch.lines import where
 from mytorch.regions import address_of, byte_bounds
@@ -167,6 +168,13 @@ class Value:
                 expected *= n
         return True
 
+    def twin(self, **changes: Any) -> Value:
+        """Return the same view with some attributes changed."""
+        other = Value.__new__(Value)
+        for slot in Value.__slots__:
+            setattr(other, slot, changes.get(slot, getattr(self, slot)))
+        return other
+
     def __repr__(self) -> str:
         return f"<value {self.shape} {self.dtype} of {self.buffer!r}>"
 
@@ -243,6 +251,56 @@ class Instruction:
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name} recorded at {self.line}>"
+
+
+class Listing:
+    """Instructions, and the values that are asked for at the end."""
+
+    def __init__(self, instructions: list[Instruction], roots: list[Value]) -> None:
+        self.instructions, self.roots = instructions, roots
+
+    def replaced(self, instructions: list[Instruction], new: dict[int, tuple[Buffer, int]]) -> Listing:
+        """Return the listing in which memories (by number) are parts, at an offset, of others."""
+        if not new:
+            return Listing(instructions, self.roots)
+
+        def moved(value: Value) -> Value:
+            place = new.get(value.buffer.number)
+            if place is None:
+                return value
+            return moved(value.twin(buffer=place[0], offset=value.offset + place[1]))
+
+        changed = [
+            i.twin(
+                args=mapped(i.args, Value, moved),
+                kwargs=mapped(i.kwargs, Value, moved),
+                outs=tuple([moved(out) for out in i.outs]),
+            )
+            for i in instructions
+        ]
+        return Listing(changed, [moved(root) for root in self.roots])
+
+
+def last_writes(instructions: list[Instruction]) -> dict[int, int]:
+    """Return, per memory, the position of the last instruction that wrote to it after its birth."""
+    return {
+        out.buffer.number: position
+        for position, instruction in enumerate(instructions)
+        if not instruction.fresh
+        for out in instruction.outs
+    }
+
+
+def matrices(instruction: Instruction) -> list[Value]:
+    """Return the two operands of a product of matrices, however it is called; nothing if it is something else."""
+    args = instruction.args
+    if instruction.function is np.einsum and args[0] == "ij,jk->ik":
+        args = args[1:]
+    elif instruction.function not in (ndarray.dot, np.dot, np.matmul):
+        return []
+    found = [x for x in args if isinstance(x, Value) and len(x.shape) == 2]
+    fits = len(found) == len(args) == 2 and found[0].shape[1] == found[1].shape[0]  # `einsum` would broadcast
+    return found if fits else []
 
 
 def name_of(function: Any) -> str:

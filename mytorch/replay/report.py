@@ -16,8 +16,8 @@ from numpy import ndarray
 from mytorch import trees
 from mytorch.replay.errors import ReplayError
 from mytorch.replay.instructions import INSIDE, Instruction, Value, mapped, name_of
-from mytorch.replay.lowering import forms as lowering
-from mytorch.replay.lowering.writing import same
+from mytorch.replay.kernels import same, store, store_all
+from mytorch.replay.lowering.forms import Form
 from mytorch.replay.record.captured import GENERATORS
 from mytorch.replay.source.layout import origin
 from mytorch.tensor import Tensor
@@ -194,7 +194,7 @@ def _by_phase(instructions: list[Instruction]) -> dict[str, int]:
     return counts
 
 
-def _timed(position: int, instruction: Instruction, form: lowering.Form, seconds: float | None) -> Timed:
+def _timed(position: int, instruction: Instruction, form: Form, seconds: float | None) -> Timed:
     place, text = origin(instruction)
     return Timed(
         position, instruction.phase, _operation(instruction), _form(instruction, form), place, text, seconds
@@ -205,13 +205,13 @@ def _operation(instruction: Instruction) -> str:
     return "branch" if instruction.kind == "guard" else instruction.name.lstrip("_")
 
 
-def _form(instruction: Instruction, form: lowering.Form) -> str:
+def _form(instruction: Instruction, form: Form) -> str:
     """Return the calls that an instruction is run by, in words."""
     if instruction.kind == "guard":
         return "a check"
     names = []
     for function, args, _ in form:
-        if function in (lowering.store, lowering.store_all):
+        if function in (store, store_all):
             names.append(f"{name_of(args[1])}, copied")
         else:
             names.append(name_of(function).lstrip("_"))
@@ -304,9 +304,7 @@ def _leaves(program: Program, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
     return found
 
 
-def _real(
-    program: Program, instruction: Instruction, form: lowering.Form, leaves: dict[int, ndarray]
-) -> Calls:
+def _real(program: Program, instruction: Instruction, form: Form, leaves: dict[int, ndarray]) -> Calls:
     """Return the calls of an instruction on the program's own memory."""
     given = {buffer.number: leaves[i] for i, buffer in program.recording.arguments.items() if i in leaves}
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from mytorch.replay.instructions import Listing
 from mytorch.replay.lowering.forms import Form
-from mytorch.replay.passes.simplify import Listing
 
 if TYPE_CHECKING:
     from mytorch.replay.program import Program

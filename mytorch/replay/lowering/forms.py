@@ -16,86 +16,13 @@ from numpy import ndarray
 from numpy.lib.stride_tricks import as_strided
 
 from mytorch.regions import address_of
-from mytorch.replay.instructions import Instruction, Value, mapped
+from mytorch.replay.instructions import OUTSIDE, Instruction, Value, mapped, matrices
+from mytorch.replay.kernels import fetch, padded, store, store_all
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 Form = list[Call]
 
 _FLOATS = "fdFD"
-
-
-class Changed(Exception):
-    """A call returned another shape than it did when it was recorded."""
-
-
-def store(out: ndarray, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Write the result of a call that can only make a new array to where it belongs."""
-    place(out, function(*args, **kwargs), function)
-
-
-def store_all(
-    outs: tuple[ndarray, ...], function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> None:
-    """Write the results of a call that makes several new arrays to where they belong."""
-    results = function(*args, **kwargs)
-    if len(results) != len(outs):
-        raise Changed(f"{function!r} returned {len(results)} arrays, and {len(outs)} when it was recorded")
-    for out, result in zip(outs, results, strict=True):
-        place(out, result, function)
-
-
-def place(out: ndarray, result: Any, function: Callable[..., Any]) -> None:
-    """Write one result to where it belongs, if it is of the shape and dtype that it was when it was recorded."""
-    result = np.asarray(result)
-    if result.shape != out.shape or result.dtype != out.dtype:
-        raise Changed(
-            f"{function!r} returned {result.dtype}{result.shape}, and {out.dtype}{out.shape} when it was recorded"
-        )
-    np.copyto(out, result)
-
-
-PIECE = 1 << 16  # entries: what fits in the cache beside its gradient
-
-
-def descend(place: ndarray, rate: Any, gradient: ndarray, scratch: ndarray) -> None:
-    """Do ``place -= rate * gradient`` piece by piece, so that large memory is passed through once."""
-    places, gradients = place.reshape(-1), gradient.reshape(-1)
-    for start in range(0, place.size, PIECE):
-        piece = places[start : start + PIECE]
-        change = scratch[: piece.size]
-        np.multiply(gradients[start : start + PIECE], rate, change, casting="same_kind")
-        np.subtract(piece, change, piece)
-
-
-def descend_by_product(
-    place: ndarray, a: ndarray, b: ndarray, scratch: ndarray, beside: tuple[ndarray, ndarray] | None
-) -> None:
-    """Do ``place -= a.dot(b)`` in pieces of rows, so that the product never leaves the cache.
-
-    `beside` are what `padded` returns, where `a` is a column and `b` a row.
-    """
-    if beside is not None:
-        beside[0][:, :1], beside[1][:1] = a, b
-        a, b = beside
-    rows = len(scratch)
-    for start in range(0, len(place), rows):
-        piece = place[start : start + rows]
-        change = scratch[: len(piece)]
-        np.matmul(a[start : start + rows], b, change)
-        np.subtract(piece, change, piece)
-
-
-def padded(m: int, n: int, dtype: np.dtype[Any]) -> tuple[ndarray, ndarray]:
-    """Return zeros for a column of m entries and a row of n, and as much again.
-
-    BLAS has a fast loop for the products of two columns with two rows, and none for one with one.
-    """
-    return np.zeros((2, m), dtype).T, np.zeros((2, n), dtype)
-
-
-def fetch(out: ndarray, owner: Any, name: str) -> None:
-    """Write a number that lives outside to where the program reads it."""
-    out[()] = getattr(owner, name)
 
 
 def forms(instruction: Instruction) -> list[Form]:
@@ -347,18 +274,6 @@ def _dot(instruction: Instruction) -> list[Form] | None:
     return None
 
 
-def matrices(instruction: Instruction) -> list[Value]:
-    """Return the two operands of a product of matrices, however it is called; nothing if it is something else."""
-    args = instruction.args
-    if instruction.function is np.einsum and args[0] == "ij,jk->ik":
-        args = args[1:]
-    elif instruction.function not in (ndarray.dot, np.dot, np.matmul):
-        return []
-    found = [x for x in args if isinstance(x, Value) and len(x.shape) == 2]
-    fits = len(found) == len(args) == 2 and found[0].shape[1] == found[1].shape[0]  # `einsum` would broadcast
-    return found if fits else []
-
-
 def _einsum(instruction: Instruction) -> list[Form] | None:
     operands = matrices(instruction)
     found = _with_out(instruction)
@@ -450,9 +365,27 @@ _SPECIAL: dict[Any, Callable[[Instruction], list[Form] | None]] = {
 }
 
 
-def constants_of(form: Form, name: Callable[[Any], Any]) -> Form:
-    """Return a form with `name` applied to its Values."""
-    return [(f, mapped(args, Value, name), mapped(kwargs, Value, name)) for f, args, kwargs in form]
+def with_arrays(form: Form, array_of: Callable[[Value], Any]) -> Form:
+    """Return a form with arrays in the places of its Values."""
+    return [(f, mapped(args, Value, array_of), mapped(kwargs, Value, array_of)) for f, args, kwargs in form]
+
+
+def fastest(instruction: Instruction, array_of: Callable[[Value], ndarray]) -> Form:
+    """Return the way to run an instruction that takes the least time on its memory."""
+    if instruction.kind == "guard":
+        return []
+    ways = forms(instruction)
+    if len(ways) == 1 or any(out.buffer.kind == OUTSIDE for out in instruction.outs):
+        return ways[0]
+    with np.errstate(all="ignore"):
+        took = times([with_arrays(way, array_of) for way in ways])
+    best = min(range(len(ways)), key=took.__getitem__)
+    return ways[best] if took[best] < 0.95 * took[0] else ways[0]
+
+
+def may_fail(instruction: Instruction) -> bool:
+    """Say whether an instruction can raise an error of its own (a ufunc does so only when asked to)."""
+    return instruction.kind in ("call", "fetch") and instruction.function not in _SPECIAL
 
 
 def times(ways: list[Form]) -> list[float]:

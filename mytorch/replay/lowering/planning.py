@@ -12,8 +12,16 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from mytorch.replay.instructions import ARGUMENT, INSIDE, TEMPORARY, Buffer, Instruction, Value
-from mytorch.replay.passes.simplify import Listing, last_writes
+from mytorch.replay.instructions import (
+    ARGUMENT,
+    INSIDE,
+    TEMPORARY,
+    Buffer,
+    Instruction,
+    Listing,
+    Value,
+    last_writes,
+)
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
 

@@ -12,7 +12,8 @@ from mytorch import trees
 from mytorch.inplace import before_unseen_write
 from mytorch.replay.errors import Diverged, Unreplayable
 from mytorch.replay.instructions import INSIDE, Instruction, Value, mapped
-from mytorch.replay.lowering import forms as lowering
+from mytorch.replay.kernels import check, grad_array, guarded, under, with_keywords
+from mytorch.replay.lowering.forms import with_arrays
 from mytorch.replay.lowering.states import keep_state
 from mytorch.tensor import Tensor, wrap
 
@@ -20,23 +21,6 @@ if TYPE_CHECKING:
     from mytorch.replay.program import Program
 
 LONG = 2_000  # instructions from which a program is a loop: to compile its text would take long
-
-
-def check(guard: int, expected: Any, value: Any) -> None:
-    """Raise Diverged unless a value that Python decides by is what it was."""
-    if not same(expected, value):
-        raise Diverged(guard, value)
-
-
-def same(a: Any, b: Any) -> bool:
-    """Say whether two values that Python decides by are one."""
-    if type(a) is not type(b):
-        return False
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(same, a, b))
-    if isinstance(a, ndarray):
-        return a.shape == b.shape and bool(np.array_equal(a, b, equal_nan=a.dtype.kind in "fc"))
-    return bool(a == b or (a != a and b != b))
 
 
 class Writer:
@@ -212,7 +196,7 @@ class Writer:
                 kwargs = mapped(instruction.kwargs, Value, self.program.real)
                 form = [(guarded, (number, instruction.expected, instruction.function, args, kwargs), {})]
                 number += 1
-            real = lowering.constants_of(form, self.program.real)
+            real = with_arrays(form, self.program.real)
             if instruction.errors is not None:
                 real = [(under, (instruction.errors, f, a, k), {}) for f, a, k in real]
             calls += [(f, a) if not k else (with_keywords, (f, a, k)) for f, a, k in real]
@@ -321,26 +305,3 @@ class Writer:
             pairs = zip(structure.keys, children, strict=True)
             return f"{self.bind(structure.kind, 'k')}([{', '.join(f'({self._argument(k)}, {c})' for k, c in pairs)}])"
         return f"{self.bind(structure.kind, 'k')}({', '.join(children)})"
-
-
-def grad_array(tensor: Tensor) -> ndarray:
-    """Return the gradient of a Tensor, as an array."""
-    gradient = tensor._grad
-    array: ndarray = gradient._array if isinstance(gradient, Tensor) else gradient
-    return array
-
-
-def guarded(number: int, expected: Any, function: Any, args: Any, kwargs: Any) -> None:
-    """Ask a guard."""
-    check(number, expected, function(*args, **kwargs))
-
-
-def under(errors: dict[str, Any], function: Any, args: Any, kwargs: Any) -> None:
-    """Call a function under an error state."""
-    with np.errstate(**errors):
-        function(*args, **kwargs)
-
-
-def with_keywords(function: Any, args: Any, kwargs: Any) -> None:
-    """Call a function with keyword arguments."""
-    function(*args, **kwargs)

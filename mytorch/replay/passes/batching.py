@@ -19,10 +19,11 @@ from mytorch.replay.instructions import (
     TEMPORARY,
     Buffer,
     Instruction,
+    Listing,
     Value,
+    last_writes,
     made_by_pass,
 )
-from mytorch.replay.passes.simplify import Listing, last_writes
 
 SMALL = 1 << 12  # bytes of a result, up to which the call takes longer than its work
 MOST = 1 << 18  # bytes of all results of a call, which the cache should hold

@@ -15,8 +15,7 @@ import numpy as np
 from numpy import ndarray
 
 from mytorch.optim.optimizer import Optimizer
-from mytorch.replay.instructions import OUTSIDE, TEMPORARY, Buffer, Instruction, Value, made_by_pass
-from mytorch.replay.passes.simplify import Listing
+from mytorch.replay.instructions import OUTSIDE, TEMPORARY, Buffer, Instruction, Listing, Value, made_by_pass
 from mytorch.tensor import Tensor
 
 _ALIGNMENT = 64

@@ -19,45 +19,15 @@ from mytorch.replay.instructions import (
     TEMPORARY,
     Buffer,
     Instruction,
+    Listing,
     Value,
+    last_writes,
     mapped,
 )
 
 # Functions of an array's shape and dtype alone.
 LIKE = {np.zeros_like: 0, np.ones_like: 1}  # with what they are filled
 COPIES = {ndarray.copy}
-
-
-class Listing:
-    """Instructions, and the values that are asked for at the end."""
-
-    def __init__(self, instructions: list[Instruction], roots: list[Value]) -> None:
-        self.instructions, self.roots = instructions, roots
-
-    def replaced(self, instructions: list[Instruction], new: dict[int, tuple[Buffer, int]]) -> Listing:
-        """Return the listing in which memories (by number) are parts, at an offset, of others."""
-        if not new:
-            return Listing(instructions, self.roots)
-
-        def moved(value: Value) -> Value:
-            place = new.get(value.buffer.number)
-            if place is None:
-                return value
-            other = Value.__new__(Value)
-            for name in Value.__slots__:
-                setattr(other, name, getattr(value, name))
-            other.buffer, other.offset = place[0], value.offset + place[1]
-            return moved(other)
-
-        changed = [
-            i.twin(
-                args=mapped(i.args, Value, moved),
-                kwargs=mapped(i.kwargs, Value, moved),
-                outs=tuple([moved(out) for out in i.outs]),
-            )
-            for i in instructions
-        ]
-        return Listing(changed, [moved(root) for root in self.roots])
 
 
 Pass = Callable[[Listing], Listing]
@@ -71,16 +41,6 @@ def simplified(listing: Listing, passes: Iterable[Pass] | None = None) -> Listin
             listing = change(listing)
         if len(listing.instructions) == before:
             return listing
-
-
-def last_writes(instructions: list[Instruction]) -> dict[int, int]:
-    """Return, per memory, the position of the last instruction that wrote to it after its birth."""
-    return {
-        out.buffer.number: position
-        for position, instruction in enumerate(instructions)
-        if not instruction.fresh
-        for out in instruction.outs
-    }
 
 
 def without_constants(listing: Listing) -> Listing:

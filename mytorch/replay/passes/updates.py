@@ -14,9 +14,18 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from mytorch.replay.instructions import INSIDE, TEMPORARY, Buffer, Instruction, Value, made_by_pass
-from mytorch.replay.lowering.forms import PIECE, descend, descend_by_product, matrices, padded
-from mytorch.replay.passes.simplify import Listing, numbers_first, steady, without_repetitions
+from mytorch.replay.instructions import (
+    INSIDE,
+    TEMPORARY,
+    Buffer,
+    Instruction,
+    Listing,
+    Value,
+    made_by_pass,
+    matrices,
+)
+from mytorch.replay.kernels import PIECE, descend, descend_by_product, padded
+from mytorch.replay.passes.simplify import numbers_first, steady, without_repetitions
 
 PRODUCTS = (ndarray.dot, np.dot, np.matmul, np.outer)
 CALL = 1000  # entries that NumPy multiplies in the time of a call

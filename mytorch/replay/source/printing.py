@@ -15,8 +15,16 @@ import numpy as np
 from numpy import ndarray
 
 from mytorch.replay.errors import ReplayError
-from mytorch.replay.instructions import ARGUMENT, INSIDE, OUTSIDE, Buffer, Instruction, Value
-from mytorch.replay.passes.simplify import Listing, last_writes
+from mytorch.replay.instructions import (
+    ARGUMENT,
+    INSIDE,
+    OUTSIDE,
+    Buffer,
+    Instruction,
+    Listing,
+    Value,
+    last_writes,
+)
 from mytorch.replay.record.recorder import _setitem
 from mytorch.replay.source import literals, spelling
 from mytorch.replay.source.gradients import gradient_names
@@ -622,11 +630,7 @@ def _narrow(value: Value) -> Value:
     ]
     while axes and axes[0] == (1, 0):
         axes.pop(0)
-    other = Value.__new__(Value)
-    for name in Value.__slots__:
-        setattr(other, name, getattr(value, name))
-    other.shape, other.strides = tuple(n for n, _ in axes), tuple(stride for _, stride in axes)
-    return other
+    return value.twin(shape=tuple(n for n, _ in axes), strides=tuple(stride for _, stride in axes))
 
 
 def _stays(instruction: Instruction, position: int, entry: np.generic) -> bool:
