@@ -282,20 +282,18 @@ def key_of(target: Target) -> int:
 
 def is_basic(index: Any) -> bool:
     """Say whether indexing with `index` gives a view."""
-    if type(index) is not tuple:
-        index = (index,)
     return all(
         i is None
         or i is Ellipsis
         or isinstance(i, slice)
         or (isinstance(i, int | np.integer) and type(i) is not bool)
-        for i in index
+        for i in (index if isinstance(index, tuple) else (index,))
     )
 
 
 def open_ended(index: Any) -> tuple[Any, ...]:
     """Return a basic index that gives a view also where it names a single entry."""
-    index = index if type(index) is tuple else (index,)
+    index = index if isinstance(index, tuple) else (index,)
     return index if any(i is Ellipsis for i in index) else (*index, Ellipsis)
 
 

@@ -1,102 +1,20 @@
-"""Parameters in one block of memory, and what is done to each of them in turn done to all at once.
+"""What is done to each parameter in turn is done to all of them at once.
 
 An optimizer's step does the same few operations to every parameter.  Where the parameters lie one after the other in
-one block, and their gradients are written one after the other into another, these are a few operations in all,
-however many layers there are.
+one block (`mytorch.replay.record.blocks`), and their gradients are written one after the other into another, these are
+a few operations in all, however many layers there are.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
-from mytorch.optim.optimizer import Optimizer
 from mytorch.replay.instructions import OUTSIDE, TEMPORARY, Buffer, Instruction, Listing, Value, made_by_pass
-from mytorch.tensor import Tensor
-
-_ALIGNMENT = 64
-_SLOT: Any = Tensor.__dict__["_array"]
-
-
-def _count_alone() -> tuple[int, int]:
-    """Measure what `sys.getrefcount` says of an array that one Tensor, or one dict, alone holds."""
-    tensor, state = Tensor([0.0]), {"mean": np.zeros(1)}
-    return sys.getrefcount(_SLOT.__get__(tensor)), sys.getrefcount(state["mean"])
-
-
-_ALONE, _ALONE_IN_STATE = _count_alone()
-
-
-# -- parameters -----------------------------------------------------------------------------------------------------
-
-
-def pack(optimizer: Optimizer) -> None:
-    """Move the parameters of an optimizer into one block of memory per dtype, and likewise what it keeps for each.
-
-    Only memory that nobody but the Tensor, or the optimizer, holds is moved: a view of it would be left behind.
-    """
-    tensors = [p for p in optimizer.parameters if isinstance(p, Tensor) and p._base is None]
-    if not any(_block_of(_SLOT.__get__(tensor)) is not None for tensor in tensors):
-        movable = [tensor for tensor in tensors if _can_move(tensor)]
-        for tensor, array in _moved([(tensor, _SLOT.__get__(tensor)) for tensor in movable]):
-            _SLOT.__set__(tensor, array)
-    for name in dict.fromkeys(name for state in optimizer.state for name in state):
-        states = [state for state in optimizer.state if _can_move_of(state, name)]
-        for state, array in _moved([(state, state[name]) for state in states]):
-            state[name] = array
-
-
-def _can_move_of(state: dict[str, Any], name: str) -> bool:
-    """Say whether what an optimizer keeps for a parameter under a name is its own alone."""
-    if name not in state or sys.getrefcount(state[name]) > _ALONE_IN_STATE:
-        return False
-    array = state[name]
-    return type(array) is ndarray and array.ndim > 0 and array.base is None and _is_one_piece(array)
-
-
-def _is_one_piece(array: ndarray) -> bool:
-    return array.flags.c_contiguous and array.size > 0
-
-
-def _can_move(tensor: Tensor) -> bool:
-    """Say whether a parameter's memory is its own alone."""
-    if sys.getrefcount(_SLOT.__get__(tensor)) > _ALONE:
-        return False
-    array = _SLOT.__get__(tensor)
-    return type(array) is ndarray and array.base is None and _is_one_piece(array)
-
-
-def _moved(places: Sequence[tuple[Any, ndarray]]) -> list[tuple[Any, ndarray]]:
-    """Return, with what holds them, copies of arrays that lie one after the other in one block per dtype."""
-    by_dtype: dict[np.dtype[Any], list[tuple[Any, ndarray]]] = {}
-    for holder, array in places:
-        by_dtype.setdefault(array.dtype, []).append((holder, array))
-    copies = []
-    for dtype, members in by_dtype.items():
-        if len(members) < 2:
-            continue
-        nbytes = sum(array.nbytes for _, array in members)
-        # Windows on a bytearray own their memory for all that this package asks.
-        block = memoryview(bytearray(nbytes + _ALIGNMENT))
-        start = -np.frombuffer(block, np.uint8).__array_interface__["data"][0] % _ALIGNMENT
-        for holder, array in members:
-            copy = ndarray(array.shape, dtype, block[start : start + array.nbytes])
-            copy[...] = array
-            copies.append((holder, copy))
-            start += array.nbytes
-    return copies
-
-
-def _block_of(array: ndarray) -> Any:
-    """Return the block that an array was moved to (None: it was not)."""
-    return array.base if isinstance(array.base, bytearray) else None
-
-
-# -- instructions ---------------------------------------------------------------------------------------------------
+from mytorch.replay.record.blocks import block_of
 
 
 class _Lane:
@@ -114,7 +32,7 @@ def together(listing: Listing) -> Listing:
     blocks: dict[int, list[_Lane]] = {}
     producers = _producers(listing.instructions)
     for buffer in _updated(listing.instructions):
-        block = _block_of(buffer.owner)
+        block = block_of(buffer.owner)
         if block is not None:
             lane = _lane(buffer, listing, producers)
             if lane is not None:
@@ -198,7 +116,7 @@ def _fits(value: Value, parameter: Buffer) -> bool:
         and value.is_contiguous
         and value.offset == 0
         and value.buffer.nbytes == parameter.nbytes
-        and (value.buffer.kind == TEMPORARY or _block_of(value.buffer.owner) is not None)
+        and (value.buffer.kind == TEMPORARY or block_of(value.buffer.owner) is not None)
     )
 
 
@@ -303,7 +221,7 @@ def _whole(first: Buffer, parts: list[Buffer]) -> Buffer:
     entries, dtype = sum(part.owner.size for part in parts), first.owner.dtype
     if first.kind == TEMPORARY:
         return made_by_pass(np.empty(entries, dtype))
-    memory = memoryview(_block_of(first.owner))
+    memory = memoryview(block_of(first.owner))
     start = first.low - np.frombuffer(memory, np.uint8).__array_interface__["data"][0]
     whole = made_by_pass(
         ndarray((entries,), dtype, memory[start : start + entries * dtype.itemsize]), OUTSIDE

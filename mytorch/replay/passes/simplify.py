@@ -257,7 +257,7 @@ def _varies(instruction: Instruction) -> bool:
     if instruction.kind != "call":
         return False
     name = getattr(instruction.function, "__name__", "")
-    if name in ("_getitem", "where"):
+    if name in ("getitem", "where"):
         return len(instruction.args) == 1 or any(value.dtype == bool for value in instruction.reads)
     return name in _VARYING
 

@@ -1,7 +1,7 @@
 """What a function may ask that answers differently every time: clocks, seeds, iterators, Python's own `random`.
 
 A replay asks nobody, so a call that asks one of these is not kept: the function runs as it is written, and the
-warning says what it asked.  NumPy's generators are followed instead (see `mytorch.replay.record.recording`).
+warning says what it asked.  NumPy's generators are followed instead (see `mytorch.replay.record.draws`).
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from mytorch import arrays
 from mytorch.dispatch import out_of, place_of_out
 from mytorch.guard import Guards
 from mytorch.lines import caller, where
-from mytorch.regions import base_of, owner_of
+from mytorch.regions import base_of, is_basic, open_ended, owner_of
 from mytorch.replay.errors import ReplayError
 from mytorch.replay.instructions import (
     INSIDE,
@@ -36,7 +36,7 @@ from mytorch.replay.instructions import (
     name_of,
 )
 from mytorch.replay.record import making
-from mytorch.replay.record.traced import Number, Traced
+from mytorch.replay.record.traced import Number, Traced, Weak
 from mytorch.sweep import sweep
 
 # Functions that write to their first argument and return nothing.
@@ -393,7 +393,7 @@ class Recorder:
         self.note("guard", function, args, kwargs, (), False).expected = result
         return result
 
-    def decide(self, traced: Traced, how: str, convert: Callable[[ndarray], Any]) -> Any:
+    def decide(self, traced: Traced, convert: Callable[[ndarray], Any]) -> Any:
         """Return what Python makes of a value, and note that it was decided so."""
         if self.closed or self.are_constant(traced):
             return convert(traced.array)
@@ -408,7 +408,7 @@ class Recorder:
         """Return nested arguments with real numbers, which what follows depends on."""
 
         def decided(x: Traced) -> Any:
-            return self.decide(x, "a number", lambda array: array[()]) if x.is_number else x
+            return self.decide(x, lambda array: array[()]) if x.is_number else x
 
         return mapped(tree, Traced, decided)
 
@@ -420,7 +420,7 @@ class Recorder:
             return traced.array[self.real(index)]
         if self.are_constant(traced, index):
             return self.constant(traced.array[self.real(index)])
-        result = self.call(_getitem, (traced, index), {})
+        result = self.call(getitem, (traced, index), {})
         if (type(result) is ndarray and self.knows(owner_of(result))) or (
             type(result) is ndarray and owner_of(result) is owner_of(traced.array)
         ):
@@ -431,9 +431,9 @@ class Recorder:
                         int(part)
             return self.show(result)
         if not _holds_traced(index) and type(result) is not ndarray:  # a single entry is a value of its own
-            entry = self.method("copy", self.show(traced.array[_open_ended(index)]), (), {})
+            entry = self.method("copy", self.show(traced.array[open_ended(index)]), (), {})
             return self.number(entry.array)
-        return self.results("call", _getitem, (traced, index), {}, result)
+        return self.results("call", getitem, (traced, index), {}, result)
 
     def setitem(self, traced: Traced, index: Any, value: Any) -> None:
         """Do ``array[index] = value``."""
@@ -450,7 +450,7 @@ class Recorder:
             traced.array[self.real(index)] = self.real(value)
             return
         if not _holds_traced(index):
-            place = traced.array[_open_ended(index)] if _is_basic(index) else None
+            place = traced.array[open_ended(index)] if is_basic(index) else None
             if place is not None:
                 source = value.array if isinstance(value, Traced) else np.asarray(value)
                 if place.ndim == 0 < source.ndim:  # NumPy takes an array for a single entry, or does not
@@ -465,7 +465,7 @@ class Recorder:
                 self.buffer(traced.array)
                 self.write(np.copyto, (self.show(place), value), {"casting": "unsafe"})
                 return
-        self.write(_setitem, (traced, index, value), {})
+        self.write(setitem, (traced, index, value), {})
 
     def write(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Compute and note a function that writes to its first argument."""
@@ -551,24 +551,6 @@ class Recorder:
         raise self.refused
 
 
-class Weak(Number):
-    """A number of Python's: it takes the dtype of the array that it meets."""
-
-    __slots__ = ("number",)
-
-    def __init__(self, traced: Traced, number: float) -> None:
-        super().__init__(traced.array, traced.recorder)
-        self.number = number
-
-    def weak_for(self, inputs: tuple[Any, ...]) -> Traced:
-        """Return the number in the dtype of the arrays among the operands."""
-        others: list[Any] = [x for x in inputs if type(x) is not Weak and isinstance(x, ndarray | np.generic)]
-        kinds = [x.dtype for x in others]
-        dtype = np.result_type(*kinds, self.number) if kinds else self.array.dtype
-        shown = self.recorder.show(self.array)
-        return shown if dtype == self.array.dtype else shown.astype(dtype)
-
-
 class Raises:
     """The question which error a function raises, if any; it is asked on copies, so that it changes nothing."""
 
@@ -609,11 +591,11 @@ def _out_of(
     return out, args
 
 
-def _getitem(array: ndarray, index: Any) -> Any:
+def getitem(array: ndarray, index: Any) -> Any:
     return array[index]
 
 
-def _setitem(array: ndarray, index: Any, value: Any) -> None:
+def setitem(array: ndarray, index: Any, value: Any) -> None:
     array[index] = value
 
 
@@ -623,25 +605,8 @@ def _stored(out: Any, result: Any) -> Any:
     return out
 
 
-def _open_ended(index: Any) -> tuple[Any, ...]:
-    """Return a basic index that gives a view also where it names a single entry."""
-    parts = index if isinstance(index, tuple) else (index,)
-    return parts if any(part is Ellipsis for part in parts) else (*parts, Ellipsis)
-
-
 def _holds_traced(index: Any) -> bool:
     return any(isinstance(part, Traced) for part in (index if isinstance(index, tuple) else (index,)))
-
-
-def _is_basic(index: Any) -> bool:
-    """Say whether an index gives a view."""
-    return all(
-        part is None
-        or part is Ellipsis
-        or isinstance(part, slice)
-        or (isinstance(part, int | np.integer) and type(part) is not bool)
-        for part in (index if isinstance(index, tuple) else (index,))
-    )
 
 
 def _is_spread(array: ndarray) -> bool:

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import threading
 import time
 import types
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any
-from weakref import ref
 
 import numpy as np
 from numpy import ndarray
 
 from mytorch import arrays, trees
-from mytorch.lines import PACKAGE
 from mytorch.optim.optimizer import Optimizer
 from mytorch.regions import owner_of
 from mytorch.replay.errors import note
-from mytorch.replay.instructions import ARGUMENT, OUTSIDE, Buffer, Instruction, Value, name_of
-from mytorch.replay.passes.packing import pack
+from mytorch.replay.instructions import ARGUMENT, OUTSIDE, Buffer, Instruction, Value
+from mytorch.replay.record.blocks import pack
 from mytorch.replay.record.captured import GENERATORS, PLAIN, Cell, captured, is_followed
-from mytorch.replay.record.impure import noticed, watched
+from mytorch.replay.record.draws import Generator
 from mytorch.replay.record.locals import watching
-from mytorch.replay.record.making import PLACES, maker
-from mytorch.replay.record.recorder import Recorder, ReplayError, Weak
-from mytorch.replay.record.traced import Number, Traced
+from mytorch.replay.record.recorder import Recorder
+from mytorch.replay.record.stand_ins import recording_by
+from mytorch.replay.record.tensors import ARRAY, TensorRecorder, array_of, followed
+from mytorch.replay.record.traced import Number, Traced, Weak
 from mytorch.tensor import Tensor, wrap
 
 
@@ -96,7 +92,7 @@ def record(
     `leaves` and `structure` are those of its ``(args, kwargs)``.
     """
     start = time.perf_counter()
-    recording, recorder = Recording(), _TensorRecorder()
+    recording, recorder = Recording(), TensorRecorder()
     objects = {f"argument {i}": leaf for i, leaf in enumerate(leaves) if not isinstance(leaf, _VALUES)}
     for optimizer in [c.value for c in captured(function, objects)[0] if isinstance(c.value, Optimizer)]:
         pack(optimizer)
@@ -108,7 +104,7 @@ def record(
         recording.paths.setdefault(id(cell.value), []).append(cell.path)
     given = [_given(leaf, i, recorder, recording) for i, leaf in enumerate(leaves)]
     args, kwargs = structure.unflatten(given)
-    with _hooks(), recorder.running(cells):
+    with followed(), recording_by(recorder, cells):
         try:
             with watching(lambda name, value: recorder.note_local(name, value, recording.local_names)):
                 result = function(*args, **kwargs)
@@ -146,14 +142,6 @@ def record(
     return recording.structure.unflatten(shown), recording
 
 
-def _is_of_user(error: Exception) -> bool:
-    """Say whether an error was raised in the user's own line, by what is no part of the recording."""
-    last = error.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    return last is not None and not last.tb_frame.f_code.co_filename.startswith(PACKAGE)
-
-
 _VALUES = (Tensor, ndarray, np.generic, *PLAIN)
 _CONSTANTS = (
     *_VALUES,
@@ -173,7 +161,7 @@ def _can_change(cell: Cell) -> bool:
 
 
 def _changes(
-    cells: Sequence[Cell], recorder: _TensorRecorder, given: list[Any], found: list[Any]
+    cells: Sequence[Cell], recorder: TensorRecorder, given: list[Any], found: list[Any]
 ) -> tuple[list[tuple[Cell, Leaf]], list[Cell]]:
     """Return the places outside that the call gave computed values, and those that it changed otherwise."""
     assigned, changed = [], []
@@ -196,47 +184,33 @@ def _changes(
     return assigned, changed
 
 
-def _settle(cell: Cell) -> None:
-    """Leave nothing behind, in a place outside, that only stands for an array."""
-    now = cell.read()
-    if isinstance(now, Traced):
-        cell.write(now.array.copy())
-    entries: Any = vars(cell.container) if cell.kind == "names" else now
-    if isinstance(entries, dict):
-        entries.update({key: x.array.copy() for key, x in entries.items() if isinstance(x, Traced)})
-    elif isinstance(entries, list | deque):
-        for i, x in enumerate(entries):
-            if isinstance(x, Traced):
-                entries[i] = x.array.copy()
-
-
-def _was_read(old: Any, recorder: _TensorRecorder, found: list[Any]) -> bool:
+def _was_read(old: Any, recorder: TensorRecorder, found: list[Any]) -> bool:
     """Say whether the call read an array that it then replaced: a later call would read the one in its place."""
-    buffer = recorder.buffers.get(id(owner_of(_real(old))))
+    buffer = recorder.buffers.get(id(owner_of(array_of(old))))
     if buffer is None:
         return False
     results = [recorder.value(x.array) for x in found if isinstance(x, Traced)]
-    results += [recorder.value(x.array) for x in map(_real, found) if isinstance(x, Traced)]
+    results += [recorder.value(x.array) for x in map(array_of, found) if isinstance(x, Traced)]
     return any(value.buffer is buffer for value in results) or any(
         value.buffer is buffer for instruction in recorder.instructions for value in instruction.reads
     )
 
 
-def _is_old(now: Any, recorder: _TensorRecorder) -> bool:
+def _is_old(now: Any, recorder: TensorRecorder) -> bool:
     """Say whether what stands at a place now had been outside before."""
     if isinstance(now, Tensor) and not recorder.has_made(now):
         return True
-    real = _real(now)
+    real = array_of(now)
     return recorder.value(real.array if isinstance(real, Traced) else real).buffer.kind == OUTSIDE
 
 
 def _given(leaf: Any, i: int, recorder: Recorder, recording: Recording) -> Any:
     """Return what the function is given for a leaf of its arguments."""
-    if isinstance(leaf, Tensor | ndarray) and id(owner_of(_real(leaf))) in recorder.outside:
+    if isinstance(leaf, Tensor | ndarray) and id(owner_of(array_of(leaf))) in recorder.outside:
         recording.same.append((i, leaf))  # the function knows it by another name, too
         return leaf if isinstance(leaf, Tensor) else recorder.show(leaf)
     if isinstance(leaf, Tensor):
-        array = _SLOT.__get__(leaf)
+        array = ARRAY.__get__(leaf)
         recording.tensors[id(leaf)] = i
         recording.arguments[i] = recorder.buffer(array, ARGUMENT)
         recorder.outside.add(id(owner_of(array)))
@@ -256,13 +230,9 @@ def _given(leaf: Any, i: int, recorder: Recorder, recording: Recording) -> Any:
     return leaf
 
 
-def _real(leaf: Any) -> Any:
-    return _SLOT.__get__(leaf) if isinstance(leaf, Tensor) else leaf
-
-
 def overlap(leaves: Sequence[Any]) -> bool:
     """Say whether two arrays among the leaves share memory."""
-    found = [_real(leaf) for leaf in leaves if isinstance(leaf, Tensor | ndarray)]
+    found = [array_of(leaf) for leaf in leaves if isinstance(leaf, Tensor | ndarray)]
     return any(np.may_share_memory(a, b) for i, a in enumerate(found) for b in found[:i])
 
 
@@ -294,305 +264,6 @@ def _shown(x: Any) -> Any:
     if isinstance(x, Traced):
         return x.array.copy()
     return x.copy() if type(x) is ndarray else x
-
-
-# -- Tensors, whose arrays are shown to a recording as Traced ones --------------------------------------------------
-
-_SLOT: Any = Tensor.__dict__["_array"]
-_GRAD: Any = Tensor.__dict__["_grad"]
-_lock = threading.Lock()
-_running = 0
-
-
-def _array_of(tensor: Tensor) -> Any:
-    array = _SLOT.__get__(tensor)
-    now = arrays.recording()
-    return array if now is None or type(array) is not ndarray else now.array_of(tensor, array)
-
-
-def _set_array(tensor: Tensor, array: Any) -> None:
-    _SLOT.__set__(tensor, array)
-    now = arrays.recording()
-    if now is not None:
-        now.array_set(tensor, array)
-
-
-def _grad_of(tensor: Tensor) -> Any:
-    now = arrays.recording()
-    return _GRAD.__get__(tensor) if now is None else now.grad_of(tensor)
-
-
-def _set_grad(tensor: Tensor, gradient: Any) -> None:
-    _GRAD.__set__(tensor, gradient)
-    now = arrays.recording()
-    if now is not None:
-        now.grad_set(tensor)
-
-
-@contextmanager
-def _hooks() -> Iterator[None]:
-    """Within the context, reading a Tensor's array or gradient goes through the recording of the thread, if it has one.
-
-    Outside of it Tensors are as fast as ever: nothing asks whether something is recorded.
-    """
-    global _running
-    with _lock:
-        _running += 1
-        if _running == 1:
-            _replace_slots(property(_array_of, _set_array), property(_grad_of, _set_grad))
-    try:
-        yield
-    finally:
-        with _lock:
-            _running -= 1
-            if _running == 0:
-                _replace_slots(_SLOT, _GRAD)
-
-
-def _replace_slots(array: Any, grad: Any) -> None:
-    """Put other descriptors in the places of two slots of Tensor."""
-    for name, descriptor in (("_array", array), ("_grad", grad)):
-        setattr(Tensor, name, descriptor)
-
-
-class _TensorRecorder(Recorder):
-    """A recorder that knows of Tensors, and of what lies outside of the function."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.made: dict[int, ref[Tensor]] = {}  # by identity
-        self.stand_ins: set[tuple[int, int]] = set()  # identities of cells, and of what is in their place
-        self.read: dict[int, tuple[Tensor, Value | None]] = {}
-        self.set: dict[int, Tensor] = {}
-
-    def know(self, cells: Sequence[Cell]) -> None:
-        """Take note of the arrays that live outside."""
-        for cell in cells:
-            value = cell.value
-            if isinstance(value, Tensor):
-                self.names.setdefault(id(value), cell.path)
-                self.outside.add(id(owner_of(_SLOT.__get__(value))))
-            elif type(value) is ndarray and value.dtype.kind in "biufc":
-                self.live(value)
-                self.buffer(value).name = self.buffer(value).name or cell.path
-
-    @contextmanager
-    def running(self, cells: Sequence[Cell]) -> Iterator[None]:
-        """Within the context, this recorder records what the thread does."""
-        token = arrays._recording.set(self)
-        patched = _patch(cells, self)
-        self.stand_ins = {(id(cell), id(shown)) for cell, shown in patched}
-        try:
-            with watched(cells, self):
-                yield
-        except Exception as error:
-            if self.refused is not None:  # NumPy may have other words for it
-                raise self.refused from None
-            if isinstance(error, ValueError) and "read-only" in str(error) and _is_of_user(error):
-                raise ReplayError(
-                    f"{error}: mytorch.compile holds plain arrays that the function takes from outside, or has "
-                    "computed with, read-only, because a replay would not repeat a write to them; make it a Tensor, "
-                    "pass it as an argument, or make it in the function with np.zeros, np.empty or np.array"
-                ) from error
-            raise
-        else:
-            if self.refused is not None:
-                raise self.refused
-        finally:
-            for cell, shown in patched:
-                if cell.read() is shown:
-                    cell.write(cell.value)
-            for cell in cells:
-                _settle(cell)
-            arrays._recording.reset(token)
-            self.close()
-            for made in [*self.made.values(), *[ref(tensor) for tensor in self.set.values()]]:
-                tensor = made()
-                if tensor is not None:
-                    self.unhook(tensor)
-
-    def array_of(self, tensor: Tensor, array: ndarray) -> Any:
-        """Return what stands for the array of a Tensor."""
-        owner = owner_of(array)
-        if not self.knows(owner):
-            self.outside.add(id(owner))
-            buffer = self.buffer(array)
-            buffer.tensors = [tensor if tensor._base is None else tensor._base]
-            buffer.name = self.names.get(id(tensor))
-        return self.show(array)
-
-    def array_set(self, tensor: Tensor, array: Any) -> None:
-        """Note that a Tensor was made."""
-        self.made[id(tensor)] = ref(tensor)
-        if isinstance(array, Number):  # what a Tensor shows is an array also where it has no axes
-            _SLOT.__set__(tensor, self.as_array(array))
-        if type(array) is ndarray:
-            self.made_inside(array)
-
-    def grad_of(self, tensor: Tensor) -> Any:
-        """Return a Tensor's gradient; what it was before the call is an input."""
-        gradient = _GRAD.__get__(tensor)
-        known = id(tensor) in self.set or id(tensor) in self.read or self.has_made(tensor)
-        if type(gradient) is ndarray:
-            shown = self.show(gradient) if known else self.live(gradient)
-            if not known:
-                buffer = self.buffer(gradient)
-                buffer.kind = ARGUMENT
-                self.read[id(tensor)] = tensor, self.value(gradient)
-            return shown
-        if not known:
-            value = None
-            if isinstance(gradient, Tensor):
-                array = _SLOT.__get__(gradient)
-                self.buffer(array).kind = ARGUMENT
-                self.outside.add(id(owner_of(array)))
-                value = self.value(array)
-            self.read[id(tensor)] = tensor, value
-        return gradient
-
-    def has_made(self, tensor: Tensor) -> bool:
-        """Say whether the function has made a Tensor."""
-        made = self.made.get(id(tensor))
-        return made is not None and made() is tensor
-
-    def grad_set(self, tensor: Tensor) -> None:
-        """Note that a Tensor from outside has another gradient; the others die when the function lets go of them."""
-        if not self.has_made(tensor):
-            self.set[id(tensor)] = tensor
-
-    def gradients(self) -> tuple[list[tuple[Tensor, Value | None]], list[tuple[Tensor, Value | None]]]:
-        """Return what the gradients are now, and what those that were read had been."""
-        after = []
-        for tensor in self.set.values():
-            gradient = _GRAD.__get__(tensor)
-            array = gradient._array if isinstance(gradient, Tensor) else gradient
-            real = array.array if isinstance(array, Traced) else array
-            after.append((tensor, None if real is None else self.value(real)))
-        return after, list(self.read.values())
-
-    def note_local(self, name: str, value: Any, names: dict[int, str]) -> None:
-        """Note that a local variable holds an array, or a Tensor."""
-        array = _SLOT.__get__(value) if type(value) is Tensor else value
-        real = array.array if type(array) is Traced else array
-        buffer = self.buffer(real) if type(real) is ndarray and self.knows(owner_of(real)) else None
-        if buffer is not None and not name.startswith("."):
-            names.setdefault(buffer.number, name)
-
-    def unhook(self, tensor: Tensor) -> None:
-        """Give a Tensor its real array, and its gradient a copy."""
-        array, gradient = _SLOT.__get__(tensor), tensor._grad
-        if isinstance(array, Traced):
-            _SLOT.__set__(tensor, array.array)
-        if isinstance(gradient, Traced):
-            _GRAD.__set__(tensor, gradient.array.copy())
-
-
-# -- random numbers ---------------------------------------------------------------------------------------------
-
-
-class Generator:
-    """A random generator whose draws are recorded: a replay draws anew."""
-
-    def __init__(self, generator: Any, recorder: Recorder) -> None:
-        self._generator, self._recorder = generator, recorder
-
-    def __getattr__(self, name: str) -> Any:
-        member = getattr(self._generator, name)
-        return _drawing(member, self._recorder) if callable(member) else member
-
-
-def _drawing(method: Callable[..., Any], recorder: Recorder) -> Callable[..., Any]:
-    """Return a method of a generator that notes what it draws."""
-
-    def draw(*args: Any, **kwargs: Any) -> Any:
-        if arrays.recording() is not recorder or recorder.closed:
-            return method(*args, **kwargs)
-        if getattr(method, "__name__", "") == "shuffle":
-            recorder.write(method, args, kwargs)
-            return None
-        if kwargs.get("out") is not None:
-            return _drawn_into(kwargs.pop("out"), draw, args, kwargs)
-        result = method(*recorder.real(args), **recorder.real(kwargs))
-        if isinstance(result, ndarray | np.generic):
-            return recorder.results("random", method, args, kwargs, result)
-        if type(result) in (float, int):
-            return Weak(recorder.results("random", method, args, kwargs, np.array(result)), result)
-        if result is not None:
-            recorder.refuse(
-                f"{name_of(method)}, which gives a {type(result).__name__}", "draw arrays of numbers"
-            )
-        recorder.note("random", method, args, kwargs, (), False)
-        return None
-
-    draw.__name__ = getattr(method, "__name__", "draw")
-    return draw
-
-
-def _drawn_into(out: Any, draw: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Draw numbers for an array that is there already: they fill its memory from the start."""
-    place = out if out.flags.c_contiguous or draw.__name__ == "permuted" else out.T
-    if draw.__name__ != "permuted":
-        if not place.flags.c_contiguous:
-            raise ValueError("Supplied output array must be contiguous")
-        kwargs.setdefault("size", place.shape)
-    np.copyto(place, draw(*args, **kwargs), casting="no")
-    return out
-
-
-def _patch(cells: Sequence[Cell], recorder: Recorder) -> list[tuple[Cell, Any]]:
-    """Put what is recorded in the places of arrays and generators that the function can reach; return what is there."""
-    places = list(cells)
-    for name in dir(np.random):
-        member = getattr(np.random, name)
-        if _is_draw(member):
-            places.append(Cell("attribute", np.random, name, member, f"np.random.{name}"))
-    places += [Cell("attribute", np, name, getattr(np, name), f"np.{name}") for name in PLACES]
-    patched = []
-    for cell in places:
-        if isinstance(cell.container, tuple | types.MethodType):
-            continue
-        if is_followed(cell.value):
-            shown: Any = recorder.live(cell.value)
-        elif isinstance(cell.value, tuple):
-            shown = _live_in(cell.value, recorder)
-            if shown is cell.value:
-                continue
-        elif _is_draw(cell.value):
-            shown = _drawing(cell.value, recorder)
-        elif isinstance(cell.value, GENERATORS):
-            shown = Generator(cell.value, recorder)
-        elif maker(cell.value) is not None:
-            shown = maker(cell.value)
-        else:
-            shown = noticed(cell, recorder)
-            if shown is cell.value:
-                continue
-        cell.write(shown)
-        patched.append((cell, shown))
-    return patched
-
-
-def _live_in(value: tuple[Any, ...], recorder: Recorder) -> tuple[Any, ...]:
-    """Return a tuple with what stands for its arrays (itself if it has none)."""
-    entries = [
-        recorder.live(x) if is_followed(x) else _live_in(x, recorder) if isinstance(x, tuple) else x
-        for x in value
-    ]
-    if all(x is y for x, y in zip(entries, value, strict=True)):
-        return value
-    return type(value)(*entries) if hasattr(value, "_fields") else tuple(entries)
-
-
-_SEED = np.random.seed
-
-
-def _is_draw(value: Any) -> bool:
-    """Say whether a value is a method of a random generator."""
-    if isinstance(value, types.MethodType | types.BuiltinMethodType) and isinstance(
-        value.__self__, GENERATORS
-    ):
-        return True
-    return value is _SEED
 
 
 __all__ = ["Leaf", "Recording", "record"]

@@ -211,36 +211,36 @@ class Traced:
     # -- values, which Python decides by ------------------------------------------------------------------------
 
     def __bool__(self) -> bool:
-        return bool(self.recorder.decide(self, "bool", bool))
+        return bool(self.recorder.decide(self, bool))
 
     def __float__(self) -> float:
-        return float(self.recorder.decide(self, "float", float))
+        return float(self.recorder.decide(self, float))
 
     def __int__(self) -> int:
-        return int(self.recorder.decide(self, "int", int))
+        return int(self.recorder.decide(self, int))
 
     def __index__(self) -> int:
-        return operator.index(self.recorder.decide(self, "an index", operator.index))
+        return operator.index(self.recorder.decide(self, operator.index))
 
     def __complex__(self) -> complex:
-        return complex(self.recorder.decide(self, "complex", complex))
+        return complex(self.recorder.decide(self, complex))
 
     def __bytes__(self) -> bytes:
-        return bytes(self.recorder.decide(self, "bytes", np.ndarray.tobytes))
+        return bytes(self.recorder.decide(self, np.ndarray.tobytes))
 
     def __round__(self, digits: int | None = None) -> Any:
         if digits is None:
-            return self.recorder.decide(self, "round", lambda array: round(array.item()))
+            return self.recorder.decide(self, lambda array: round(array.item()))
         return self.recorder.function(np.round, (self, digits), {})
 
     def __format__(self, spec: str) -> str:
-        return str(self.recorder.decide(self, "a format", lambda array: format(array[()], spec)))
+        return str(self.recorder.decide(self, lambda array: format(array[()], spec)))
 
     def __repr__(self) -> str:
-        return str(self.recorder.decide(self, "repr", repr))
+        return str(self.recorder.decide(self, repr))
 
     def __str__(self) -> str:
-        return str(self.recorder.decide(self, "str", str))
+        return str(self.recorder.decide(self, str))
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -337,6 +337,26 @@ class Number(Traced):
         raise TypeError(f"'numpy.{self.array.dtype.type.__name__}' object does not support item assignment")
 
 
+class Weak(Number):
+    """A number of Python's: it takes the dtype of the array that it meets."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, traced: Traced, number: float) -> None:
+        super().__init__(traced.array, traced.recorder)
+        self.number = number
+
+    def weak_for(self, inputs: tuple[Any, ...]) -> Traced:
+        """Return the number in the dtype of the arrays among the operands."""
+        others: list[Any] = [
+            x for x in inputs if type(x) is not Weak and isinstance(x, np.ndarray | np.generic)
+        ]
+        kinds = [x.dtype for x in others]
+        dtype = np.result_type(*kinds, self.number) if kinds else self.array.dtype
+        shown = self.recorder.show(self.array)
+        return shown if dtype == self.array.dtype else shown.astype(dtype)
+
+
 def _unary(ufunc: np.ufunc) -> Callable[..., Any]:
     return lambda self: ufunc(self)
 
@@ -389,7 +409,7 @@ def _writing(name: str) -> Callable[..., Any]:
 
 def _value(name: str) -> Callable[..., Any]:
     def method(self: Any, *args: Any) -> Any:
-        return self.recorder.decide(self, f".{name}()", lambda array: getattr(array, name)(*args))
+        return self.recorder.decide(self, lambda array: getattr(array, name)(*args))
 
     return method
 

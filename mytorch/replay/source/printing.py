@@ -25,7 +25,7 @@ from mytorch.replay.instructions import (
     Value,
     last_writes,
 )
-from mytorch.replay.record.recorder import _setitem
+from mytorch.replay.record.recorder import setitem
 from mytorch.replay.source import literals, spelling
 from mytorch.replay.source.gradients import gradient_names
 from mytorch.replay.source.layout import Row, laid_out
@@ -408,7 +408,7 @@ class _Printer:
         function, args, kwargs = instruction.function, instruction.args, instruction.kwargs
         if function is np.copyto and len(args) == 2 and kwargs.keys() <= {"casting"}:
             self._store(instruction)
-        elif function is _setitem:
+        elif function is setitem:
             value = spelling.argument(args[2], self.term)
             index = spelling.index_text(args[1], self.term)
             target = self.term(args[0], "array").atom

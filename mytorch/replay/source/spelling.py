@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from mytorch.replay.errors import ReplayError
 from mytorch.replay.instructions import Instruction, Value
-from mytorch.replay.record.recorder import _getitem
+from mytorch.replay.record.recorder import getitem
 from mytorch.replay.record.traced import POWERS
 from mytorch.replay.source.literals import dtype_text, number, strong
 from mytorch.replay.source.viewing import slice_text
@@ -179,7 +179,7 @@ def call(instruction: Instruction, term: Term, operand: Callable[[Instruction, i
         found = _reduction(instruction, term)
         if found is not None:
             return found
-    if function is _getitem:
+    if function is getitem:
         return Expr(f"{term(args[0]).atom}[{index_text(args[1], term)}]")
     if is_method(function):
         return _method(instruction, term)
