@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from contextvars import ContextVar
+from dis import opmap
 from types import CodeType, FrameType
 
 PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
@@ -45,3 +46,8 @@ def where(code: CodeType | None, lasti: int) -> str:
         return "an unknown line"
     line = next((line for start, end, line in code.co_lines() if start <= lasti < end), None)
     return f"{code.co_filename}:{line or code.co_firstlineno}"
+
+
+def is_assigning(frame: FrameType) -> bool:
+    """Say whether a frame is at an assignment ``array[i] = x``, for which NumPy asks for a mere number."""
+    return frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]

@@ -23,7 +23,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dis import opmap
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +32,7 @@ from numpy import ndarray
 from mytorch import arrays
 from mytorch.autograd_engine import Autograd
 from mytorch.guard import Guards
+from mytorch.lines import is_assigning
 from mytorch.records import TapeError, next_serial
 from mytorch.regions import Layout, Region, Target, gradient_dtype, target_of
 
@@ -351,7 +351,7 @@ class Tensor:
 
 def _refuse_store(frame: FrameType) -> None:
     """Raise if `frame` is at an assignment ``array[i] = tensor``, for which NumPy asks for a mere float."""
-    if frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]:
+    if is_assigning(frame):
         raise TypeError(
             "this Tensor requires gradients, which the plain array that it is assigned to cannot carry: make that "
             "array a Tensor (np.zeros_like(tensor), or mytorch.Tensor(array)), or assign .item()"

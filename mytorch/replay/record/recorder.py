@@ -1,7 +1,7 @@
 """The recorder: computes what is asked of `Traced` arrays, and notes it as a list of instructions.
 
-Memory is what is followed, as everywhere in this package: a result that lies in memory that is known is a view and
-no instruction; everything else is a call that made new memory or wrote to old.
+Memory is what is followed (`Memories`), as everywhere in this package: a result that lies in memory that is known is a
+view and no instruction; everything else is a call that made new memory or wrote to old.
 """
 
 from __future__ import annotations
@@ -9,12 +9,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dis import opmap
 from inspect import signature
-from itertools import count
 from types import FrameType
 from typing import Any
-from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy import ndarray
@@ -22,20 +19,18 @@ from numpy import ndarray
 from mytorch import arrays
 from mytorch.dispatch import out_of, place_of_out
 from mytorch.guard import Guards
-from mytorch.lines import caller, where
+from mytorch.lines import caller, is_assigning, where
 from mytorch.regions import base_of, is_basic, open_ended, owner_of
 from mytorch.replay.errors import ReplayError
 from mytorch.replay.instructions import (
-    INSIDE,
-    OUTSIDE,
     TEMPORARY,
-    Buffer,
     Instruction,
     Value,
     mapped,
     name_of,
 )
 from mytorch.replay.record import making
+from mytorch.replay.record.memories import Memories
 from mytorch.replay.record.traced import Number, Traced, Weak
 from mytorch.sweep import sweep
 
@@ -53,28 +48,27 @@ AS_METHODS: dict[Any, str] = {
 }  # fmt: skip
 
 
-class Recorder:
-    """The recording of one call."""
+class Recorder(Memories):
+    """The recording of one call.
+
+    Attributes
+    ----------
+    instructions : what was noted
+    numbers, fetched : numbers that objects outside hold, by the identity of the object and the name
+    once : why this call cannot be replayed; excuse : why no call can be (None: they can)
+    refused : the error that something cannot be followed
+    errors : NumPy's error state at the beginning
+    names : of what lies outside, by identity
+    """
 
     def __init__(self) -> None:
+        super().__init__()
         self.instructions: list[Instruction] = []
-        self.buffers: dict[int, Buffer] = {}  # by the identity of the owner
-        self.memories: list[Buffer] = []
-        self.next_number = count().__next__
-        # By the identity of the real array.
-        self.shown: WeakValueDictionary[int, Traced] = WeakValueDictionary()
-        self.shown_numbers: WeakValueDictionary[int, Number] = WeakValueDictionary()
-        self.outside: set[int] = set()  # identities of owners that are known to live outside of the function
-        # Numbers of memories that the user's code made and that hold constants; no instruction mentions those in `new`.
-        self.constants: set[int] = set()
-        self.new: set[int] = set()
-        self.left: set[int] = set()  # of those among them that other code has seen
         self.numbers: dict[tuple[int, str], tuple[Any, Traced]] = {}
         self.fetched: list[tuple[Any, str]] = []
         self.once: str | None = None
-        self.excuse: str | None = None  # what the function did that no replay would do
-        self.refused: ReplayError | None = None  # the error that something cannot be followed
-        self.ended = False
+        self.excuse: str | None = None
+        self.refused: ReplayError | None = None
         self.guards = Guards()
         self.errors = np.geterr()
         self.names: dict[int, str] = {}
@@ -94,95 +88,6 @@ class Recorder:
             return self.ended
         self.once = "another thread computed with its arrays, which a recording does not follow"
         return True
-
-    # -- memory -----------------------------------------------------------------------------------------------
-
-    def show(self, array: Any) -> Any:
-        """Return what stands for a real array."""
-        if self.ended or type(array) is not ndarray:
-            return array
-        known = self.shown.get(id(array))
-        if known is None:
-            known = self.shown[id(array)] = Traced(array, self)
-        return known
-
-    def knows(self, owner: ndarray) -> bool:
-        """Say whether the memory of `owner` was met before."""
-        known = self.buffers.get(id(owner))
-        return known is not None and known.is_of(owner)
-
-    def number(self, array: ndarray) -> Number:
-        """Return what stands for a number that a real array without axes holds."""
-        known = self.shown_numbers[id(array)] = Number(array, self)
-        return known
-
-    def buffer(self, array: ndarray, kind: str = OUTSIDE) -> Buffer:
-        """Return the memory of an array; memory that was not met before is of the kind `kind`."""
-        owner = owner_of(array)
-        known = self.buffers.get(id(owner))
-        if known is None or not known.is_of(owner):
-            known = self.buffers[id(owner)] = Buffer(owner, kind, self.next_number())
-            self.memories.append(known)
-        return known
-
-    def value(self, array: ndarray) -> Value:
-        """Return the Value of a real array."""
-        buffer = self.buffer(array)
-        if buffer.number in self.new:
-            self.new.discard(buffer.number)
-            buffer.keep()
-            buffer.kind, buffer.initial = INSIDE, np.array(buffer.owner)
-        return Value(buffer, array)
-
-    def constant(self, made: Any) -> Any:
-        """Return what stands for an array that was made of constants, now; what NumPy makes besides is itself."""
-        if isinstance(made, tuple | list):
-            entries = [self.constant(x) for x in made]
-            return type(made)(*entries) if hasattr(made, "_fields") else type(made)(entries)
-        if type(made) is not ndarray or made.dtype.kind not in "biufc":
-            return made
-        if not self.knows(owner_of(made)):
-            number = self.buffer(made, TEMPORARY).number
-            self.constants.add(number)
-            self.new.add(number)
-        return self.show(made)
-
-    def are_constant(self, *trees: Any) -> bool:
-        """Say whether all that stands for arrays in nested arguments stands for constants."""
-        if not self.constants:
-            return False
-        found: list[Traced] = []
-        mapped(trees, Traced, found.append)
-        return all(self.buffer(x.array).number in self.constants for x in found)
-
-    def is_new(self, place: Any) -> bool:
-        """Say whether constants can be written to an array at once: no instruction mentions it."""
-        if isinstance(place, Traced):
-            number = self.buffer(place.array).number
-            return number in self.new and number not in self.left
-        return type(place) is ndarray
-
-    def live(self, array: ndarray) -> Traced:
-        """Return what stands for an array that lives outside."""
-        self.outside.add(id(owner_of(array)))
-        self.buffer(array)
-        return self.show(array)
-
-    def made_inside(self, array: ndarray) -> Traced:
-        """Return what stands for an array that the function has made, with the values that it has now."""
-        owner = owner_of(array)
-        if not self.knows(owner) and id(owner) not in self.outside:
-            self.buffer(array, INSIDE).initial = np.array(owner)
-        return self.show(array)
-
-    def new_zeros(self, shape: tuple[int, ...], dtype: Any) -> Traced:
-        return self.made_inside(np.zeros(shape, dtype))
-
-    def as_array(self, traced: Traced) -> Any:
-        """Return an array for what may be a mere number; they share memory until it is written (`destination`)."""
-        if self.ended:
-            return traced.array
-        return self.show(traced.array) if traced.is_number else traced
 
     def live_number(self, owner: Any, name: str) -> Any:
         """Return a number that an object holds as an array that every replay fills anew."""
@@ -398,7 +303,7 @@ class Recorder:
         if self.closed or self.are_constant(traced):
             return convert(traced.array)
         result = self.call(convert, (traced,), {})
-        if convert in (float, int, complex, bool) and _stores(sys._getframe(2)):
+        if convert in (float, int, complex, bool) and is_assigning(sys._getframe(2)):
             self.leave(traced, None)
         guard = self.note("guard", convert, (traced,), {}, (), False)
         guard.expected = result
@@ -564,11 +469,6 @@ class Raises:
         except Exception as error:
             return type(error)
         return None
-
-
-def _stores(frame: FrameType) -> bool:
-    """Say whether a frame is at an assignment ``array[i] = x``, for which NumPy asks for a mere number."""
-    return frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]
 
 
 def _strong(x: Any) -> Any:

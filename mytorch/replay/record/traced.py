@@ -22,6 +22,7 @@ from mytorch.lines import PACKAGE
 from mytorch.regions import address_of, base_of, byte_bounds
 
 if TYPE_CHECKING:
+    from mytorch.replay.record.memories import Memories
     from mytorch.replay.record.recorder import Recorder
 
 UNARY: dict[str, np.ufunc] = {"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": np.invert}
@@ -83,13 +84,14 @@ class Traced:
         ndim: int
         dtype: np.dtype[Any]
 
-    def __init__(self, array: np.ndarray, recorder: Recorder) -> None:
-        self.array, self._recorder = array, recorder
+    def __init__(self, array: np.ndarray, recorder: Memories) -> None:
+        self.array = array
+        self._recorder: Any = recorder
 
     @property
     def recorder(self) -> Recorder:
         """The recorder that notes what is done: another one's, where this was kept beyond its own recording."""
-        own = self._recorder
+        own: Recorder = self._recorder
         return own if not own.ended else arrays.recording() or own
 
     if not TYPE_CHECKING:
