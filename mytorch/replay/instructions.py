@@ -236,6 +236,11 @@ class Instruction:
         """The name of the function."""
         return name_of(self.function)
 
+    @property
+    def is_elementwise(self) -> bool:
+        """Whether the function is a ufunc of single entries."""
+        return isinstance(self.function, np.ufunc) and self.function.signature is None
+
     def reads_again(self) -> None:
         """Find anew what the call reads, after its arguments were changed."""
         self.reads = list(values_in((self.args, self.kwargs)))

@@ -128,8 +128,7 @@ class _Batching:
 
     def _is_small(self, instruction: Instruction) -> bool:
         if not (
-            isinstance(instruction.function, np.ufunc)
-            and instruction.function.signature is None
+            instruction.is_elementwise
             and instruction.kind == "ufunc"
             and instruction.fresh
             and not instruction.kwargs

@@ -67,10 +67,9 @@ def _producers(instructions: Sequence[Instruction]) -> dict[int, list[int]]:
     return found
 
 
-def _is_elementwise(instruction: Instruction) -> bool:
+def _is_plain_update(instruction: Instruction) -> bool:
     return (
-        isinstance(instruction.function, np.ufunc)
-        and instruction.function.signature is None
+        instruction.is_elementwise
         and not instruction.kwargs
         and instruction.errors is None
         and len(instruction.outs) == 1
@@ -86,7 +85,7 @@ def _lane(parameter: Buffer, listing: Listing, producers: dict[int, list[int]]) 
         buffer = waiting.pop()
         for position in producers.get(buffer.number, ()):
             instruction = listing.instructions[position]
-            if not _is_elementwise(instruction):
+            if not _is_plain_update(instruction):
                 if buffer.kind == OUTSIDE or len(producers[buffer.number]) > 1:
                     return None
                 continue

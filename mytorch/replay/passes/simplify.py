@@ -106,18 +106,41 @@ _SUMS = {ufunc.reduce for ufunc in (np.add, np.multiply, np.maximum, np.minimum)
 
 def without_copies(listing: Listing) -> Listing:
     """Let a copy be the memory that it was copied from, where neither is written afterwards."""
+
+    def shares(instruction: Instruction) -> bool:
+        if not _is_copy(instruction):
+            return False
+        source, out = instruction.args[0], instruction.outs[0]
+        alike = source.strides == out.strides or (source.is_contiguous and out.is_contiguous)
+        return alike and source.buffer.kind in (TEMPORARY, INSIDE)
+
+    return _shared(listing, shares)
+
+
+def without_plain_copies(listing: Listing) -> Listing:
+    """Let a copy be what it was copied from, an argument or memory outside, too (for a text that only reads them)."""
+
+    def shares(instruction: Instruction) -> bool:
+        if instruction.function not in (ndarray.copy, ndarray.astype):
+            return False
+        source, out = instruction.args[0], instruction.outs[0]
+        return (source.strides, source.dtype) == (out.strides, out.dtype)
+
+    return _shared(listing, shares)
+
+
+def _shared(listing: Listing, shares: Callable[[Instruction], bool]) -> Listing:
+    """Let a result be the memory of the first operand where `shares` allows it and neither is written afterwards."""
     written = last_writes(listing.instructions)
     new: dict[int, tuple[Buffer, int]] = {}
     kept = []
     for position, instruction in enumerate(listing.instructions):
-        if instruction.fresh and _is_copy(instruction):
+        if instruction.fresh and shares(instruction):
             source, out = instruction.args[0], instruction.outs[0]
             if (
-                (source.strides == out.strides or (source.is_contiguous and out.is_contiguous))
-                and source.buffer.number not in new
+                source.buffer.number not in new
                 and out.buffer.number not in written
                 and written.get(source.buffer.number, -1) < position
-                and source.buffer.kind in (TEMPORARY, INSIDE)
                 and out.size
             ):
                 new[out.buffer.number] = source.buffer, source.offset - out.offset

@@ -21,15 +21,17 @@ from mytorch.replay.instructions import (
     OUTSIDE,
     Buffer,
     Instruction,
-    Listing,
     Value,
     last_writes,
 )
+from mytorch.replay.passes.simplify import without_plain_copies
 from mytorch.replay.record.recorder import setitem
 from mytorch.replay.source import literals, spelling
 from mytorch.replay.source.gradients import gradient_names
+from mytorch.replay.source.inlining import used_at_once
 from mytorch.replay.source.layout import Row, laid_out
 from mytorch.replay.source.naming import Names, argument_names, identifier, user_names
+from mytorch.replay.source.operands import gives_shape, narrow, spreads, stays
 from mytorch.replay.source.outside import Outside
 from mytorch.replay.source.spelling import ATOM, UNARY, Expr
 from mytorch.replay.source.viewing import Place, spelled
@@ -72,27 +74,6 @@ def printed(program: Program, beside: str | None = None) -> Module:
     return _Printer(program).module(beside)
 
 
-def without_plain_copies(listing: Listing) -> Listing:
-    """Let copies of what is never written again be the thing itself."""
-    written = last_writes(listing.instructions)
-    new: dict[int, tuple[Buffer, int]] = {}
-    kept = []
-    for position, instruction in enumerate(listing.instructions):
-        if instruction.function in (ndarray.copy, ndarray.astype) and instruction.fresh:
-            source, out = instruction.args[0], instruction.outs[0]
-            if (
-                (source.strides, source.dtype) == (out.strides, out.dtype)
-                and not {source.buffer.number, out.buffer.number} & new.keys()
-                and out.buffer.number not in written
-                and written.get(source.buffer.number, -1) < position
-                and out.size
-            ):
-                new[out.buffer.number] = source.buffer, source.offset - out.offset
-                continue
-        kept.append(instruction)
-    return listing.replaced(kept, new)
-
-
 class _Printer:
     """Writes one program."""
 
@@ -111,7 +92,8 @@ class _Printer:
         self.arrays: dict[str, ndarray] = {}
         self.current: Instruction | None = None
         self._name_everything()
-        self.inline = self._used_at_once()
+        named = self.user.keys() | self.gradients.keys()
+        self.inline = used_at_once(self.instructions, named | self.written.keys() | self.roots)
 
     # -- names -----------------------------------------------------------------------------------------------
 
@@ -198,47 +180,6 @@ class _Printer:
             return self.names.fresh(identifier(known))
         return self.names.numbered(PREFIXES[instruction.phase])
 
-    # -- what is written where it is used --------------------------------------------------------------------
-
-    def _used_at_once(self) -> set[int]:
-        """Return the positions of instructions that are written where their result is used."""
-        readers: dict[int, list[int]] = {}
-        for position, instruction in enumerate(self.instructions):
-            for value in instruction.reads:
-                readers.setdefault(value.buffer.number, []).append(position)
-        found: set[int] = set()
-        sources: dict[int, set[int]] = {}  # per memory, those that its expression reads
-        for position, instruction in enumerate(self.instructions):
-            number = self._single(instruction)
-            read = {v.buffer.number for v in instruction.reads}
-            read |= {n for k in read for n in sources.get(k, ())}
-            if number is None or len(readers.get(number, ())) != 1:
-                continue
-            user = self.instructions[readers[number][0]]
-            if user.line != instruction.line or (user.phase != instruction.phase and user.kind != "guard"):
-                continue
-            between = self.instructions[position + 1 : readers[number][0]]
-            if user.errors is None and not any(
-                o.buffer.number in read for i in between if not i.fresh for o in i.outs
-            ):
-                found.add(position)
-                sources[number] = read
-        return found
-
-    def _single(self, instruction: Instruction) -> int | None:
-        """Return the memory of an instruction's only result, if that has no name and is not written again."""
-        if instruction.kind not in ("ufunc", "call") or not instruction.fresh or len(instruction.outs) != 1:
-            return None
-        number = instruction.outs[0].buffer.number
-        named = number in self.user or number in self.gradients
-        free = (
-            instruction.errors is None
-            and not named
-            and number not in self.written
-            and number not in self.roots
-        )
-        return number if free and not spelling.gives_tuple(instruction) else None
-
     # -- values ----------------------------------------------------------------------------------------------
 
     def term(self, value: Value, to_write: str = "") -> Expr:
@@ -307,13 +248,13 @@ class _Printer:
         if isinstance(x, Value):
             others = [y for i, y in enumerate(instruction.args) if i != position and isinstance(y, Value)]
             others = [y for y in others if not self._is_number(y)]
-            if not self._is_number(x) or not _spreads(instruction, x, others):
-                repeats = _is_given(instruction, others) and not self._is_constant(x)
-                return self.term(_narrow(x) if repeats else x)
+            if not self._is_number(x) or not spreads(instruction, x, others):
+                repeats = gives_shape(instruction, others) and not self._is_constant(x)
+                return self.term(narrow(x) if repeats else x)
             entry = x.array.reshape(-1)[0]
         if isinstance(entry, bool | np.bool_) or not isinstance(entry, np.generic | int | float | complex):
             return Expr(spelling.argument(entry, self.term))
-        weak = not isinstance(entry, np.generic) or _stays(instruction, position, entry)
+        weak = not isinstance(entry, np.generic) or stays(instruction, position, entry)
         text = (
             literals.strong(entry) if isinstance(entry, np.generic) and not weak else literals.number(entry)
         )
@@ -588,56 +529,6 @@ def _made(instruction: Instruction, out: Value) -> ndarray:
     if spelling.is_masking(instruction):
         return out.array.view(instruction.args[0].buffer.owner.dtype)
     return out.array
-
-
-def _is_elementwise(instruction: Instruction) -> bool:
-    return isinstance(instruction.function, np.ufunc) and instruction.function.signature is None
-
-
-def _spreads(instruction: Instruction, operand: Value, others: list[Value]) -> bool:
-    """Say whether the result has its shape, and lies as it does, if an operand is replaced by a number."""
-    out = instruction.outs[0]
-    if (
-        not others
-        or not _is_elementwise(instruction)
-        or np.broadcast_shapes(*[x.shape for x in others]) != out.shape
-    ):
-        return False
-    return (
-        operand.size == 1
-        or not any(operand.strides)
-        or all(
-            x.shape != out.shape or (x.is_contiguous and out.is_contiguous) or x.strides == out.strides
-            for x in others
-        )
-    )
-
-
-def _is_given(instruction: Instruction, others: list[Value]) -> bool:
-    """Say whether one of the other operands alone gives the result its shape."""
-    shape = instruction.outs[0].shape
-    return _is_elementwise(instruction) and any(
-        x.shape == shape and all(stride or n == 1 for n, stride in zip(x.shape, x.strides, strict=True))
-        for x in others
-    )
-
-
-def _narrow(value: Value) -> Value:
-    """Return a view that is repeated along some axes without the repetitions, which NumPy makes itself."""
-    axes = [
-        (1 if stride == 0 and n > 1 else n, stride)
-        for n, stride in zip(value.shape, value.strides, strict=True)
-    ]
-    while axes and axes[0] == (1, 0):
-        axes.pop(0)
-    return value.twin(shape=tuple(n for n, _ in axes), strides=tuple(stride for _, stride in axes))
-
-
-def _stays(instruction: Instruction, position: int, entry: np.generic) -> bool:
-    """Say whether a bare number gives the dtype that a NumPy scalar gave."""
-    others = [x for i, x in enumerate(instruction.args) if i != position]
-    kinds = [np.empty((1,) * len(x.shape), x.dtype) if isinstance(x, Value) else x for x in others]
-    return bool(kinds) and np.result_type(*kinds, entry) == np.result_type(*kinds, entry.item())
 
 
 def _as_ufunc(instruction: Instruction) -> Instruction:
