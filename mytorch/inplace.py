@@ -17,7 +17,7 @@ from numpy import ndarray
 from mytorch import arrays
 from mytorch.autograd_engine import Autograd
 from mytorch.lines import caller
-from mytorch.recording import kept, metas_of, savers, targets_of
+from mytorch.recording import kept, metas_of_operands, savers, targets_of
 from mytorch.records import TapeError, Write, next_serial
 from mytorch.regions import is_basic
 from mytorch.rules.registry import Rule
@@ -59,7 +59,7 @@ def write(
     serial = next_serial()
     code, lasti = caller()
     inputs, reads_output = kept(rule, operands, mask & ((1 << len(operands)) - 1), tape)
-    metas = metas_of(operands)
+    metas = metas_of_operands(operands)
     record = Write(inputs, None, None, rule, targets[:-1], None, metas, static or {}, serial, code, lasti)
     before = savers(owner)
     old = arrays.array(destination._array[index]) if before else None

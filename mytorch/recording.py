@@ -67,7 +67,9 @@ def record(rule: Rule, y: Any, operands: tuple[Any, ...], static: dict[str, Any]
     code, lasti = caller(3)
     operation: Any
     if static or not _is_exact(rule, y, operands, targets):
-        metas = metas_of(operands) if rule.always_fit or _differ(operands, y, rule.elementwise) else None
+        metas = (
+            metas_of_operands(operands) if rule.always_fit or _differ(operands, y, rule.elementwise) else None
+        )
         operation = Operation(
             inputs, output, None, rule, targets, serial, metas, static or {}, serial, code, lasti
         )
@@ -178,7 +180,7 @@ def _differ(operands: tuple[Any, ...], y: ndarray, elementwise: bool) -> bool:
     return False
 
 
-def metas_of(operands: tuple[Any, ...]) -> tuple[Any, ...]:
+def metas_of_operands(operands: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return per operand the shape and dtype that its gradient must have (no dtype: any)."""
     return tuple(
         [

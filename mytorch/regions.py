@@ -15,6 +15,7 @@ array([[0., 1., 0.],
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -154,11 +155,11 @@ class Region:
     def _form(self) -> str:
         """Say how the region lies in its owner: all of it 'transposed' or 'reshaped', or a 'part'."""
         whole = self.layout
-        if _size(self.shape) == _size(whole.shape) and self.dtype == whole.dtype:
+        if prod(self.shape) == prod(whole.shape) and self.dtype == whole.dtype:
             if self.shape == whole.shape[::-1] and self.strides == whole.strides[::-1]:
                 if self.offset == whole.address - whole.low:
                     return "transposed"
-            elif _is_packed(self, self.dtype.itemsize) and _is_packed(whole, whole.dtype.itemsize):
+            elif all(is_contiguous(x.shape, x.strides, self.dtype.itemsize) for x in (self, whole)):
                 return "reshaped"
         return "part"
 
@@ -297,17 +298,10 @@ def open_ended(index: Any) -> tuple[Any, ...]:
     return index if any(i is Ellipsis for i in index) else (*index, Ellipsis)
 
 
-def _size(shape: tuple[int, ...]) -> int:
-    size = 1
-    for n in shape:
-        size *= n
-    return size
-
-
-def _is_packed(region: Region | Layout, itemsize: int) -> bool:
-    """Say whether shape and strides are C-contiguous."""
+def is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int) -> bool:
+    """Say whether the entries of an array of this form follow each other in C order."""
     expected = itemsize
-    for n, stride in zip(reversed(region.shape), reversed(region.strides), strict=True):
+    for n, stride in zip(reversed(shape), reversed(strides), strict=True):
         if n != 1:
             if stride != expected:
                 return False

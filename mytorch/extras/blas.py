@@ -23,8 +23,9 @@ from numpy import ndarray
 from mytorch.extras.order import columns, factors, is_new, late, readers
 from mytorch.replay.instructions import Instruction, Listing, Value
 from mytorch.replay.lowering.backends import Backend
-from mytorch.replay.lowering.forms import Call, Form, forms, part, times, with_arrays
+from mytorch.replay.lowering.forms import Call, Form, part, with_arrays
 from mytorch.replay.lowering.scratch import Scratch
+from mytorch.replay.passes.updates import is_number
 from mytorch.replay.program import Program
 
 PREFIX = {"f": "s", "d": "d"}
@@ -127,7 +128,7 @@ class Blas(Backend):
         for last in range(len(forms)):
             for first, calls in candidates(program, last):
                 positions = list(range(first, last + 1))
-                if all(forms[p] is None for p in positions) and faster(calls, positions, program, scratch):
+                if all(forms[p] is None for p in positions) and faster(calls, positions, scratch):
                     forms[first : last + 1] = [[] for _ in positions]
                     forms[last] = calls
                     self.updates.append(positions)
@@ -181,8 +182,8 @@ class _Update:
             return None
         if weight.size < SMALLEST or not _is_last_use(program, step, last):
             return None
-        scale, gradient = scaling.args if _is_number(scaling.args[0]) else scaling.args[::-1]
-        if not _is_number(scale) or not isinstance(gradient, Value):
+        scale, gradient = scaling.args if is_number(scaling.args[0]) else scaling.args[::-1]
+        if not is_number(scale) or not isinstance(gradient, Value):
             return None
         if (
             not gradient.dtype == step.dtype == weight.dtype
@@ -264,10 +265,6 @@ def turned(value: Value) -> Value:
     return part(value, lambda x: x.T)
 
 
-def _is_number(x: Any) -> bool:
-    return x.shape == () if isinstance(x, Value) else isinstance(x, int | float | np.generic)
-
-
 def _is_last_use(program: Program, value: Value, position: int) -> bool:
     """Say whether a memory is read at a position, and nowhere else."""
     number = value.buffer.number
@@ -280,13 +277,8 @@ def _is_last_use(program: Program, value: Value, position: int) -> bool:
     )
 
 
-def faster(calls: Form, positions: list[int], program: Program, scratch: Scratch) -> bool:
+def faster(calls: Form, positions: list[int], scratch: Scratch) -> bool:
     """Say whether calls take less time than NumPy's, on the program's memory and on copies of the weights."""
-    theirs: Form = []
-    for position in positions:
-        theirs += with_arrays(forms(program.instructions[position])[0], scratch.array)
     ((function, (routine, _, *others), _),) = with_arrays(calls, scratch.array)
     own: Form = [(function, (routine, np.float32(0.001), *others), {})]  # by 0 would not be a call of BLAS
-    with np.errstate(all="ignore"):
-        numpy, ours = times([theirs, own])
-    return ours < numpy
+    return scratch.is_faster(own, positions)

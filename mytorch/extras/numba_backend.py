@@ -24,7 +24,7 @@ from mytorch.extras.numba_text import Text
 from mytorch.extras.order import is_outer, late
 from mytorch.replay.instructions import Listing, Value
 from mytorch.replay.lowering.backends import Backend
-from mytorch.replay.lowering.forms import Call, Form, forms, times, with_arrays
+from mytorch.replay.lowering.forms import Call, Form
 from mytorch.replay.lowering.scratch import Scratch
 from mytorch.replay.program import Program
 
@@ -211,10 +211,6 @@ def runs(program: Program, forms: list[Form | None]) -> Iterator[list[Step]]:
 def faster(piece: Piece, program: Program) -> bool:
     """Say whether a piece takes less time than NumPy's calls, on memory of the program and copies of the parameters."""
     scratch = Scratch(program)
-    calls: Form = []
-    for position in piece.positions:
-        form = forms(program.instructions[position])[0]
-        calls += with_arrays(form, scratch.array)
     own: Form = [
         (
             piece.function,
@@ -225,6 +221,4 @@ def faster(piece: Piece, program: Program) -> bool:
             {},
         )
     ]
-    with np.errstate(all="ignore"):
-        numpy, ours = times([calls, own])
-    return ours < numpy
+    return scratch.is_faster(own, piece.positions)

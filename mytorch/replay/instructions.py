@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import count
+from math import prod
 from types import CodeType
 from typing import Any
 from weakref import ref
@@ -12,7 +13,7 @@ import numpy as np
 from numpy import ndarray
 
 from mytorch.lines import where
-from mytorch.regions import address_of, byte_bounds
+from mytorch.regions import address_of, byte_bounds, is_contiguous
 
 # Where a memory comes from.
 ARGUMENT = "argument"  # given anew at every call
@@ -132,10 +133,7 @@ class Value:
 
     @property
     def size(self) -> int:
-        size = 1
-        for n in self.shape:
-            size *= n
-        return size
+        return prod(self.shape)
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -160,13 +158,7 @@ class Value:
     @property
     def is_contiguous(self) -> bool:
         """Whether the entries follow each other in C order."""
-        expected = self.dtype.itemsize
-        for n, stride in zip(reversed(self.shape), reversed(self.strides), strict=True):
-            if n != 1:
-                if stride != expected:
-                    return False
-                expected *= n
-        return True
+        return is_contiguous(self.shape, self.strides, self.dtype.itemsize)
 
     def twin(self, **changes: Any) -> Value:
         """Return the same view with some attributes changed."""

@@ -35,7 +35,7 @@ from mytorch.replay.record.recording import Recording
 from mytorch.replay.report import Report, profile, report_of
 from mytorch.replay.source.printing import printed
 from mytorch.replay.source.saving import save
-from mytorch.tensor import Tensor
+from mytorch.tensor import Tensor, raw
 
 _number = count(1).__next__
 SMALL = 1 << 14  # bytes of an argument that is copied, so that all views of it are made beforehand
@@ -147,7 +147,7 @@ class Program:
             elif type(leaf) is ndarray and id(owner_of(leaf)) in self.outside_ids:
                 return True
             if buffer.number in self.written and any(
-                j != i and np.may_share_memory(_raw(leaf), _raw(leaves[j])) for j in self.recording.arguments
+                j != i and np.may_share_memory(raw(leaf), raw(leaves[j])) for j in self.recording.arguments
             ):
                 return True
         return False
@@ -256,10 +256,6 @@ class Program:
         scope: dict[str, Any] = {}
         exec(compile(text, filename, "exec"), scope)
         return text, scope["bind"](*writer.bound.values())
-
-
-def _raw(leaf: Any) -> Any:
-    return leaf._array if isinstance(leaf, Tensor) else leaf
 
 
 __all__ = ["Program"]

@@ -28,7 +28,7 @@ from mytorch.autograd_engine import Autograd
 from mytorch.records import TapeError, next_serial
 from mytorch.regions import gradient_dtype
 from mytorch.reverse import Pullback, families
-from mytorch.tensor import Tensor, enable_grad, is_recording, wrap
+from mytorch.tensor import Tensor, enable_grad, is_recording, raw, wrap
 
 _ARRAYS = (Tensor, np.ndarray, np.generic, int, float, complex)
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -151,7 +151,7 @@ class Linearization:
 
     def shown(self, tree: Any) -> Any:
         """Return a tree for the user: of arrays, or of Tensors where something outside differentiates them."""
-        return tree if self.nested else trees.tree_map(_value, tree)
+        return tree if self.nested else trees.tree_map(raw, tree)
 
     def arguments(self, leaves: list[Any], argnums: int | Sequence[int]) -> Any:
         """Return values of the variables as the user chose the arguments: one tree, or a tuple of them."""
@@ -303,10 +303,6 @@ def _source(array: np.ndarray, tape: Autograd) -> Tensor:
         tape.sources = set()
     tape.sources.add(tensor._key)  # type: ignore[arg-type]
     return tensor
-
-
-def _value(leaf: Any) -> Any:
-    return leaf._array if isinstance(leaf, Tensor) else leaf
 
 
 def _is_tracked(leaf: Any) -> bool:

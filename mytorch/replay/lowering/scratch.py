@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy import ndarray
 
 from mytorch.regions import address_of
 from mytorch.replay.instructions import Value
+from mytorch.replay.lowering.forms import Form, forms, times, with_arrays
 
 if TYPE_CHECKING:
     from mytorch.replay.program import Program
@@ -32,6 +34,15 @@ class Scratch:
             if buffer.number == value.buffer.number:
                 return ndarray(value.shape, value.dtype, copy, value.offset, value.strides)
         return self.program.real(value)
+
+    def is_faster(self, calls: Form, positions: Sequence[int]) -> bool:
+        """Say whether calls take less time than NumPy's for the instructions at these positions."""
+        theirs: Form = []
+        for position in positions:
+            theirs += with_arrays(forms(self.program.instructions[position])[0], self.array)
+        with np.errstate(all="ignore"):
+            numpy, ours = times([theirs, calls])
+        return ours < numpy
 
     def moved(self, place: int) -> int:
         """Return an address, moved from memory outside to the copy of it."""

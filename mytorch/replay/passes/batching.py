@@ -282,13 +282,5 @@ def _overlap(a: Value, b: Value) -> bool:
 
 def _stacked(first: Value, shape: tuple[int, ...]) -> Value:
     """Return the view of values that lie one after the other, of which `first` is the first."""
-    stacked = Value.__new__(Value)
-    stacked.buffer, stacked.dtype, stacked.offset, stacked.shape = (
-        first.buffer,
-        first.dtype,
-        first.offset,
-        shape,
-    )
-    stacked.strides = (first.size * first.dtype.itemsize, *first.strides)
-    stacked._array = None
-    return stacked
+    strides = (first.size * first.dtype.itemsize, *first.strides)
+    return first.twin(shape=shape, strides=strides, _array=None)
