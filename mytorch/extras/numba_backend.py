@@ -19,7 +19,8 @@ from numba import float32, float64, types, uint8
 from numba.extending import intrinsic
 
 from mytorch.extras import vector_math
-from mytorch.extras.loops import Readers, Step, nests, step_of
+from mytorch.extras.loops import Step, step_of
+from mytorch.extras.nests import Readers, nests
 from mytorch.extras.numba_text import Text
 from mytorch.extras.order import is_outer, late
 from mytorch.replay.instructions import Listing, Value
