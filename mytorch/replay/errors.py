@@ -1,4 +1,7 @@
-"""What can go wrong when a function is recorded or replayed."""
+"""What can go wrong when a function is recorded or replayed.
+
+Two reach the user: `ReplayError` and `ReplayWarning`.  The others end a replay whose call has to be run in another way.
+"""
 
 from __future__ import annotations
 

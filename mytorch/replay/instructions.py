@@ -1,4 +1,8 @@
-"""What a recording consists of: memories, values (views of a memory), and instructions that read and write them."""
+"""What a recording consists of: memories, values (views of a memory), and instructions that read and write them.
+
+The recorder makes a `Listing` of instructions, every pass takes one and returns another, and planner and printer read
+it.  Arrays are named by memory, offset, shape and strides, so that a view is the same memory here, too.
+"""
 
 from __future__ import annotations
 

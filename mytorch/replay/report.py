@@ -1,4 +1,8 @@
-"""What became of a recording, and where its time goes: `Program.report` and `Program.profile`."""
+"""What became of a recording, and where its time goes: `Program.report` and `Program.profile`.
+
+In: a program, and for times the arguments of a call, on which every instruction is run alone.  Out: a `Report`, which
+prints itself as a table and draws itself (`mytorch.extras.replay_plot`).
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Often there are several ways, and which is fastest depends on the shapes and on the machine: a product of a matrix
 with one row is an outer product, a sum over rows is a product with ones.  `forms` returns the ways; the planner
-measures them on the program's own memory and keeps the best.
+measures them on the program's own memory and keeps the best (autotuning).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Memory in the place of what lies outside: measuring the calls of a program must never change a parameter."""
+"""Memory in the place of what lies outside, on which calls are measured.
+
+To measure the calls of a program must never change a parameter, so those that write outside get a copy to write to.
+"""
 
 from __future__ import annotations
 

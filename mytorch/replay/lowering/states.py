@@ -1,4 +1,7 @@
-"""The states of random generators, which are put back when a run ends otherwise than the recorded one."""
+"""The states of random generators, which are put back when a run ends otherwise than the recorded one.
+
+What is drawn before a guard fails must be drawn again by whoever runs the call instead.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""The text of a program: straight-line Python, one call a line, every array bound beforehand."""
+"""The text of a program that runs: straight-line Python, one call a line, every array bound beforehand.
+
+In: a planned program and the calls of its instructions.  Out: the text of a function ``bind(...)``, which is given all
+that the text names and returns ``run(*arguments)``.  A program that is too long to be compiled quickly is a loop over
+its calls.
+"""
 
 from __future__ import annotations
 

@@ -1,1 +1,5 @@
-"""From a list to a shorter one: every pass takes instructions and returns ones that leave the same values behind."""
+"""From a listing to a shorter one: every pass returns instructions that leave the same values behind.
+
+In reading order: `simplify` (copies, repetitions, constants, dead code), `updates` (the learning rate, and large
+parameters), `packing` (all parameters at once), `batching` (small arrays that a loop left behind).
+"""

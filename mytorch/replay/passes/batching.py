@@ -1,4 +1,4 @@
-"""The same operation on many small arrays is one call.
+"""The same operation on many small arrays is one call (horizontal fusion).
 
 A loop repeats itself in the tape: a thousand steps of a recurrence leave a thousand cosines of ten numbers, all known
 before the reverse pass asks for the first.  Where such results may be computed at one moment, what they are computed

@@ -1,4 +1,4 @@
-"""What is done to each parameter in turn is done to all of them at once.
+"""What is done to each parameter in turn is done to all of them at once (horizontal fusion).
 
 An optimizer's step does the same few operations to every parameter.  Where the parameters lie one after the other in
 one block (`mytorch.replay.record.blocks`), and their gradients are written one after the other into another, these are

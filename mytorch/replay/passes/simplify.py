@@ -44,7 +44,7 @@ def simplified(listing: Listing, passes: Iterable[Pass] | None = None) -> Listin
 
 
 def without_constants(listing: Listing) -> Listing:
-    """Compute now what depends on nothing: its memory is made inside, with values known beforehand."""
+    """Compute now what depends on nothing (constant folding): its memory is made inside, with known values."""
     written = last_writes(listing.instructions)
     kept = []
     for instruction in listing.instructions:
@@ -105,7 +105,7 @@ _SUMS = {ufunc.reduce for ufunc in (np.add, np.multiply, np.maximum, np.minimum)
 
 
 def without_copies(listing: Listing) -> Listing:
-    """Let a copy be the memory that it was copied from, where neither is written afterwards."""
+    """Let a copy be the memory that it was copied from, where neither is written afterwards (copy propagation)."""
 
     def shares(instruction: Instruction) -> bool:
         if not _is_copy(instruction):
@@ -150,7 +150,7 @@ def _shared(listing: Listing, shares: Callable[[Instruction], bool]) -> Listing:
 
 
 def without_repetitions(listing: Listing) -> Listing:
-    """Compute a value once that is computed twice from the same (common subexpressions)."""
+    """Compute a value once that is computed twice from the same (common subexpression elimination)."""
     written = last_writes(listing.instructions)
     versions: dict[int, int] = {}
     known: dict[Any, Instruction] = {}
@@ -286,7 +286,7 @@ def _varies(instruction: Instruction) -> bool:
 
 
 def without_dead(listing: Listing) -> Listing:
-    """Leave out what nobody reads."""
+    """Leave out what nobody reads (dead code)."""
     live = {root.buffer.number for root in listing.roots}
     kept = []
     for instruction in reversed(listing.instructions):

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from mytorch.lines import PACKAGE
 from mytorch.tensor import Tensor
 
 PLAIN = (int, float, complex, bool, str, bytes, type(None))
@@ -39,6 +40,7 @@ _BY_NAME = frozenset(("__dict__", "asdict", "attrgetter", "getattr", "hasattr", 
 _ENVIRONMENT = frozenset(("environ", "environb", "getenv", "getenvb"))
 _CATCHING = frozenset(("assertRaises", "raises", "suppress"))
 _MATCHING = frozenset(("CHECK_EXC_MATCH", "JUMP_IF_NOT_EXC_MATCH"))
+_LIBRARY = (PACKAGE, os.path.dirname(np.__file__) + os.sep)
 UNSET = object()  # the value of a context variable that has none
 
 
@@ -327,6 +329,12 @@ def _is_library(module: types.ModuleType) -> bool:
     return (
         _is_foreign(name) or name in sys.stdlib_module_names or is_installed(getattr(module, "__file__", ""))
     )
+
+
+@cache
+def is_of_user(filename: str) -> bool:
+    """Say whether a file is the user's own: not of this package, of NumPy, of Python, or installed."""
+    return not filename.startswith(_LIBRARY) and not is_installed(filename)
 
 
 @cache

@@ -1,4 +1,7 @@
-"""Random generators while a call is recorded: what they draw is noted, and a replay draws anew."""
+"""Random generators while a call is recorded: what they draw is noted, and a replay draws anew.
+
+A generator of the user's, or of `numpy.random`, is replaced by a `Generator` whose methods are instructions.
+"""
 
 from __future__ import annotations
 

@@ -1,20 +1,18 @@
-"""The names of local variables that hold arrays while a function is recorded, for the printed program."""
+"""The names of local variables that hold arrays while a function is recorded, for the printed program.
+
+Python tells them at the end of every function of the user's, through its hook for profilers.
+"""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-import numpy as np
-
-from mytorch.lines import PACKAGE, inside_files
-from mytorch.replay.record.captured import is_installed
-
-_LIBRARY = (PACKAGE, os.path.dirname(np.__file__) + os.sep)
+from mytorch.lines import inside_files
+from mytorch.replay.record.captured import is_of_user
 
 
 @contextmanager
@@ -31,7 +29,7 @@ def watching(note: Callable[[str, Any], None]) -> Iterator[None]:
             return
         file = frame.f_code.co_filename
         if file not in of_user:
-            of_user[file] = not (file in inside_files or file.startswith(_LIBRARY) or is_installed(file))
+            of_user[file] = file not in inside_files and is_of_user(file)
         if of_user[file]:
             for name, value in list(frame.f_locals.items()):
                 note(name, value)

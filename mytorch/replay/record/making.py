@@ -11,7 +11,6 @@ installed packages, get what they always get.
 from __future__ import annotations
 
 import dis
-import os
 import sys
 from collections.abc import Callable, Iterator
 from functools import lru_cache, wraps
@@ -22,8 +21,7 @@ import numpy as np
 from numpy import ndarray
 
 from mytorch import arrays
-from mytorch.lines import PACKAGE
-from mytorch.replay.record.captured import is_installed
+from mytorch.replay.record.captured import is_of_user
 from mytorch.replay.record.traced import Traced
 from mytorch.tensor import Tensor
 
@@ -38,12 +36,6 @@ _ORDERS: dict[Any, str] = {np.ascontiguousarray: "C", np.asfortranarray: "F"}
 _FILLED = (np.full, np.full_like)
 _ARRAY, _ASARRAY = np.array, np.asarray
 _CONVERTERS = (_ARRAY, _ASARRAY, np.asanyarray, *_ORDERS)
-_LIBRARY = (PACKAGE, os.path.dirname(np.__file__) + os.sep)
-
-
-@lru_cache(maxsize=1024)
-def _is_users(filename: str) -> bool:
-    return not filename.startswith(_LIBRARY) and not is_installed(filename)
 
 
 @lru_cache(maxsize=4096)
@@ -78,7 +70,7 @@ def _followed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
             return function(*args, **kwargs)
         frame = sys._getframe(1)
         if isinstance(like, Traced) or (
-            _is_users(frame.f_code.co_filename) and _is_called(frame.f_code, frame.f_lasti, name)
+            is_of_user(frame.f_code.co_filename) and _is_called(frame.f_code, frame.f_lasti, name)
         ):
             return made(recorder, function, args, kwargs)
         return function(*args, **kwargs)

@@ -1,4 +1,8 @@
-"""One recorded call: run a function on what stands for its arguments, and keep what is needed to run it again."""
+"""One recorded call: run a function on what stands for its arguments, and keep what is needed to run it again.
+
+In: a function and the leaves of its arguments.  Out: its result, and a `Recording`: the instructions, how the result is
+made of them, what the function takes from outside, and why, where that is so, the call cannot be replayed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Which memory of a reverse pass is the gradient of which of the forward pass: ``d_h`` of ``h``."""
+"""Which memory of a reverse pass is the gradient of which of the forward pass: ``d_h`` of ``h``.
+
+No instruction says so.  It is found from what the call leaves as gradients, and from the lines of the user's program
+that instructions of both passes have in common.
+"""
 
 from __future__ import annotations
 

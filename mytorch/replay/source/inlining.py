@@ -1,4 +1,7 @@
-"""Which results get no line of their own: they are written where they are used, on the line that made them."""
+"""Which results get no line of their own: they are written where they are used.
+
+That is so for what has no name and is used once, on the line of the user's that made it, with no write in between.
+"""
 
 from __future__ import annotations
 

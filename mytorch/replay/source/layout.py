@@ -1,4 +1,7 @@
-"""The lines of a printed program under headings, each with the line of the user's program that caused it."""
+"""The lines of a printed program under headings, each with the line of the user's program that caused it.
+
+In: rows of text, each with its instruction.  Out: the lines of forward, backward and update, comments in one column.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Numbers and arrays as short Python text that gives the same numbers back."""
+"""Numbers and arrays as short Python text that gives the same numbers back.
+
+A dtype is written only where a bare number would take another; an array with a pattern (zeros, a range) as the call
+that makes it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""What a printed program takes from outside of its function: state that outlives a call, under the user's names."""
+"""What a printed program takes from outside of its function: state that outlives a call, under the user's names.
+
+In: a recording, and the memories outside that its instructions mention.  Out: the lines at the head of the module that
+make parameters, moments, rates and generators as they are now, and the names by which the body mentions them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A printed program as a file: a module, and beside it the arrays that are too long to be written out."""
+"""A printed program as a file: a module, and beside it the arrays that are too long to be written out.
+
+Both are written whole or not at all.
+"""
 
 from __future__ import annotations
 

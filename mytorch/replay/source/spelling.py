@@ -1,4 +1,8 @@
-"""How NumPy calls are written: ``x @ W`` for ``np.matmul(x, W)``, ``x.sum(axis=0)`` for ``np.add.reduce(x, 0)``."""
+"""How NumPy calls are written: ``x @ W`` for ``np.matmul(x, W)``, ``x.sum(axis=0)`` for ``np.add.reduce(x, 0)``.
+
+In: an instruction, and how its values are written.  Out: an expression, with its rank among Python's operators, so that
+brackets stand only where they must.
+"""
 
 from __future__ import annotations
 
