@@ -351,9 +351,8 @@ class Pullback:
         """Find what lies between inputs and outputs, and later what was written to memory since."""
         tape = self.tapes[0]
         alone = len(self.tapes) == 1 and tape.parents is None and not tape.leaves
-        if (
-            alone and tape.sources is not None and tape.sources <= self.keys
-        ):  # all of it depends on the inputs
+        # All of it depends on the inputs.
+        if alone and tape.sources is not None and tape.sources <= self.keys:
             self._stale, self._hooks, self._wanted = tape.stale, tape.hooks, None
             if self._time != len(tape.operation_list):
                 self._operations, self._time = tape.operation_list[:], len(tape.operation_list)

@@ -21,9 +21,8 @@ from benchmarks.contenders.mlp import NETWORKS, work
 from benchmarks.harness import Work, load
 from benchmarks.races import Unavailable
 
-CACHE = (
-    2**17
-)  # entries: a larger layer's gradient is computed and added piece by piece, while it is in the cache
+# Entries: a larger layer's gradient is computed and added piece by piece, while it is in the cache.
+CACHE = 2**17
 Calls = list[tuple[Callable[..., Any], tuple[Any, ...]]]
 
 

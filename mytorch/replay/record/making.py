@@ -61,9 +61,8 @@ def _followed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def make(*args: Any, **kwargs: Any) -> Any:
         like = kwargs.pop("like", None)
-        if like is not None and not isinstance(
-            like, ndarray
-        ):  # NumPy would name the function that stands here now
+        # NumPy would name the function that stands here now.
+        if like is not None and not isinstance(like, ndarray):
             return like.__array_function__(function, (type(like),), args, kwargs)
         recorder = arrays.recording()
         if recorder is None:

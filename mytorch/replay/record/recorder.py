@@ -239,9 +239,8 @@ class Recorder(Memories):
         ):
             total: Any = array.sum(*args, **kwargs)
             count = array.array.size // max(total.array.size, 1)
-            return total / np.dtype(total.array.dtype.char.lower()).type(
-                count
-            )  # a dtype of its own keeps NumPy 1's
+            # A dtype of its own keeps NumPy 1's.
+            return total / np.dtype(total.array.dtype.char.lower()).type(count)
         if (
             name == "astype"
             and kwargs.get("copy") is False

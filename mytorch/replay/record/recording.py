@@ -54,15 +54,24 @@ class Recording:
     before : per Tensor whose `grad` was read before it was set, what it was (a Value, or None)
     after : per Tensor whose `grad` was set, what it is now (a Value, or None)
     structure, leaves : the result
-    cells : what must be as it was
-    changed : what the call changed
+    cells : places outside that must be as they were; kinds : the types of what is in the places of `assigned`
+    assigned : places outside that the call gave computed values; changed : those that it changed otherwise
     outside : identities of the owners of the memory outside of the function that it read or wrote
-    once : why the call cannot be replayed (None: it can)
+    once : why the call cannot be replayed; excuse : why no call can be (None: they can)
     catches : whether the function may go on after an error
     made : what it returned that no replay can make anew (None: nothing)
+    function : what was called; structure_given, given : the arguments, and their leaves (None for arrays)
+    same : arguments that are also taken from outside
+    tensors : by the identity of a Tensor among the arguments, its number
+    paths : by the identity of what lies outside, where it is found
+    local_names : per memory's number, a local variable that held it
+    seconds : that the call took
     """
 
     def __init__(self) -> None:
+        self.function: Callable[..., Any]
+        self.structure_given: trees.Structure
+        self.given: list[Any] = []
         self.instructions: list[Instruction] = []
         self.arguments: dict[int, Buffer] = {}
         self.before: list[tuple[Tensor, Value | None]] = []
@@ -71,21 +80,18 @@ class Recording:
         self.leaves: list[Leaf] = []
         self.cells: list[Cell] = []
         self.changed: list[Cell] = []
+        self.kinds: list[tuple[Cell, type]] = []
+        self.assigned: list[tuple[Cell, Leaf]] = []
+        self.outside: set[int] = set()
         self.once: str | None = None
-        self.kinds: list[tuple[Cell, type]] = []  # of what is replaced, the types
-        self.excuse: str | None = None  # why no call can be replayed
-        self.made: str | None = None
+        self.excuse: str | None = None
         self.catches = False
-        self.same: list[tuple[int, Any]] = []  # arguments that are also taken from outside
-        self.tensors: dict[int, int] = {}  # by the identity of a Tensor among the arguments, its number
-        self.assigned: list[tuple[Cell, Leaf]] = []  # places outside that the call gave computed values
-        self.outside: set[int] = set()  # identities of the owners of memory outside that is read or written
-        self.seconds = 0.0  # that it took
-        self.function: Callable[..., Any]
-        self.structure_given: trees.Structure  # of the arguments
-        self.given: list[Any] = []  # the arguments' leaves, None for arrays
-        self.paths: dict[int, list[str]] = {}  # by the identity of what lies outside, where it is found
-        self.local_names: dict[int, str] = {}  # per memory's number, a local variable that held it
+        self.made: str | None = None
+        self.same: list[tuple[int, Any]] = []
+        self.tensors: dict[int, int] = {}
+        self.paths: dict[int, list[str]] = {}
+        self.local_names: dict[int, str] = {}
+        self.seconds = 0.0
 
 
 def record(

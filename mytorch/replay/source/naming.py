@@ -20,7 +20,7 @@ from mytorch import trees
 from mytorch.replay.instructions import Instruction
 
 # Parts of a path that say only how a container holds its members.
-_NOISE = {"modules", "_modules", "parameters", "_parameters", "layers", "self", "__self__", "__wrapped__"}
+NOISE = {"modules", "_modules", "parameters", "_parameters", "layers", "self", "__self__", "__wrapped__"}
 
 
 def identifier(text: str) -> str:
@@ -30,7 +30,7 @@ def identifier(text: str) -> str:
     ('model_W', 'layers_0_b', 'lambda_')
     """
     words = re.findall(r"\w+", text)
-    kept = [word for word in words if word not in _NOISE] or words
+    kept = [word for word in words if word not in NOISE] or words
     if kept[0].isdigit():
         kept = words
     name = re.sub(r"_+", "_", "_".join(kept)).strip("_") or "x"

@@ -18,12 +18,11 @@ from mytorch.replay.instructions import ARGUMENT, Buffer, Instruction
 from mytorch.replay.record.captured import GENERATORS, PLAIN, Cell
 from mytorch.replay.record.recording import Recording
 from mytorch.replay.source import literals
-from mytorch.replay.source.naming import _NOISE, Names, best_path, identifier
+from mytorch.replay.source.naming import NOISE, Names, best_path, identifier
 from mytorch.tensor import Tensor
 
-_STATE = re.compile(
-    r"(.*)\.state\[(\d+)\]\['(\w+)'\]"
-)  # where an optimizer keeps what belongs to a parameter
+# Where an optimizer keeps what belongs to a parameter.
+_STATE = re.compile(r"(.*)\.state\[(\d+)\]\['(\w+)'\]")
 
 
 class Outside:
@@ -257,7 +256,7 @@ class Outside:
 
 
 def _short(path: str) -> str:
-    words = [word for word in re.findall(r"\w+", path) if word not in _NOISE]
+    words = [word for word in re.findall(r"\w+", path) if word not in NOISE]
     return "_".join(words[1:] or words) or "x"
 
 
