@@ -10,15 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.contenders.training import (
-    RATE,
-    REPLAY,
-    jax_training,
-    mytorch_training,
-    race_of_steps,
-    torch_training,
-    training,
-)
+from benchmarks.contenders import training
 from benchmarks.harness import Contender, Effort, Result, Work, load, main
 
 BATCH, PLACES, FEATURES, HEADS = 4, 64, 64, 4
@@ -48,7 +40,7 @@ def mytorch_step(replay: bool = False) -> Work:
         rows = (weights @ v).transpose(0, 2, 1, 3).reshape(-1, FEATURES)
         return mean_squared_error(rows @ V, target.reshape(-1, FEATURES))
 
-    return mytorch_training(loss_of, arrays, inputs, replay)
+    return training.in_mytorch(loss_of, arrays, inputs, replay)
 
 
 def torch_step(compiled: bool = False) -> Work:
@@ -62,7 +54,7 @@ def torch_step(compiled: bool = False) -> Work:
         y = functional.scaled_dot_product_attention(q, k, v)
         return functional.mse_loss(y.transpose(1, 2).reshape(BATCH, PLACES, FEATURES) @ V, target)
 
-    return torch_training(loss_of, arrays, inputs, compiled)
+    return training.in_torch(loss_of, arrays, inputs, compiled)
 
 
 def jax_step() -> Work:
@@ -77,7 +69,7 @@ def jax_step() -> Work:
         rows = (weights @ v).transpose(0, 2, 1, 3).reshape(BATCH, PLACES, FEATURES)
         return jax.numpy.mean((rows @ V - target) ** 2)
 
-    return jax_training(loss_of, arrays, inputs)
+    return training.in_jax(loss_of, arrays, inputs)
 
 
 def numpy_step() -> Work:
@@ -119,15 +111,15 @@ def numpy_step() -> Work:
         split(projected)[...] = dqkv
         dW = flat.T @ projected
         for parameter, gradient in zip(parameters, (dW, dV), strict=True):
-            parameter -= np.float32(RATE) * gradient
+            parameter -= np.float32(training.RATE) * gradient
         return loss
 
-    return training(step, arrays, lambda: parameters)
+    return training.compared(step, arrays, lambda: parameters)
 
 
 FIELD = [
     Contender("mytorch", mytorch_step),
-    Contender(REPLAY, mytorch_step, (True,)),
+    Contender(training.REPLAY, mytorch_step, (True,)),
     Contender("torch", torch_step),
     Contender("torch.compile", torch_step, (True,), slow=True),
     Contender("jax.jit", jax_step),
@@ -137,7 +129,7 @@ FIELD = [
 
 def run(effort: Effort) -> Iterator[Result]:
     """Race."""
-    return race_of_steps(FIELD, effort, "a step of attention", "torch")
+    return training.race_of_steps(FIELD, effort, "a step of attention", "torch")
 
 
 if __name__ == "__main__":

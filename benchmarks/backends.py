@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.contenders import training
 from benchmarks.contenders.mlp import NETWORKS, work
 from benchmarks.contenders.mlp_frameworks import jax_step, torch_step
-from benchmarks.contenders.training import RATE, training
 from benchmarks.harness import Contender, Effort, Result, Unavailable, Work, load, main, race
 
 BACKENDS = ("numpy", "numba", "blas", "blas+numba")
@@ -41,7 +41,7 @@ def step(network: str, batch: int, backend: str) -> Work:
     x, classes, arrays = work(network, batch)
     labels = one_hot(classes, NETWORKS[network][-1], x.dtype)
     parameters = [Tensor(array.copy(), requires_grad=True) for array in arrays]
-    optimizer = SGD(parameters, RATE)
+    optimizer = SGD(parameters, training.RATE)
 
     def train(x: Any, labels: Any) -> Any:
         y: Any = x
@@ -54,7 +54,7 @@ def step(network: str, batch: int, backend: str) -> Work:
         return loss
 
     replay = compiled(train, backend)
-    return training(lambda: replay(x, labels), arrays, lambda: [p.numpy() for p in parameters])
+    return training.compared(lambda: replay(x, labels), arrays, lambda: [p.numpy() for p in parameters])
 
 
 def chained(x: Any, y: Any, maximum: Callable[[Any], Any]) -> Any:

@@ -14,15 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.contenders.training import (
-    RATE,
-    REPLAY,
-    jax_training,
-    mytorch_training,
-    race_of_steps,
-    torch_training,
-    training,
-)
+from benchmarks.contenders import training
 from benchmarks.harness import Contender, Effort, Result, Work, load, main
 
 BATCH, SIDE, CHANNELS, CLASSES = 32, 28, (1, 8, 16), 10
@@ -46,16 +38,6 @@ def innermost(images: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(pieces.transpose(0, 3, 2, 4, 1))
 
 
-def logits_and_loss(logits: np.ndarray, classes: np.ndarray) -> tuple[Any, np.ndarray]:
-    """Return the mean cross-entropy and its gradient."""
-    rows = np.arange(len(classes))
-    exp = np.exp(logits - logits.max(axis=1, keepdims=True))
-    p = exp / exp.sum(axis=1, keepdims=True)
-    loss = -np.log(p[rows, classes]).mean()
-    p[rows, classes] -= 1
-    return loss, p / np.float32(len(classes))
-
-
 def windows_step(replay: bool = False) -> Work:
     """Prepare a step on Tensors with `sliding_window_view` and a product of tensors."""
     from numpy.lib.stride_tricks import sliding_window_view
@@ -76,7 +58,7 @@ def windows_step(replay: bool = False) -> Work:
         return softmax_cross_entropy(linear(y.transpose(0, 3, 1, 2).reshape(BATCH, -1), W, b), labels)
 
     x = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
-    return mytorch_training(loss_of, arrays, [x, one_hot(classes, CLASSES, np.float32)], replay)
+    return training.in_mytorch(loss_of, arrays, [x, one_hot(classes, CLASSES, np.float32)], replay)
 
 
 def rows_step(replay: bool = False) -> Work:
@@ -105,7 +87,7 @@ def rows_step(replay: bool = False) -> Work:
         logits = np.concatenate([weights @ y for y in outputs], axis=1)
         return softmax_cross_entropy(logits.T + b, labels)
 
-    return mytorch_training(
+    return training.in_mytorch(
         loss_of, arrays, [innermost(images), one_hot(classes, CLASSES, np.float32)], replay
     )
 
@@ -121,7 +103,7 @@ def torch_step(compiled: bool = False) -> Work:
         y = functional.relu(functional.conv2d(y, L, d, padding=1))
         return functional.cross_entropy(functional.linear(y.flatten(1), W, b), classes)
 
-    return torch_training(loss_of, arrays, [images, classes], compiled)
+    return training.in_torch(loss_of, arrays, [images, classes], compiled)
 
 
 def jax_step() -> Work:
@@ -139,7 +121,7 @@ def jax_step() -> Work:
         logprobs = jax.nn.log_softmax(y.reshape(BATCH, -1) @ W.T + b)
         return -np.mean(np.take_along_axis(logprobs, classes[:, None], axis=1))
 
-    return jax_training(loss_of, arrays, [images, classes])
+    return training.in_jax(loss_of, arrays, [images, classes])
 
 
 def im2col_step() -> Work:
@@ -166,7 +148,7 @@ def im2col_step() -> Work:
         second = columns(hidden)
         y = np.maximum(images_of(second @ L.reshape(16, -1).T + d), 0)
         rows = y.reshape(BATCH, -1)
-        loss, g = logits_and_loss(rows @ W.T + b, classes)
+        loss, g = training.cross_entropy(rows @ W.T + b, classes)
         dW, db = g.T @ rows, g.sum(axis=0)
         g = ((g @ W) * (rows > 0)).reshape(BATCH, 16, -1).transpose(0, 2, 1).reshape(-1, 16)
         dL, dd = g.T @ second, g.sum(axis=0)
@@ -179,100 +161,128 @@ def im2col_step() -> Work:
         g = g.transpose(0, 2, 3, 1).reshape(-1, 8)
         dK, dc = g.T @ first, g.sum(axis=0)
         for parameter, gradient in zip(parameters, (dK, dc, dL, dd, dW, db), strict=True):
-            parameter -= RATE * gradient.reshape(parameter.shape)
+            parameter -= training.RATE * gradient.reshape(parameter.shape)
         return loss
 
-    return training(step, arrays, lambda: parameters)
+    return training.compared(step, arrays, lambda: parameters)
 
 
-def hand_step() -> Work:
-    """Prepare a step by hand, images innermost: every array allocated beforehand, parameters as products read them."""
-    images, classes, arrays = work()
-    K, c, L, d, W, b = (array.copy() for array in arrays)
-    kernels = [np.ascontiguousarray(k.transpose(0, 2, 3, 1)).reshape(len(k), -1) for k in (K, L)]
-    weights = W.reshape(CLASSES, -1, SIDE, SIDE).transpose(0, 2, 1, 3).reshape(CLASSES, -1)
-    biases, zeros = [c, d], np.zeros(RUN, np.float32)
-    x, pieces = innermost(images), range(BATCH // PIECE)
-    wide = [np.zeros((PADDED, channels, PADDED, PIECE), np.float32) for channels in CHANNELS[:2]]
-    columns = [np.empty((len(x), PADDED, 3 * channels, RUN), np.float32) for channels in CHANNELS[:2]]
-    outputs = [np.empty((len(x), SIDE, channels, RUN), np.float32) for channels in CHANNELS[1:]]
-    dcolumns, dwide = np.empty_like(columns[1][0]), np.empty_like(wide[1])
-    gradients = [np.empty_like(y[0]) for y in outputs]
-    signs = [np.empty(y[0].shape, bool) for y in outputs]
-    dweights, change = np.empty((2, *weights.shape), np.float32)
-    scratch, logits = np.empty((9 * CHANNELS[1], RUN), np.float32), np.empty((CLASSES, BATCH), np.float32)
+class ByHand:
+    """The network by hand, images innermost: every array allocated beforehand, parameters as products read them.
 
-    def rows(i: int, p: int) -> np.ndarray:
-        (_, height, width), strides = columns[i][p].shape, columns[i][p].strides
-        return np.lib.stride_tricks.as_strided(columns[i][p], (SIDE, 3 * height, width), strides)
+    Attributes
+    ----------
+    kernels, biases, weights, b : the parameters; kernels (out, row, column, in) as matrices, weights as `outputs` lie
+    wide : per convolution, one piece's images with a border of zeros
+    columns, windows : per convolution and piece, three shifted copies, and the view of it that a product reads
+    outputs, gradients : per convolution (and piece), what comes out, and its cotangent
+    """
 
-    windows = [[rows(i, p) for p in pieces] for i in range(2)]
+    def __init__(self, images: np.ndarray, classes: np.ndarray, arrays: Arrays) -> None:
+        K, c, L, d, W, self.b = (array.copy() for array in arrays)
+        self.x, self.classes, self.pieces = innermost(images), classes, range(BATCH // PIECE)
+        self.kernels = [np.ascontiguousarray(k.transpose(0, 2, 3, 1)).reshape(len(k), -1) for k in (K, L)]
+        self.biases, self.zeros = [c, d], np.zeros(RUN, np.float32)
+        self.weights = W.reshape(CLASSES, -1, SIDE, SIDE).transpose(0, 2, 1, 3).reshape(CLASSES, -1)
+        n = len(self.pieces)
+        self.wide = [np.zeros((PADDED, channels, PADDED, PIECE), np.float32) for channels in CHANNELS[:2]]
+        self.columns = [np.empty((n, PADDED, 3 * channels, RUN), np.float32) for channels in CHANNELS[:2]]
+        self.windows = [[_three_rows(piece) for piece in columns] for columns in self.columns]
+        self.outputs = [np.empty((n, SIDE, channels, RUN), np.float32) for channels in CHANNELS[1:]]
+        self.gradients = [np.empty_like(y[0]) for y in self.outputs]
+        self.signs = [np.empty(y[0].shape, bool) for y in self.outputs]
+        self.dcolumns, self.dwide = np.empty_like(self.columns[1][0]), np.empty_like(self.wide[1])
+        self.dweights, self.change = np.empty((2, *self.weights.shape), np.float32)
+        self.scratch = np.empty((9 * CHANNELS[1], RUN), np.float32)
+        self.logits = np.empty((CLASSES, BATCH), np.float32)
 
-    def convolve(i: int, p: int, values: np.ndarray) -> np.ndarray:
-        y, channels = outputs[i][p], CHANNELS[i]
-        wide[i][1:-1, :, 1:-1] = values.reshape(SIDE, channels, SIDE, PIECE)
-        parts = columns[i][p].reshape(PADDED, 3 * channels, SIDE, PIECE)
+    def convolve(self, i: int, p: int, values: np.ndarray) -> np.ndarray:
+        """Return ReLU of convolution `i` of piece `p`."""
+        y, channels, wide = self.outputs[i][p], CHANNELS[i], self.wide[i]
+        wide[1:-1, :, 1:-1] = values.reshape(SIDE, channels, SIDE, PIECE)
+        parts = self.columns[i][p].reshape(PADDED, 3 * channels, SIDE, PIECE)
         for j in range(3):
-            parts[:, j * channels : (j + 1) * channels] = wide[i][:, :, j : j + SIDE]
-        np.matmul(kernels[i], windows[i][p], y)
-        np.add(y, biases[i][:, None], y)
-        return np.maximum(y, zeros, out=y)
+            parts[:, j * channels : (j + 1) * channels] = wide[:, :, j : j + SIDE]
+        np.matmul(self.kernels[i], self.windows[i][p], y)
+        np.add(y, self.biases[i][:, None], y)
+        return np.maximum(y, self.zeros, out=y)
 
-    def of_kernel(i: int, p: int, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        g = np.multiply(dy, np.greater(outputs[i][p], zeros, signs[i]), gradients[i])
-        return np.matmul(g, windows[i][p].swapaxes(1, 2)).sum(axis=0), g.sum(axis=0).sum(axis=1)
+    def pull_to_kernel(self, i: int, p: int, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return what piece `p` adds to the gradients of kernel and bias of convolution `i`."""
+        g = np.multiply(dy, np.greater(self.outputs[i][p], self.zeros, self.signs[i]), self.gradients[i])
+        return np.matmul(g, self.windows[i][p].swapaxes(1, 2)).sum(axis=0), g.sum(axis=0).sum(axis=1)
 
-    def of_hidden() -> np.ndarray:
+    def pull_to_hidden(self) -> np.ndarray:
+        """Return the cotangent of the second convolution's input."""
+        dcolumns, dwide = self.dcolumns, self.dwide
         dcolumns[...], dwide[...] = 0, 0
-        for i, g in enumerate(gradients[1]):
+        for i, g in enumerate(self.gradients[1]):
             part = dcolumns[i : i + 3].reshape(-1, RUN)
-            np.add(part, kernels[1].T.dot(g, scratch), part)
+            np.add(part, self.kernels[1].T.dot(g, self.scratch), part)
         parts = dcolumns.reshape(PADDED, 3, -1, SIDE, PIECE)
         for j in range(3):
             part = dwide[:, :, j : j + SIDE]
             np.add(part, parts[:, j], part)
         return dwide[1:-1, :, 1:-1].reshape(SIDE, -1, RUN)
 
-    def step() -> Any:
-        for p in pieces:
-            y = convolve(1, p, convolve(0, p, x[p]))
-            logits[:, p * PIECE : (p + 1) * PIECE] = weights @ y.reshape(-1, PIECE)
-        loss, dlogits = logits_and_loss(logits.T + b, classes)
+    def forward(self) -> np.ndarray:
+        """Return the logits."""
+        for p in self.pieces:
+            y = self.convolve(1, p, self.convolve(0, p, self.x[p]))
+            self.logits[:, p * PIECE : (p + 1) * PIECE] = self.weights @ y.reshape(-1, PIECE)
+        return self.logits.T + self.b
+
+    def backward(self, dlogits: np.ndarray) -> Arrays:
+        """Return the gradients of all parameters."""
         sums: list[Any] = [0, 0, 0, 0]
+        dweights, dy = self.dweights, self.gradients[1]
         dweights[...] = 0
-        for p in pieces:
+        for p in self.pieces:
             g = np.ascontiguousarray(dlogits[p * PIECE : (p + 1) * PIECE].T)
-            np.add(dweights, np.matmul(g, outputs[1][p].reshape(-1, PIECE).T, change), dweights)
-            np.matmul(weights.T, g, gradients[1].reshape(-1, PIECE))
-            second = of_kernel(1, p, gradients[1])
-            first = of_kernel(0, p, of_hidden())
+            np.add(dweights, np.matmul(g, self.outputs[1][p].reshape(-1, PIECE).T, self.change), dweights)
+            np.matmul(self.weights.T, g, dy.reshape(-1, PIECE))
+            second = self.pull_to_kernel(1, p, dy)
+            first = self.pull_to_kernel(0, p, self.pull_to_hidden())
             sums = [total + part for total, part in zip(sums, (*first, *second), strict=True)]
-        changed = (kernels[0], c, kernels[1], d, weights, b)
-        for parameter, gradient in zip(changed, (*sums, dweights, dlogits.sum(axis=0)), strict=True):
-            np.multiply(gradient, np.float32(RATE), gradient)
+        return [*sums, dweights, dlogits.sum(axis=0)]
+
+    def step(self) -> Any:
+        """Do a training step, and return the loss."""
+        loss, dlogits = training.cross_entropy(self.forward(), self.classes)
+        (K, L), (c, d) = self.kernels, self.biases
+        changed = (K, c, L, d, self.weights, self.b)
+        for parameter, gradient in zip(changed, self.backward(dlogits), strict=True):
+            np.multiply(gradient, np.float32(training.RATE), gradient)
             np.subtract(parameter, gradient, parameter)
         return loss
 
-    def now() -> Arrays:
+    def parameters(self) -> Arrays:
+        """Return the parameters in the order and the shapes of `work`."""
         K, L = (
             kernel.reshape(-1, 3, 3, channels).transpose(0, 3, 1, 2)
-            for kernel, channels in zip(kernels, CHANNELS[:2], strict=True)
+            for kernel, channels in zip(self.kernels, CHANNELS[:2], strict=True)
         )
-        return [
-            K,
-            c,
-            L,
-            d,
-            weights.reshape(CLASSES, SIDE, -1, SIDE).transpose(0, 2, 1, 3).reshape(W.shape),
-            b,
-        ]
+        W = self.weights.reshape(CLASSES, SIDE, -1, SIDE).transpose(0, 2, 1, 3).reshape(CLASSES, -1)
+        c, d = self.biases
+        return [K, c, L, d, W, self.b]
 
-    return training(step, arrays, now)
+
+def _three_rows(columns: np.ndarray) -> np.ndarray:
+    """Return the view of rows in which three that follow each other are one, for a product."""
+    _, height, width = columns.shape
+    return np.lib.stride_tricks.as_strided(columns, (SIDE, 3 * height, width), columns.strides)
+
+
+def hand_step() -> Work:
+    """Prepare a step by hand."""
+    images, classes, arrays = work()
+    network = ByHand(images, classes, arrays)
+    return training.compared(network.step, arrays, network.parameters)
 
 
 FIELD = [
     Contender("mytorch", rows_step),
-    Contender(REPLAY, rows_step, (True,)),
+    Contender(training.REPLAY, rows_step, (True,)),
     Contender("mytorch, windows", windows_step),
     Contender("mytorch, windows, replayed", windows_step, (True,)),
     Contender("torch", torch_step),
@@ -285,7 +295,7 @@ FIELD = [
 
 def run(effort: Effort) -> Iterator[Result]:
     """Race."""
-    return race_of_steps(FIELD, effort, "a step of two 3×3 convolutions", "torch")
+    return training.race_of_steps(FIELD, effort, "a step of two 3×3 convolutions", "torch")
 
 
 if __name__ == "__main__":

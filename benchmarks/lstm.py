@@ -11,16 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.cnn import logits_and_loss
-from benchmarks.contenders.training import (
-    RATE,
-    REPLAY,
-    jax_training,
-    mytorch_training,
-    race_of_steps,
-    torch_training,
-    training,
-)
+from benchmarks.contenders import training
 from benchmarks.harness import Contender, Effort, Result, Work, load, main
 from benchmarks.races import Limits
 
@@ -64,7 +55,7 @@ def mytorch_step(replay: bool = False) -> Work:
         return softmax_cross_entropy((V @ h).T + e, labels)
 
     columns = np.ascontiguousarray(x.swapaxes(1, 2))
-    return mytorch_training(loss_of, arrays, [columns, one_hot(classes, CLASSES, np.float32)], replay)
+    return training.in_mytorch(loss_of, arrays, [columns, one_hot(classes, CLASSES, np.float32)], replay)
 
 
 def torch_cell_step() -> Work:
@@ -82,7 +73,7 @@ def torch_cell_step() -> Work:
             h, c = torch._VF.lstm_cell(row, (h, c), W, U, b, nothing)
         return functional.cross_entropy(functional.linear(h, V, e), classes)
 
-    return torch_training(loss_of, arrays, [x, classes])
+    return training.in_torch(loss_of, arrays, [x, classes])
 
 
 def torch_fused_step() -> Work:
@@ -99,7 +90,7 @@ def torch_fused_step() -> Work:
         _, h, _ = torch._VF.lstm(x, (start, start), weights, True, 1, 0.0, True, False, False)
         return functional.cross_entropy(functional.linear(h[0], V, e), classes)
 
-    return torch_training(loss_of, arrays, [x, classes])
+    return training.in_torch(loss_of, arrays, [x, classes])
 
 
 def jax_step() -> Work:
@@ -122,52 +113,60 @@ def jax_step() -> Work:
         logprobs = jax.nn.log_softmax(h @ V.T + e)
         return -numpy.mean(numpy.take_along_axis(logprobs, classes[:, None], axis=1))
 
-    return jax_training(loss_of, arrays, [x, classes])
+    return training.in_jax(loss_of, arrays, [x, classes])
 
 
-def numpy_step() -> Work:
-    """Prepare a step by hand, sequences as columns: all gates through one tanh, arrays allocated once.
+class ByHand:
+    """The LSTM by hand, sequences as columns: all gates through one tanh, arrays allocated once.
 
     ``sigmoid(x) = (1 + tanh(x / 2)) / 2``, so the rows of i, f and o are halved before, and mended after.  Products
     over all times at once need what belongs to a unit in one row.
     """
-    x, classes, arrays = work()
-    W, U, b, V, e = parameters = [array.copy() for array in arrays]
-    n, columns = UNITS, np.ascontiguousarray(x.swapaxes(1, 2))
-    gates, slopes, dgates = np.empty((3, TIMES, 4 * n, BATCH), np.float32)
-    h, c = np.zeros((2, TIMES + 1, n, BATCH), np.float32)
-    tanhs = np.empty((TIMES, n, BATCH), np.float32)
-    scale, shift = np.full((2, 4 * n, BATCH), 0.5, np.float32)
-    scale[2 * n : 3 * n], shift[2 * n : 3 * n] = 1, 0
-    product, one = np.empty((4 * n, BATCH), np.float32), np.float32(1)
-    scratch, dc = np.empty((2, n, BATCH), np.float32)
-    ones = np.ones(TIMES * BATCH, np.float32)
 
-    def forward() -> None:
-        np.matmul(W, columns, gates)
-        np.add(gates, b[:, None], gates)
-        for t in range(TIMES):
-            a = gates[t]
-            U.dot(h[t], product)
-            np.add(a, product, a)
+    def __init__(self, x: np.ndarray, classes: np.ndarray, arrays: list[np.ndarray]) -> None:
+        n, self.classes = UNITS, classes
+        self.parameters = [array.copy() for array in arrays]
+        self.columns = np.ascontiguousarray(x.swapaxes(1, 2))
+        self.gates, self.slopes, self.dgates = np.empty((3, TIMES, 4 * n, BATCH), np.float32)
+        self.h, self.c = np.zeros((2, TIMES + 1, n, BATCH), np.float32)
+        self.tanhs = np.empty((TIMES, n, BATCH), np.float32)
+        self.scale, self.shift = np.full((2, 4 * n, BATCH), 0.5, np.float32)
+        self.scale[2 * n : 3 * n], self.shift[2 * n : 3 * n] = 1, 0
+        self.product = np.empty((4 * n, BATCH), np.float32)
+        self.scratch, self.dc = np.empty((2, n, BATCH), np.float32)
+        self.ones = np.ones(TIMES * BATCH, np.float32)
+
+    def forward(self) -> np.ndarray:
+        """Fill gates and states of all times, and return the logits."""
+        W, U, b, V, e = self.parameters
+        n, h, c, scale, scratch = UNITS, self.h, self.c, self.scale, self.scratch
+        np.matmul(W, self.columns, self.gates)
+        np.add(self.gates, b[:, None], self.gates)
+        for t, a in enumerate(self.gates):
+            U.dot(h[t], self.product)
+            np.add(a, self.product, a)
             np.multiply(a, scale, a)
             np.tanh(a, a)
             np.multiply(a, scale, a)
-            np.add(a, shift, a)
+            np.add(a, self.shift, a)
             np.multiply(a[n : 2 * n], c[t], c[t + 1])
             np.multiply(a[:n], a[2 * n : 3 * n], scratch)
             np.add(c[t + 1], scratch, c[t + 1])
-            np.tanh(c[t + 1], tanhs[t])
-            np.multiply(a[3 * n :], tanhs[t], h[t + 1])
+            np.tanh(c[t + 1], self.tanhs[t])
+            np.multiply(a[3 * n :], self.tanhs[t], h[t + 1])
+        return h[-1].T @ V.T + e
 
-    def backward(dh: np.ndarray) -> None:
+    def backward(self, dh: np.ndarray) -> None:
+        """Fill the gates' cotangents, given that of the last state, which is overwritten."""
+        n, one, U = UNITS, np.float32(1), self.parameters[1]
+        gates, slopes, tanhs, scratch, dc = self.gates, self.slopes, self.tanhs, self.scratch, self.dc
         np.subtract(one, gates, slopes)  # of the logistic function: s (1 - s)
         np.multiply(slopes, gates, slopes)
         g = gates[:, 2 * n : 3 * n]
         np.subtract(one, g * g, slopes[:, 2 * n : 3 * n])
         dc[...] = 0
         for t in reversed(range(TIMES)):
-            d = dgates[t]
+            d = self.dgates[t]
             i, f, g, o = gates[t].reshape(4, n, BATCH)
             np.multiply(dh, tanhs[t], d[3 * n :])
             np.multiply(tanhs[t], tanhs[t], scratch)
@@ -176,28 +175,35 @@ def numpy_step() -> Work:
             np.multiply(scratch, dh, scratch)
             np.add(dc, scratch, dc)
             np.multiply(dc, g, d[:n])
-            np.multiply(dc, c[t], d[n : 2 * n])
+            np.multiply(dc, self.c[t], d[n : 2 * n])
             np.multiply(dc, i, d[2 * n : 3 * n])
             np.multiply(dc, f, dc)
             np.multiply(d, slopes[t], d)
             U.T.dot(d, dh)
 
-    def step() -> Any:
-        forward()
-        loss, g = logits_and_loss(h[-1].T @ V.T + e, classes)
-        backward((g @ V).T.copy())
-        d, inputs, states = (a.swapaxes(0, 1).reshape(a.shape[1], -1) for a in (dgates, columns, h[:-1]))
-        gradients = (d @ inputs.T, d @ states.T, d @ ones, g.T @ h[-1].T, g.sum(axis=0))
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter -= np.float32(RATE) * gradient
+    def step(self) -> Any:
+        """Do a training step, and return the loss."""
+        loss, g = training.cross_entropy(self.forward(), self.classes)
+        V, last = self.parameters[3], self.h[-1]
+        self.backward((g @ V).T.copy())
+        flat = [a.swapaxes(0, 1).reshape(a.shape[1], -1) for a in (self.dgates, self.columns, self.h[:-1])]
+        d, inputs, states = flat
+        gradients = (d @ inputs.T, d @ states.T, d @ self.ones, g.T @ last.T, g.sum(axis=0))
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter -= np.float32(training.RATE) * gradient
         return loss
 
-    return training(step, arrays, lambda: parameters)
+
+def numpy_step() -> Work:
+    """Prepare a step by hand."""
+    x, classes, arrays = work()
+    network = ByHand(x, classes, arrays)
+    return training.compared(network.step, arrays, lambda: network.parameters)
 
 
 FIELD = [
     Contender("mytorch", mytorch_step),
-    Contender(REPLAY, mytorch_step, (True,)),
+    Contender(training.REPLAY, mytorch_step, (True,)),
     Contender("torch, loop over its cell", torch_cell_step),
     Contender("torch, fused", torch_fused_step),
     Contender("jax.jit", jax_step),
@@ -210,11 +216,13 @@ def run(effort: Effort) -> Iterator[Result]:
     what, fused = "a step of an LSTM", "torch, fused"
     further: tuple[str, str, str, Limits] = (
         f"{what}, replayed, against torch's fused LSTM",
-        REPLAY,
+        training.REPLAY,
         fused,
         {},
     )
-    return race_of_steps(FIELD, effort, what, "torch, loop over its cell", ", against torch's cell", further)
+    return training.race_of_steps(
+        FIELD, effort, what, "torch, loop over its cell", ", against torch's cell", further
+    )
 
 
 if __name__ == "__main__":

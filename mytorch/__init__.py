@@ -1,14 +1,17 @@
 """MyTorch: automatic differentiation for NumPy, on one linear tape, with nothing but NumPy."""
 
-# These three give Tensor NumPy's protocols, its methods and the operators.
+# These five give Tensor NumPy's protocols, indices, methods and operators, and the reverse pass.
 from mytorch import dispatch as dispatch
+from mytorch import indexing as indexing
 from mytorch import methods as methods
 from mytorch import operators as operators
-from mytorch.autograd_engine import Autograd, Operation, TapeError
+from mytorch import reverse as reverse
+from mytorch.autograd_engine import Autograd
 from mytorch.gradcheck import GradientError, check_gradients, numerical_gradient
 from mytorch.gradient_buffer import GradientBuffer
 from mytorch.guard import guarded
 from mytorch.heap import keep_freed_memory
+from mytorch.records import Operation, TapeError
 from mytorch.replay import ReplayError, ReplayWarning, compile
 from mytorch.tensor import Tensor, enable_grad, no_grad
 from mytorch.transforms import (

@@ -1,7 +1,7 @@
 """What the engine asks of an array, also where it is not NumPy's own type but one that a recording stands behind.
 
 `mytorch.compile` records the NumPy calls of a function by running it on objects that stand for arrays
-(`mytorch.replay.traced.Traced`).  They are no ndarrays for C code, so ``np.asarray`` would have to read their values,
+(`mytorch.replay.record.traced.Traced`).  They are no ndarrays for C code, so ``np.asarray`` would read their values,
 which a replay could not follow.  The engine therefore converts and creates arrays with the functions here.  Outside
 of a recording they are NumPy's own.
 """
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-# The recording that runs in this thread or task, if one does (see `mytorch.replay.recorder`).
+# The recording that runs in this thread or task, if one does (see `mytorch.replay.record.recorder`).
 _recording: ContextVar[Any] = ContextVar("mytorch_replay_recording", default=None)
 recording = _recording.get
 

@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from mytorch.autograd_engine import TapeError
+from mytorch.inplace import write
+from mytorch.recording import apply, record
+from mytorch.records import TapeError
 from mytorch.rules import memory, registry, ufunc_methods
 from mytorch.rules.registry import RULES, Rule
 from mytorch.rules.shapes import as_array
-from mytorch.tensor import Tensor, apply, raw, record, wrap, write
+from mytorch.tensor import Tensor, raw, wrap
 
 
 def array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from mytorch import arrays
-from mytorch.gradient_buffer import base_of, owner_of
+from mytorch.regions import base_of, owner_of
 
 _enabled: ContextVar[bool] = ContextVar("mytorch_guard", default=True)
 

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from mytorch.dispatch import array_function, array_ufunc, view_of_copy
+from mytorch.recording import apply, record
+from mytorch.rules import memory
 from mytorch.rules.registry import RULES
-from mytorch.tensor import ABSENT, Tensor, record
+from mytorch.tensor import ABSENT, Tensor, wrap
 
 FUNCTIONS = """
     all any argmax argmin argpartition argsort choose clip cumprod cumsum dot nonzero ptp put repeat round searchsorted
@@ -143,6 +145,21 @@ def _in_place(operator: Callable[[Tensor, Any], Any]) -> Callable[[Tensor, Any],
 # -- methods whose arguments differ from the function's, and those that write --------------------------------
 
 
+def _copy(self: Tensor, order: str = "C") -> Tensor:
+    """Return a Tensor of the same values in memory of its own."""
+    return apply(RULES[memory.copy], (self,), None if order == "C" else {"order": order})
+
+
+def _astype(self: Tensor, dtype: Any, copy: bool = True, **options: Any) -> Tensor:
+    """Return the values converted to `dtype`; gradients are converted back."""
+    dtype = np.dtype(dtype)
+    if dtype == self._array.dtype and not copy:
+        return self
+    if dtype.kind not in "fc":
+        return wrap(self._array.astype(dtype))
+    return apply(RULES[memory.cast], (self,), {"dtype": dtype})
+
+
 def _flatten(self: Any, order: Any = "C") -> Any:
     """Return a copy of the values in one row."""
     return np.ravel(self.copy(order), order)
@@ -234,7 +251,7 @@ def install() -> None:
             methods[f"__i{name}__"] = _named(
                 _in_place(operator), f"__i{name}__", f"Update with ``numpy.{ufunc.__name__}``."
             )
-    for function in (_flatten, _compress, _fill, _sort, _partition, _view):
+    for function in (_copy, _astype, _flatten, _compress, _fill, _sort, _partition, _view):
         name = function.__name__.removeprefix("_")
         methods[name] = _named(function, name, function.__doc__ or "")
     methods |= {name: _values_method(name) for name in ("tobytes", "tofile")}

@@ -13,10 +13,14 @@ import numpy as np
 from numpy import ndarray
 
 from mytorch import arrays
-from mytorch.autograd_engine import Autograd, Exact, Operation, caller, next_serial, outside_files
-from mytorch.gradient_buffer import Region
+from mytorch.autograd_engine import Autograd
+from mytorch.inplace import write
+from mytorch.lines import caller, outside_files
+from mytorch.recording import note_saved, record
+from mytorch.records import Exact, Operation, next_serial
+from mytorch.regions import Region
 from mytorch.rules.registry import LETTERS, RULES, Rule
-from mytorch.tensor import Tensor, _is_recording, note_saved, raw, record, target, wrap, write
+from mytorch.tensor import Tensor, is_recording, raw, target, wrap
 
 _OPERANDS = (Tensor, np.ndarray, np.generic, float, int, complex, bool, list, tuple)
 
@@ -84,7 +88,7 @@ _NAMES = {
     "Operation": Operation,
     "Region": Region,
     "Tensor": Tensor,
-    "_is_recording": _is_recording,
+    "is_recording": is_recording,
     "caller": caller,
     "getframe": sys._getframe,
     "make": Tensor.__new__,
@@ -182,7 +186,7 @@ if (
     or type(y) is not ndarray
     # Broadcasting and promotion only make results larger: the same size is the same shape and dtype.
     or (kind is ndarray and (not 0 < y.nbytes == array.nbytes or y.ndim != array.ndim))
-    or not _is_recording()
+    or not is_recording()
 ):
     return record(rule, y, ({operands}))
 """
@@ -234,7 +238,7 @@ if (
     or not 0 < y.nbytes == array_a.nbytes == array_b.nbytes  # an empty result tells nothing of shapes
     or y.ndim != array_a.ndim
     or y.ndim != array_b.ndim
-    or not _is_recording()
+    or not is_recording()
 ):
     return record(rule, y, (self, other))
 if leaf is not None:
@@ -286,7 +290,7 @@ if type(x) is not Tensor:
 array = x._array
 y = compute(array)
 tape = x._tape
-if tape is None or x._base is not None or type(y) is not ndarray or not _is_recording():
+if tape is None or x._base is not None or type(y) is not ndarray or not is_recording():
     return record(rule, y, (x,))
 """
 
@@ -332,7 +336,7 @@ if mask == 0:
 if isinstance(y, np.generic):
     y = np.asarray(y)
 dtype = y.dtype
-if not (type(y) is ndarray and {fits} and _is_recording()):
+if not (type(y) is ndarray and {fits} and is_recording()):
     return record(rule, y, ({operands},))
 if tape is None:
     tape = Autograd()

@@ -7,6 +7,7 @@ to the same tape, and the next reverse pass walks on from there: that is all the
 from __future__ import annotations
 
 import sys
+import weakref
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from operator import attrgetter
@@ -16,12 +17,16 @@ import numpy as np
 from numpy import ndarray
 
 from mytorch import arrays
-from mytorch.autograd_engine import Autograd, Operation, TapeError, Write, run_hooks, sweep
-from mytorch.gradient_buffer import Shadow, Target, gradient_dtype, key_of, owner_of
+from mytorch.autograd_engine import Autograd
+from mytorch.gradient_buffer import Shadow
+from mytorch.recording import link, record
+from mytorch.records import Operation, TapeError, Write
+from mytorch.regions import Target, gradient_dtype, key_of, owner_of
 from mytorch.rules import memory
 from mytorch.rules.constants import ONE
 from mytorch.rules.registry import RULES, Call
-from mytorch.tensor import Tensor, _new, _view, link, record, target, wrap
+from mytorch.sweep import run_hooks, sweep
+from mytorch.tensor import Tensor, new_tensor, new_view, target, wrap
 
 _ONE = sys.getrefcount(np.empty(1)) + 1
 
@@ -115,7 +120,7 @@ def lifter(tape: Autograd) -> Callable[[Operation, bool, Any], tuple[Any, Any]]:
             if isinstance(x, ndarray):
                 depends = depends or place is not None
                 if type(place) is int and not earlier:
-                    x = _new(x, place, tape)
+                    x = new_tensor(x, place, tape)
                 else:
                     x = _lifted(x, place, tape, earlier, wholes)
             shown.append(x)
@@ -143,16 +148,16 @@ def _lifted(
     if place is None:
         return wrap(array)
     if isinstance(place, int):
-        return _new(array, place, tape)
+        return new_tensor(array, place, tape)
     whole = wholes.get(place.key)
     if not earlier and (whole is None or whole._layout is not place.layout):
         owner = owner_of(array)
         whole = None
         if place.layout.is_of(owner):
-            whole = wholes[place.key] = _new(owner, place.key, tape)
+            whole = wholes[place.key] = new_tensor(owner, place.key, tape)
             whole._layout = place.layout
     alone = earlier or whole is None
-    part = _view(_new(array, place.key, tape) if alone else whole, array)  # type: ignore[arg-type]
+    part = new_view(new_tensor(array, place.key, tape) if alone else whole, array)  # type: ignore[arg-type]
     part._region = place
     # Regions of views of the part are measured from its owner; without that, the part becomes memory of its own.
     return record(RULES[memory.copy], array, (part,)) if alone else part
@@ -196,9 +201,6 @@ def backward(self: Tensor, gradient: Any = None, *, create_graph: bool = False) 
     sweep(tape.history(), shadow, lifter(tape) if create_graph else None, None, stale, hooks)
     shadow.settle()
     _deliver(leaves, shadow)
-
-
-Tensor.backward = backward  # type: ignore[method-assign]
 
 
 def families(tapes: Sequence[Autograd]) -> list[Autograd]:
@@ -349,9 +351,8 @@ class Pullback:
         """Find what lies between inputs and outputs, and later what was written to memory since."""
         tape = self.tapes[0]
         alone = len(self.tapes) == 1 and tape.parents is None and not tape.leaves
-        if (
-            alone and tape.sources is not None and tape.sources <= self.keys
-        ):  # all of it depends on the inputs
+        # All of it depends on the inputs.
+        if alone and tape.sources is not None and tape.sources <= self.keys:
             self._stale, self._hooks, self._wanted = tape.stale, tape.hooks, None
             if self._time != len(tape.operation_list):
                 self._operations, self._time = tape.operation_list[:], len(tape.operation_list)
@@ -437,19 +438,36 @@ def _read(shadow: Shadow, tensor: Tensor, place: Target | None, on_tensors: bool
     return arrays.array(gradient, tensor.dtype)
 
 
-def add_hook(tensor: Tensor, hook: Callable[[Tensor], Any]) -> Callable[[], None]:
-    """Register a gradient hook (see `Tensor.register_hook`)."""
-    if not tensor.requires_grad:
+def retain_grad(self: Tensor) -> None:
+    """Ask that `backward` also fills the `grad` of this Tensor, which is not a leaf."""
+    if self.is_leaf:
+        return
+    reference = weakref.ref(self)
+
+    def keep(gradient: Tensor) -> None:
+        tensor = reference()
+        if tensor is not None:
+            tensor._grad = gradient if tensor._grad is None else tensor._grad + gradient
+
+    self.register_hook(keep)
+
+
+def register_hook(self: Tensor, hook: Callable[[Tensor], Any]) -> Callable[[], None]:
+    """Call ``hook(gradient)`` whenever a backward pass has this Tensor's gradient; return the remover.
+
+    What the hook returns, unless None, replaces the gradient.
+    """
+    if not self.requires_grad:
         raise TapeError("a hook needs a Tensor that requires gradients")
-    if tensor._base is not None:
+    if self._base is not None:
         raise TapeError("a hook on a view would see the gradient of more than the view; hook its .copy()")
-    if tensor._tape is None:
-        tensor._hooks = hooks = tensor._hooks or []
+    if self._tape is None:
+        self._hooks = hooks = self._hooks or []
         entry = hook
     else:
-        table = tensor._tape.hooks = tensor._tape.hooks or {}
-        assert tensor._key is not None
-        hooks = table.setdefault(tensor._key, [])
+        table = self._tape.hooks = self._tape.hooks or {}
+        assert self._key is not None
+        hooks = table.setdefault(self._key, [])
 
         def entry(gradient: Any) -> Any:
             shown = gradient if isinstance(gradient, Tensor) else wrap(arrays.array(gradient))
@@ -465,3 +483,8 @@ def add_hook(tensor: Tensor, hook: Callable[[Tensor], Any]) -> Callable[[], None
             hooks.remove(entry)
 
     return remove
+
+
+Tensor.backward = backward  # type: ignore[method-assign]
+Tensor.retain_grad = retain_grad  # type: ignore[method-assign]
+Tensor.register_hook = register_hook  # type: ignore[method-assign]

@@ -20,49 +20,28 @@ so it dies with the last value that refers to it.
 from __future__ import annotations
 
 import sys
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dis import opmap
-from types import CodeType, FrameType
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy import ndarray
 
 from mytorch import arrays
-from mytorch.autograd_engine import (
-    Autograd,
-    Exact,
-    Operation,
-    TapeError,
-    Write,
-    caller,
-    next_serial,
-    sweep,
-)
-from mytorch.gradient_buffer import (
-    Layout,
-    Region,
-    Shadow,
-    Target,
-    gradient_dtype,
-    key_of,
-    owner_of,
-    target_of,
-)
+from mytorch.autograd_engine import Autograd
 from mytorch.guard import Guards
-from mytorch.rules import memory as memory_rules
-from mytorch.rules.registry import RULES, Rule
+from mytorch.lines import is_assigning
+from mytorch.records import TapeError, next_serial
+from mytorch.regions import Layout, Region, Target, gradient_dtype, target_of
 
 asarray = arrays.asarray
 _recording: ContextVar[bool] = ContextVar("mytorch_recording", default=True)
-_is_recording = _recording.get
+is_recording = _recording.get
 _RARE = frozenset(("_grad", "_hooks", "_layout", "_offset", "_region"))
-ABSENT: dict[
-    str, str
-] = {}  # attributes that ndarray has and Tensor has not, with the reason (mytorch/methods.py)
+# Attributes that ndarray has and Tensor has not, with the reason (mytorch/methods.py).
+ABSENT: dict[str, str] = {}
 
 
 @contextmanager
@@ -342,9 +321,15 @@ class Tensor:
             raise TapeError("only leaves can be pickled; use .detach() first")
         return Tensor, (self._array, self.requires_grad)
 
-    if TYPE_CHECKING:  # what `operators`, `methods` and `reverse` give to the class
+    if TYPE_CHECKING:  # what `indexing`, `operators`, `methods` and `reverse` give to the class
 
+        def __getitem__(self, index: Any) -> Tensor: ...
+        def __setitem__(self, index: Any, value: Any) -> None: ...
+        def copy(self, order: str = "C") -> Tensor: ...
+        def astype(self, dtype: Any, copy: bool = True, **options: Any) -> Tensor: ...
         def backward(self, gradient: Any = None, *, create_graph: bool = False) -> None: ...
+        def retain_grad(self) -> None: ...
+        def register_hook(self, hook: Callable[[Tensor], Any]) -> Callable[[], None]: ...
         def __add__(self, other: Any) -> Tensor: ...
         def __neg__(self) -> Tensor: ...
         def __lt__(self, other: Any) -> Any: ...
@@ -359,86 +344,21 @@ class Tensor:
 
     # -- memory -----------------------------------------------------------------------------------------------
 
-    def __getitem__(self, index: Any) -> Tensor:
-        """Return ``self[index]``: a view for slices, an operation for arrays and for single entries."""
-        if type(index) is slice:
-            return _slice(self, index)
-        index = _plain(index)
-        if _is_basic(index):
-            array = self._array[index]
-            if type(array) is ndarray or (isinstance(array, ndarray) and array.base is not None):
-                return _view(self, array)
-            # One entry is a value, not a view: `old = x[0]; x[0] = 1` keeps `old`, as in NumPy.
-            return _view(self, self._array[_open_ended(index)]).copy()
-        return apply(RULES[memory_rules.take_at], (self,), {"index": index})
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        """Write `value` to ``self[index]``."""
-        index = given = _plain(index)
-        data = raw(value)
-
-        def compute() -> None:
-            self._array[given] = data
-
-        if _is_basic(index):
-            index = _open_ended(index)
-            write(self, index, compute, RULES[memory_rules.assign], (value,))
-            return
-        static = {"index": index, "kept": _kept_places(self._array.shape, index)}
-        write(self, index, compute, RULES[memory_rules.assign_at], (self, value), static)
-
     def view_as(self, array: ndarray) -> Tensor:
         """Return the Tensor that shows `array`, a view of this Tensor's memory."""
-        return _view(self, array)
-
-    def copy(self, order: str = "C") -> Tensor:
-        """Return a Tensor of the same values in memory of its own."""
-        return apply(RULES[memory_rules.copy], (self,), None if order == "C" else {"order": order})
-
-    def astype(self, dtype: Any, copy: bool = True, **options: Any) -> Tensor:
-        """Return the values converted to `dtype`; gradients are converted back."""
-        dtype = np.dtype(dtype)
-        if dtype == self._array.dtype and not copy:
-            return self
-        if dtype.kind not in "fc":
-            return wrap(self._array.astype(dtype))
-        return apply(RULES[memory_rules.cast], (self,), {"dtype": dtype})
-
-    # -- differentiation ----------------------------------------------------------------------------------------
-
-    def retain_grad(self) -> None:
-        """Ask that `backward` also fills the `grad` of this Tensor, which is not a leaf."""
-        if self.is_leaf:
-            return
-        reference = weakref.ref(self)
-
-        def keep(gradient: Tensor) -> None:
-            tensor = reference()
-            if tensor is not None:
-                tensor._grad = gradient if tensor._grad is None else tensor._grad + gradient
-
-        self.register_hook(keep)
-
-    def register_hook(self, hook: Callable[[Tensor], Any]) -> Callable[[], None]:
-        """Call ``hook(gradient)`` whenever a backward pass has this Tensor's gradient; return the remover.
-
-        What the hook returns, unless None, replaces the gradient.
-        """
-        from mytorch.reverse import add_hook
-
-        return add_hook(self, hook)
+        return new_view(self, array)
 
 
 def _refuse_store(frame: FrameType) -> None:
     """Raise if `frame` is at an assignment ``array[i] = tensor``, for which NumPy asks for a mere float."""
-    if frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]:
+    if is_assigning(frame):
         raise TypeError(
             "this Tensor requires gradients, which the plain array that it is assigned to cannot carry: make that "
             "array a Tensor (np.zeros_like(tensor), or mytorch.Tensor(array)), or assign .item()"
         )
 
 
-def _new(data: ndarray, key: int | None, tape: Autograd | None) -> Tensor:
+def new_tensor(data: ndarray, key: int | None, tape: Autograd | None) -> Tensor:
     """Return a Tensor that owns `data`, without the checks and copies of the constructor.
 
     The slots that few Tensors use (`_grad`, `_hooks`, `_layout`, `_offset`, `_region`) stay unset: see `__getattr__`.
@@ -456,7 +376,7 @@ _make = Tensor.__new__
 
 def wrap(array: Any) -> Tensor:
     """Return a constant Tensor that shows `array` without a copy."""
-    return _new(array if type(array) is ndarray else as_ndarray(array), None, None)
+    return new_tensor(array if type(array) is ndarray else as_ndarray(array), None, None)
 
 
 def as_ndarray(x: Any) -> Any:
@@ -464,20 +384,10 @@ def as_ndarray(x: Any) -> Any:
     return asarray(x) if issubclass(type(x), ndarray) or not isinstance(x, ndarray) else x
 
 
-def _view(tensor: Tensor, array: ndarray) -> Tensor:
-    view = _new(array, None, None)
+def new_view(tensor: Tensor, array: ndarray) -> Tensor:
+    view = new_tensor(array, None, None)
     view._base = tensor if tensor._base is None else tensor._base
     view._region = view._offset = None
-    return view
-
-
-def _slice(tensor: Tensor, index: slice) -> Tensor:
-    """Return ``tensor[index]``, remembering where in its owner the view begins (to ask NumPy later costs more)."""
-    data = tensor._array
-    view = _view(tensor, data[index])
-    offset = 0 if tensor._base is None else tensor._offset
-    if offset is not None:
-        view._offset = offset + index.indices(len(data))[0] * data.strides[0]
     return view
 
 
@@ -513,374 +423,6 @@ def _place(view: Tensor, owner: Tensor, key: int, layout: Layout) -> Target:
     return Region(key, layout, array.shape, array.strides, array.dtype, offset + layout.address - layout.low)
 
 
-# -- recording ----------------------------------------------------------------------------------------------------
-
-
-def link(a: Autograd, b: Autograd) -> Autograd:
-    """Join two tapes and return the younger, of which the older is now a parent (so there are no cycles)."""
-    young, old = (a, b) if a.serial > b.serial else (b, a)
-    if young.parents is None:
-        young.parents = [old]
-    elif not any(parent is old for parent in young.parents):
-        young.parents.append(old)
-    return young
-
-
-def note_saved(owner: Tensor, tape: Autograd) -> None:
-    """Remember that `tape` will read the values in the memory of `owner`."""
-    ref = tape.ref
-    saved = owner._saved
-    if saved is None or (type(saved) is not list and (saved is ref or saved() is None)):
-        owner._saved = ref
-        return
-    alive = [r for r in (saved if type(saved) is list else [saved]) if r is not None and r is not ref and r()]
-    owner._saved = [*alive, ref] if alive else ref
-
-
-def savers(owner: Tensor) -> list[Autograd]:
-    """Return the living tapes that read the values in the memory of `owner`."""
-    saved = owner._saved
-    if saved is None:
-        return []
-    if type(saved) is not list:
-        tape = saved()
-        return [] if tape is None else [tape]
-    return [tape for r in saved if (tape := r()) is not None]
-
-
-def record(rule: Rule, y: Any, operands: tuple[Any, ...], static: dict[str, Any] | None = None) -> Tensor:
-    """Return the Tensor of `y`, computed from `operands`, recorded when an operand is differentiable."""
-    if type(y) is not ndarray:
-        y = as_ndarray(y)
-    if not _is_recording() or y.dtype.kind not in "fc":
-        return _new(y, None, None)
-    targets, tape, mask = _targets(operands)
-    if tape is None:
-        return _new(y, None, None)
-    inputs, reads_output = _kept(rule, operands, mask, tape)
-    output = y if reads_output else None
-    serial = next_serial()
-    code, lasti = caller(3)
-    operation: Any
-    if static or not _is_exact(rule, y, operands, targets):
-        metas = _metas(operands) if rule.always_fit or _differ(operands, y, rule.elementwise) else None
-        operation = Operation(
-            inputs, output, None, rule, targets, serial, metas, static or {}, serial, code, lasti
-        )
-    else:
-        operation = Exact()
-        operation.rule, operation.output = rule, output
-        operation.serial, operation.code, operation.lasti = serial, code, lasti
-        operation.a, operation.target_a = inputs[0], targets[0]
-        if len(targets) > 1:
-            operation.b, operation.target_b = inputs[1], targets[1]
-            if len(targets) > 2:
-                operation.c, operation.target_c = inputs[2], targets[2]
-    tape.operation_list.append(operation)
-    result = _new(y, serial, tape)
-    if reads_output:
-        result._saved = tape.ref
-    return result
-
-
-def _targets(operands: tuple[Any, ...]) -> tuple[tuple[Any, ...], Autograd | None, int]:
-    """Return where gradients of operands go, the tape to record on (None: nothing to record), and which are wanted.
-
-    The last is a set of bits: the first operand's is 1.
-    """
-    targets: list[Target | None] = []
-    tape: Autograd | None = None
-    leaves: list[Tensor] | None = None
-    mask, bit = 0, 1
-    for x in operands:
-        place: Target | None = None
-        if isinstance(x, Tensor):
-            owner = x._base
-            if owner is None:
-                owner, place = x, x._key
-            elif owner._key is not None:
-                place = target(x)
-            if place is not None:
-                mask += bit
-                other = owner._tape
-                if other is None:
-                    if leaves is None:
-                        leaves = [owner]
-                    else:
-                        leaves.append(owner)
-                elif tape is None:
-                    tape = other
-                elif tape is not other:
-                    tape = link(tape, other)
-        targets.append(place)
-        bit += bit
-    if leaves is not None:
-        if tape is None:
-            tape = Autograd()
-        known = tape.leaves
-        for leaf in leaves:
-            known[leaf._key] = leaf  # type: ignore[index]
-    return tuple(targets), tape, mask
-
-
-def _kept(rule: Rule, operands: tuple[Any, ...], mask: int, tape: Autograd) -> tuple[tuple[Any, ...], bool]:
-    """Return the arrays that the wanted formulas read (None for others), and whether they read the output."""
-    if rule.vjp_each is not None:
-        if not rule.reads_all:
-            return (None,) * len(operands), rule.reads_output
-        return tuple(_hold(x, tape) for x in operands), rule.reads_output
-    reads, reads_output = rule.needs[mask]
-    inputs: list[Any] = [None] * len(operands)
-    for i in reads:
-        inputs[i] = _hold(operands[i], tape)
-    return tuple(inputs), reads_output
-
-
-def _hold(x: Any, tape: Autograd) -> Any:
-    """Return the array of an operand that a rule will read, protected from unseen writes."""
-    if isinstance(x, Tensor):
-        owner = x if x._base is None else x._base
-        if owner._saved is None:
-            owner._saved = tape.ref
-        elif owner._saved is not tape.ref:
-            note_saved(owner, tape)
-        return x._array
-    if (type(x) is ndarray or hasattr(type(x), "stands_for_array")) and id(x) not in tape.guards.seen:
-        tape.protect(x)
-    return x
-
-
-def _is_exact(rule: Rule, y: ndarray, operands: tuple[Any, ...], targets: tuple[Any, ...]) -> bool:
-    """Say whether the gradients that are wanted come as their memories are: whole, and of the output's dtype."""
-    if rule.pull is None:
-        return False
-    dtype = y.dtype
-    for x, place in zip(operands, targets, strict=True):
-        if place is not None:
-            a = x._array
-            if a.dtype is not dtype or type(place) is Region or (rule.elementwise and a.shape != y.shape):
-                return False
-    return True
-
-
-def _differ(operands: tuple[Any, ...], y: ndarray, elementwise: bool) -> bool:
-    """Say whether a Tensor's dtype (of an elementwise function: or shape) is not the output's."""
-    dtype = y.dtype
-    for x in operands:
-        if isinstance(x, Tensor):
-            a = x._array
-            if a.dtype is not dtype or (elementwise and a.shape != y.shape):
-                return True
-    return False
-
-
-def _metas(operands: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return per operand the shape and dtype that its gradient must have (no dtype: any)."""
-    return tuple(
-        [
-            (x._array.shape, gradient_dtype(x._array.dtype)) if isinstance(x, Tensor) else (np.shape(x), None)
-            for x in operands
-        ]
-    )
-
-
 def raw(x: Any) -> Any:
     """Return the array of a Tensor, and anything else as it is."""
     return x._array if isinstance(x, Tensor) else x
-
-
-def apply(rule: Rule, operands: tuple[Any, ...], static: dict[str, Any] | None = None) -> Tensor:
-    """Compute ``rule.function`` on `operands` and record it."""
-    y = rule.function(*[x._array if isinstance(x, Tensor) else x for x in operands], **(static or {}))
-    return record(rule, y, operands, static)
-
-
-# -- writing --------------------------------------------------------------------------------------------------------
-
-
-def write(
-    destination: Tensor,
-    index: Any,
-    compute: Callable[[], None],
-    rule: Rule,
-    operands: tuple[Any, ...],
-    static: dict[str, Any] | None = None,
-) -> None:
-    """Run `compute`, which writes ``destination._array[index]``, and record it as an operation on that memory."""
-    owner = destination if destination._base is None else destination._base
-    owners = [(x if x._base is None else x._base) for x in operands if isinstance(x, Tensor)]
-    tracked = [o for o in owners if o._key is not None]
-    if not _is_recording() or (not tracked and owner._key is None):
-        _write_unrecorded(destination, owner, index, compute)
-        return
-    if owner._key is not None and owner._tape is None:
-        raise TapeError(
-            "a leaf that requires gradients cannot be changed in place while recording: its old value would be "
-            "lost to its own gradient. Update it inside `with mytorch.no_grad():`, or work on a .copy()"
-        )
-    if destination._array.dtype.kind not in "fc":
-        raise TypeError(
-            f"a differentiable value cannot be written into a Tensor of dtype {destination._array.dtype}: "
-            "its gradient would be lost; make the destination floating-point"
-        )
-    if np.size(destination._array[index]) == 0:
-        compute()  # checks the shapes, and changes nothing
-        return
-    targets, tape, mask = _targets((*operands, destination))
-    if tape is None:  # what is differentiable is empty
-        _write_unrecorded(destination, owner, index, compute)
-        return
-    serial = next_serial()
-    code, lasti = caller()
-    inputs, reads_output = _kept(rule, operands, mask & ((1 << len(operands)) - 1), tape)
-    metas = _metas(operands)
-    record = Write(inputs, None, None, rule, targets[:-1], None, metas, static or {}, serial, code, lasti)
-    before = savers(owner)
-    old = arrays.array(destination._array[index]) if before else None
-    others = [other for other in before if other is not tape]
-    compute()
-    if reads_output:
-        record.output = arrays.array(destination._array)
-    record.place(owner._key, destination._array, index, old)
-    owner._key, owner._tape = serial, tape
-    record.target = target(_view(destination, destination._array[index]) if _is_basic(index) else destination)
-    tape.operation_list.append(record)
-    _keep_old(others, destination._array, index, old)
-
-
-def _write_unrecorded(destination: Tensor, owner: Tensor, index: Any, compute: Callable[[], None]) -> None:
-    """Write memory without a gradient; tapes that read its values keep the old ones, or learn that they are gone."""
-    readers = savers(owner)
-    if not readers:
-        compute()
-        return
-    if owner._key is not None and owner._tape is None:
-        compute()  # a parameter that is stepped: to keep every old value would cost as much as the step
-        note_changed([owner])
-        return
-    old = arrays.array(destination._array[index])
-    compute()
-    _keep_old(readers, destination._array, index, old)
-
-
-def update(parameter: Tensor, change: Callable[..., None], *arguments: Any) -> None:
-    """Run ``change(array, *arguments)``, which changes a parameter's array in place, unrecorded."""
-    owner = parameter if parameter._base is None else parameter._base
-    _write_unrecorded(parameter, owner, ..., lambda: change(parameter._array, *arguments))
-
-
-def note_changed(leaves: list[Tensor]) -> None:
-    """Tell the tapes that read the values of `leaves` that they are gone."""
-    moment: tuple[int, CodeType, int] | None = None
-    for leaf in leaves:
-        saved = leaf._saved
-        for reference in saved if type(saved) is list else (saved,):
-            tape = None if reference is None else reference()
-            if tape is None:
-                continue
-            if moment is None:
-                moment = (next_serial(), *caller())
-            if tape.stale is None:
-                tape.stale = {}
-            tape.stale[leaf._key] = moment
-
-
-def before_unseen_write(tensor: Tensor) -> bool:
-    """Tell the tapes that read the values of `tensor` that they are about to change; False where that is not enough."""
-    readers = savers(tensor)
-    if not readers:
-        tensor._saved = None
-        return True
-    if tensor._key is None or tensor._tape is not None:
-        return False
-    code, lasti = caller()
-    for tape in readers:
-        tape.stale = {**(tape.stale or {}), tensor._key: (next_serial(), code, lasti)}
-    return True
-
-
-def _keep_old(tapes: list[Autograd], array: ndarray, index: Any, old: ndarray | None) -> None:
-    """Tell tapes that read the memory of a write that is not theirs, with the values that it destroyed."""
-    code, lasti = caller()
-    for tape in tapes:
-        note = Write((), None, None, None, (), None, None, None, next_serial(), code, lasti)
-        tape.operation_list.append(note.place(None, array, index, None if old is None else old.copy()))
-
-
-def _is_basic(index: Any) -> bool:
-    """Say whether indexing with `index` gives a view."""
-    if type(index) is not tuple:
-        index = (index,)
-    return all(
-        i is None
-        or i is Ellipsis
-        or isinstance(i, slice)
-        or (isinstance(i, int | np.integer) and type(i) is not bool)
-        for i in index
-    )
-
-
-def _open_ended(index: Any) -> tuple[Any, ...]:
-    """Return a basic index that gives a view also where it names a single entry."""
-    index = index if type(index) is tuple else (index,)
-    return index if any(i is Ellipsis for i in index) else (*index, Ellipsis)
-
-
-def _plain(index: Any) -> Any:
-    """Return an index with Tensors and lists as arrays; a copy, so that nobody changes what the tape reads."""
-    if isinstance(index, tuple):
-        return tuple(_plain(i) for i in index)
-    if isinstance(index, Tensor):
-        return index._array.copy()
-    return arrays.array(index) if isinstance(index, list | ndarray) else index
-
-
-def _kept_places(shape: tuple[int, ...], index: Any) -> ndarray | None:
-    """Return which places of an indexed value stay when ``array[index] = value`` names some twice (None: all)."""
-    places = arrays.lifted(np.arange(np.prod(shape, dtype=int)).reshape(shape))[index]
-    order = np.arange(places.size).reshape(places.shape)
-    winner = arrays.zeros(shape, int)
-    winner[index] = order
-    kept = winner[index] == order
-    return None if kept.all() else kept
-
-
-# -- raw arrays on a hand-driven tape -------------------------------------------------------------------------------
-
-
-def on_tape(
-    tape: Autograd,
-    compute: Callable[..., Tensor],
-    inputs: tuple[ndarray, ...],
-    external: dict[str, tuple[ndarray, ndarray]],
-) -> ndarray:
-    """Run `compute`, written in Tensors, on raw arrays; record it on `tape`; return its value as a raw array.
-
-    `external` holds, by name, parameters with the arrays that their gradients are added to.
-    """
-    known, start = tape.known, len(tape.operation_list)
-    shown = [show(tape, x) for x in inputs]
-    parameters = {name: show(tape, array, gradient) for name, (array, gradient) in external.items()}
-    result = compute(*shown, **parameters)
-    known.adopt(result._array, (result if result._base is None else result._base)._key)
-    for operation in tape.operation_list[start:]:
-        for array in (*operation.inputs, operation.output):
-            # What nobody else has needs no protection; what a recording stands behind may be known by another name.
-            if isinstance(array, ndarray) and (type(array) is not ndarray or known.buffer.holds(array)):
-                tape.protect(array)
-    return result._array
-
-
-def show(tape: Autograd, array: ndarray, gradient: ndarray | None = None) -> Tensor:
-    """Return the Tensor that shows a raw array as memory that `tape` knows."""
-    place = tape.known.input_target(array, gradient)
-    if place is None:
-        return wrap(array)
-    if isinstance(place, int):
-        return _new(array, place, tape)
-    part = _view(_new(owner_of(array), key_of(place), tape), array)
-    part._region = place
-    return part
-
-
-__all__ = ["Shadow", "Tensor", "apply", "enable_grad", "no_grad", "record", "sweep", "wrap", "write"]

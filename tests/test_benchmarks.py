@@ -478,7 +478,7 @@ def test_both_forms_of_the_best_numpy_have_torchs_gradients(torch, monkeypatch, 
 
 
 def test_a_step_with_a_wrong_gradient_is_found_out():
-    from benchmarks.contenders.training import RATE, training
+    from benchmarks.contenders.training import RATE, compared
 
     def contender(gradient: float) -> harness.Work:
         parameter = np.ones(3)
@@ -487,7 +487,7 @@ def test_a_step_with_a_wrong_gradient_is_found_out():
             parameter[1] -= RATE * gradient
             return 2.0
 
-        return training(step, [np.ones(3)], lambda: [parameter])
+        return compared(step, [np.ones(3)], lambda: [parameter])
 
     results = [harness.first(contender(gradient))[1] for gradient in (1.0, 1.0, 1.01)]
     check_same(["a", "b"], results[:2], 1e-3)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mytorch import Tensor
-from mytorch.autograd_engine import Exact
+from mytorch.records import Exact
 from mytorch.reverse import gradients
 from mytorch.rules.registry import RULES, Call
 

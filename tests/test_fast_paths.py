@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from mytorch import Tensor, functional, no_grad
-from mytorch.autograd_engine import Exact, Operation, TapeError
 from mytorch.data import one_hot
 from mytorch.optim import SGD
 from mytorch.optim import optimizer as optimizers
+from mytorch.records import Exact, Operation, TapeError
 from mytorch.rules import rows
 from mytorch.rules.arithmetic import times
 from mytorch.rules.constants import ONE

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from mytorch import Tensor
-from mytorch.autograd_engine import TapeError
 from mytorch.gradcheck import check_gradients
+from mytorch.records import TapeError
 from mytorch.transforms import grad, hessian, jacobian
 
 RNG = np.random.default_rng(71)

@@ -8,6 +8,7 @@ import importlib.metadata
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -44,6 +45,51 @@ def test_only_numpy_and_the_standard_library_are_imported(path):
     imports = imported_modules(path.read_text(encoding="utf-8"))
     strangers = {name: line for name, line in imports.items() if name not in ALLOWED}
     assert not strangers, f"{path}: {strangers}: what needs more than NumPy belongs in mytorch/extras"
+
+
+def imported_at_once(path: Path) -> list[str]:
+    """The modules of this package that a file imports when it is imported, by their full names."""
+    names = []
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "mytorch":
+            whole = node.module == "mytorch"
+            names += [f"mytorch.{alias.name}" for alias in node.names] if whole else [str(node.module)]
+    return names
+
+
+def test_files_import_only_from_those_above_them_in_the_picture_of_the_design():
+    rows = re.findall(
+        r"^\| (`[^|]*) \|", (ROOT / "docs" / "design.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    level = {
+        re.sub(r"\.py$|/$", "", name): i
+        for i, row in enumerate(rows)
+        for name in re.findall(r"`([\w.]+/?)`", row)
+    }
+    package = ROOT / "mytorch"
+    for path in package.rglob("*.py"):
+        part = path.relative_to(package).parts[0].removesuffix(".py")
+        if part == "__init__":
+            continue
+        assert part in level, f"{part} is missing in docs/design.md"
+        for name in imported_at_once(path):
+            other = name.split(".")[1]
+            assert other == part or level[other] <= level[part], (
+                f"{path} imports {name}, which stands below it"
+            )
+
+
+def test_the_folders_of_replay_import_only_from_those_before_them():
+    folders = ["record", "passes", "lowering", "source"]
+    for path in (ROOT / "mytorch" / "replay").glob("*/*.py"):
+        position = folders.index(path.parent.name)
+        modules = [
+            name.split(".")[2] for name in imported_at_once(path) if name.startswith("mytorch.replay.")
+        ]
+        later = [
+            name for name in modules if name in (*folders[position + 1 :], "program", "compiled", "matching")
+        ]
+        assert not later, f"{path} imports from {later}"
 
 
 def test_importing_the_package_loads_nothing_else():

@@ -11,7 +11,7 @@ import pytest
 import mytorch
 from mytorch import Tensor, grad, hvp, value_and_grad
 from mytorch.optim import SGD
-from mytorch.replay import batching
+from mytorch.replay.passes import batching
 from tests.replaying import REPLAYED, compared
 
 STEPS = 12

@@ -13,9 +13,9 @@ import mytorch
 from mytorch import Tensor, value_and_grad
 from mytorch.functional import linear, relu, softmax_cross_entropy
 from mytorch.optim import SGD
-from mytorch.replay import lowering
-from mytorch.replay.columns import _turned
 from mytorch.replay.instructions import TEMPORARY, Value, made_by_pass
+from mytorch.replay.lowering import forms
+from mytorch.replay.passes.columns import _turned
 from tests.replaying import REPLAYED, blocks_of, compared
 
 ROWS, COLUMNS = 40, 3
@@ -92,7 +92,7 @@ def test_every_way_to_run_an_instruction_takes_columns(
     function: Any, choice: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        lowering, "times", lambda ways: [float(k != choice % len(ways)) for k in range(len(ways))]
+        forms, "times", lambda ways: [float(k != choice % len(ways)) for k in range(len(ways))]
     )
     outcome, compiled = compared(value_and_grad(function, argnums=(0, 1, 2)), [arguments() for _ in range(3)])
     assert outcome == REPLAYED

@@ -12,7 +12,7 @@ import pytest
 import mytorch
 from mytorch import TapeError, Tensor, value_and_grad
 from mytorch.optim import SGD, Adam
-from mytorch.replay import lowering
+from mytorch.replay.lowering import forms
 from mytorch.rules.masks import masked
 from tests.replaying import REPLAYED, assert_same, blocks_of, compared, what_became_of
 
@@ -532,7 +532,7 @@ def test_every_way_to_run_an_instruction_gives_the_same_numbers(
 ) -> None:
     """Which way is fastest depends on the machine: here each is the fastest once."""
     monkeypatch.setattr(
-        lowering, "times", lambda ways: [float(k != choice % len(ways)) for k in range(len(ways))]
+        forms, "times", lambda ways: [float(k != choice % len(ways)) for k in range(len(ways))]
     )
     rng = np.random.default_rng(7)
     outcome, _ = compared(function, [[rng.uniform(-1, 1, (4, 5))] for _ in range(4)])

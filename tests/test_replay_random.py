@@ -15,7 +15,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mytorch import compile, enable_grad
-from mytorch.replay import ReplayError, batching
+from mytorch.replay import ReplayError
+from mytorch.replay.passes import batching
 from mytorch.reverse import gradients
 from tests.replaying import assert_same, fresh
 from tests.test_random_programs import (

@@ -13,8 +13,7 @@ import mytorch
 from mytorch import Tensor
 from mytorch.functional import linear, relu, softmax_cross_entropy
 from mytorch.optim import SGD, Adam, AdamW
-from mytorch.replay import lowering
-from mytorch.replay.lowering import PIECE, descend_by_product
+from mytorch.replay.kernels import PIECE, descend, descend_by_product
 
 STEPS = 6
 Step = Callable[[Any, Any], Any]
@@ -247,7 +246,7 @@ def test_a_product_that_only_changes_a_large_parameter_is_never_whole(batch: int
         np.testing.assert_allclose(b, a, rtol=rounding, atol=rounding * 1e-2)
     functions = [i.function for i in step.program.instructions]
     assert functions.count(descend_by_product) == 1
-    assert lowering.descend not in functions
+    assert descend not in functions
     assert step.program.plan.nbytes < replayed.parameters[0].nbytes
 
 

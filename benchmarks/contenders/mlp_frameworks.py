@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+from benchmarks.contenders import training
 from benchmarks.contenders.mlp import NETWORKS, work
-from benchmarks.contenders.training import RATE, jax_training, mytorch_training, torch_training, training
 from benchmarks.harness import Work, load
 
 
@@ -24,7 +24,7 @@ def mytorch_step(network: str, batch: int, replay: bool = False) -> Work:
         return softmax_cross_entropy(linear(y, parameters[-2], parameters[-1]), labels)
 
     labels = one_hot(classes, NETWORKS[network][-1], x.dtype)
-    return mytorch_training(loss_of, arrays, [x, labels], replay)
+    return training.in_mytorch(loss_of, arrays, [x, labels], replay)
 
 
 def torch_step(network: str, batch: int, compiled: bool = False) -> Work:
@@ -38,7 +38,7 @@ def torch_step(network: str, batch: int, compiled: bool = False) -> Work:
             y = functional.relu(functional.linear(y, parameters[i], parameters[i + 1]))
         return functional.cross_entropy(functional.linear(y, parameters[-2], parameters[-1]), classes)
 
-    return torch_training(loss_of, arrays, [x, classes], compiled)
+    return training.in_torch(loss_of, arrays, [x, classes], compiled)
 
 
 def torch_usual(network: str, batch: int) -> Work:
@@ -54,7 +54,7 @@ def torch_usual(network: str, batch: int) -> Work:
         for parameter, array in zip(model.parameters(), arrays, strict=True):
             parameter.copy_(torch.from_numpy(array))
     criterion = torch.nn.CrossEntropyLoss()
-    optimizer = torch.optim.SGD(model.parameters(), RATE)
+    optimizer = torch.optim.SGD(model.parameters(), training.RATE)
 
     def step() -> Any:
         optimizer.zero_grad()
@@ -63,7 +63,7 @@ def torch_usual(network: str, batch: int) -> Work:
         optimizer.step()
         return loss
 
-    return training(step, arrays, lambda: [parameter.detach() for parameter in model.parameters()])
+    return training.compared(step, arrays, lambda: [parameter.detach() for parameter in model.parameters()])
 
 
 def jax_step(network: str, batch: int) -> Work:
@@ -78,7 +78,7 @@ def jax_step(network: str, batch: int) -> Work:
         logprobs = jax.nn.log_softmax(y @ parameters[-2].T + parameters[-1])
         return -jax.numpy.mean(jax.numpy.take_along_axis(logprobs, classes[:, None], axis=1))
 
-    return jax_training(loss_of, arrays, [x, classes])
+    return training.in_jax(loss_of, arrays, [x, classes])
 
 
 def autograd_step(network: str, batch: int) -> Work:
@@ -101,10 +101,10 @@ def autograd_step(network: str, batch: int) -> Work:
     def step() -> Any:
         loss, gradients = value_and_grad(parameters)
         for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter -= RATE * gradient
+            parameter -= training.RATE * gradient
         return loss
 
-    return training(step, arrays, lambda: parameters)
+    return training.compared(step, arrays, lambda: parameters)
 
 
 def mygrad_step(network: str, batch: int) -> Work:
@@ -121,8 +121,8 @@ def mygrad_step(network: str, batch: int) -> Work:
         loss = cross_entropy(mygrad.matmul(y, parameters[-2].T) + parameters[-1], classes)
         loss.backward()
         for parameter in parameters:
-            parameter.data -= RATE * parameter.grad
+            parameter.data -= training.RATE * parameter.grad
             parameter.null_grad()
         return loss.item()
 
-    return training(step, arrays, lambda: [parameter.data for parameter in parameters])
+    return training.compared(step, arrays, lambda: [parameter.data for parameter in parameters])

@@ -16,14 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.contenders import training
 from benchmarks.contenders.mlp import NETWORKS, work
-from benchmarks.contenders.training import RATE, training
 from benchmarks.harness import Work, load
 from benchmarks.races import Unavailable
 
-CACHE = (
-    2**17
-)  # entries: a larger layer's gradient is computed and added piece by piece, while it is in the cache
+# Entries: a larger layer's gradient is computed and added piece by piece, while it is in the cache.
+CACHE = 2**17
 Calls = list[tuple[Callable[..., Any], tuple[Any, ...]]]
 
 
@@ -51,11 +50,11 @@ def plain(network: str, batch: int) -> Work:
             dW, db = g.T @ a, g.sum(axis=0)
             if i > 0:
                 g = (g @ W) * (a > 0)
-            W -= RATE * dW
-            b -= RATE * db
+            W -= training.RATE * dW
+            b -= training.RATE * db
         return loss
 
-    return training(step, arrays, lambda: [array for layer in layers for array in layer])
+    return training.compared(step, arrays, lambda: [array for layer in layers for array in layer])
 
 
 class Block:
@@ -125,7 +124,7 @@ def best(network: str, batch: int, blas: bool = False) -> Work:
             call(*arguments)
         return loss
 
-    return training(step, block.start, block.parameters)
+    return training.compared(step, block.start, block.parameters)
 
 
 def flat(*arrays: np.ndarray) -> list[np.ndarray]:
@@ -142,9 +141,9 @@ def one_example(block: Block) -> Callable[[], Any]:
     largest, subtract, exp = np.maximum.reduce, np.subtract, np.exp
     multiply, divide, log = np.multiply, np.divide, np.log
     item, target = z.item, int(np.flatnonzero(block.onehot)[0])
-    scaled, add = block.onehot * np.float32(RATE), np.add
+    scaled, add = block.onehot * np.float32(training.RATE), np.add
     sum_of, ones, total, factor = p.dot, np.ones_like(z), np.empty((), np.float32), np.empty((), np.float32)
-    rate = np.array(-RATE, np.float32)
+    rate = np.array(-training.RATE, np.float32)
 
     def step() -> Any:
         subtract(z, largest(z), z)
@@ -164,7 +163,8 @@ def many_examples(block: Block) -> Callable[[], Any]:
     z, p, batch = block.logits, np.empty_like(block.logits), block.batch
     largest, subtract, exp = np.maximum.reduce, np.subtract, np.exp
     multiply, divide, log = np.multiply, np.divide, np.log
-    rate, scaled, add = np.array(-RATE / batch, np.float32), block.onehot * np.float32(RATE / batch), np.add
+    rate, add = np.array(-training.RATE / batch, np.float32), np.add
+    scaled = block.onehot * np.float32(training.RATE / batch)
     most, total, logs = np.empty((3, batch), np.float32)
     sum_of, sum_of_logs = np.ones(len(z), np.float32).dot, np.ones(batch, np.float32).dot
     values, targets = flat(z, block.onehot)

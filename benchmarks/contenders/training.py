@@ -20,7 +20,17 @@ Loss = Callable[..., Any]
 Arrays = Sequence[np.ndarray]
 
 
-def training(step: Callable[[], Any], start: Arrays, now: Callable[[], Sequence[Any]]) -> Work:
+def cross_entropy(logits: np.ndarray, classes: np.ndarray) -> tuple[Any, np.ndarray]:
+    """Return the mean cross-entropy of logits, and its gradient, in NumPy."""
+    rows = np.arange(len(classes))
+    exp = np.exp(logits - logits.max(axis=1, keepdims=True))
+    p = exp / exp.sum(axis=1, keepdims=True)
+    loss = -np.log(p[rows, classes]).mean()
+    p[rows, classes] -= 1
+    return loss, p / np.float32(len(classes))
+
+
+def compared(step: Callable[[], Any], start: Arrays, now: Callable[[], Sequence[Any]]) -> Work:
     """Return a training step that is compared by its loss and by the gradients that it followed.
 
     Each gradient shows itself as ``(before - after) / rate``, summed with random signs.
@@ -42,7 +52,7 @@ def training(step: Callable[[], Any], start: Arrays, now: Callable[[], Sequence[
     return Work(step, check)
 
 
-def mytorch_training(loss_of: Loss, arrays: Arrays, inputs: Arrays, replay: bool = False) -> Work:
+def in_mytorch(loss_of: Loss, arrays: Arrays, inputs: Arrays, replay: bool = False) -> Work:
     """Prepare a step on Tensors; with `replay`, the same function is recorded once by `mytorch.compile`."""
     from mytorch import Tensor
     from mytorch.optim import SGD
@@ -58,10 +68,10 @@ def mytorch_training(loss_of: Loss, arrays: Arrays, inputs: Arrays, replay: bool
         return loss
 
     step = replayed(train) if replay else train
-    return training(lambda: step(*inputs), arrays, lambda: [p.numpy() for p in parameters])
+    return compared(lambda: step(*inputs), arrays, lambda: [p.numpy() for p in parameters])
 
 
-def torch_training(loss_of: Loss, arrays: Arrays, inputs: Arrays, compiled: bool = False) -> Work:
+def in_torch(loss_of: Loss, arrays: Arrays, inputs: Arrays, compiled: bool = False) -> Work:
     """Prepare the leanest step of PyTorch: `autograd.grad` and one `_foreach_add_`; or its loss by torch.compile."""
     torch = load("torch")
     parameters = [torch.tensor(array, requires_grad=True) for array in arrays]
@@ -74,10 +84,10 @@ def torch_training(loss_of: Loss, arrays: Arrays, inputs: Arrays, compiled: bool
         torch._foreach_add_(values, torch.autograd.grad(loss, parameters), alpha=-RATE)
         return loss
 
-    return training(step, arrays, lambda: values)
+    return compared(step, arrays, lambda: values)
 
 
-def jax_training(loss_of: Loss, arrays: Arrays, inputs: Arrays) -> Work:
+def in_jax(loss_of: Loss, arrays: Arrays, inputs: Arrays) -> Work:
     """Prepare a step of JAX: loss, gradients and update in one jitted function, the parameters given away to it."""
     jax = load("jax")
     parameters = [jax.numpy.array(array) for array in arrays]
@@ -94,7 +104,7 @@ def jax_training(loss_of: Loss, arrays: Arrays, inputs: Arrays) -> Work:
         loss, parameters = train(parameters, *tensors)
         return loss.block_until_ready()
 
-    return training(step, arrays, lambda: parameters)
+    return compared(step, arrays, lambda: parameters)
 
 
 def race_of_steps(

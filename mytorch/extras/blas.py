@@ -21,13 +21,12 @@ import threadpoolctl
 from numpy import ndarray
 
 from mytorch.extras.order import columns, factors, is_new, late, readers
-from mytorch.replay import lowering
-from mytorch.replay.backends import Backend
-from mytorch.replay.instructions import Instruction, Value
-from mytorch.replay.lowering import Call, Form, times
-from mytorch.replay.passes import Listing
+from mytorch.replay.instructions import Instruction, Listing, Value
+from mytorch.replay.lowering.backends import Backend
+from mytorch.replay.lowering.forms import Call, Form, part, with_arrays
+from mytorch.replay.lowering.scratch import Scratch
+from mytorch.replay.passes.updates import is_number
 from mytorch.replay.program import Program
-from mytorch.replay.scratch import Scratch
 
 PREFIX = {"f": "s", "d": "d"}
 SMALLEST = 1024  # entries of a weight below which a call of SciPy's costs more than it saves
@@ -129,7 +128,7 @@ class Blas(Backend):
         for last in range(len(forms)):
             for first, calls in candidates(program, last):
                 positions = list(range(first, last + 1))
-                if all(forms[p] is None for p in positions) and faster(calls, positions, program, scratch):
+                if all(forms[p] is None for p in positions) and faster(calls, positions, scratch):
                     forms[first : last + 1] = [[] for _ in positions]
                     forms[last] = calls
                     self.updates.append(positions)
@@ -183,8 +182,8 @@ class _Update:
             return None
         if weight.size < SMALLEST or not _is_last_use(program, step, last):
             return None
-        scale, gradient = scaling.args if _is_number(scaling.args[0]) else scaling.args[::-1]
-        if not _is_number(scale) or not isinstance(gradient, Value):
+        scale, gradient = scaling.args if is_number(scaling.args[0]) else scaling.args[::-1]
+        if not is_number(scale) or not isinstance(gradient, Value):
             return None
         if (
             not gradient.dtype == step.dtype == weight.dtype
@@ -208,7 +207,7 @@ class _Update:
         if not all(v.is_contiguous for v in both):
             return None
         axpy = getattr(library, f"{PREFIX[self.weight.dtype.char]}axpy")
-        flat = [lowering.part(v, lambda x: x.reshape(-1)) for v in both]
+        flat = [part(v, lambda x: x.reshape(-1)) for v in both]
         return stepped, (axpy, self.scale, self.sign, self.weight.size, flat[1], flat[0]), {}
 
     def by_product(self, product: Instruction) -> Call | None:
@@ -248,7 +247,7 @@ class _Update:
         if not turned(c).is_contiguous:
             return None
         ger = getattr(library, f"{PREFIX[c.dtype.char]}ger")
-        x, y = [lowering.part(v, lambda array: array.reshape(-1)) for v in (a, b)]
+        x, y = [part(v, lambda array: array.reshape(-1)) for v in (a, b)]
         return stepped_by_rows, (ger, self.scale, self.sign, x, y, c), {}
 
     def _fits(self, a: Any, b: Any) -> bool:
@@ -263,11 +262,7 @@ class _Update:
 
 def turned(value: Value) -> Value:
     """Return the transpose."""
-    return lowering.part(value, lambda x: x.T)
-
-
-def _is_number(x: Any) -> bool:
-    return x.shape == () if isinstance(x, Value) else isinstance(x, int | float | np.generic)
+    return part(value, lambda x: x.T)
 
 
 def _is_last_use(program: Program, value: Value, position: int) -> bool:
@@ -282,13 +277,8 @@ def _is_last_use(program: Program, value: Value, position: int) -> bool:
     )
 
 
-def faster(calls: Form, positions: list[int], program: Program, scratch: Scratch) -> bool:
+def faster(calls: Form, positions: list[int], scratch: Scratch) -> bool:
     """Say whether calls take less time than NumPy's, on the program's memory and on copies of the weights."""
-    theirs: Form = []
-    for position in positions:
-        theirs += lowering.constants_of(lowering.forms(program.instructions[position])[0], scratch.array)
-    ((function, (routine, _, *others), _),) = lowering.constants_of(calls, scratch.array)
+    ((function, (routine, _, *others), _),) = with_arrays(calls, scratch.array)
     own: Form = [(function, (routine, np.float32(0.001), *others), {})]  # by 0 would not be a call of BLAS
-    with np.errstate(all="ignore"):
-        numpy, ours = times([theirs, own])
-    return ours < numpy
+    return scratch.is_faster(own, positions)

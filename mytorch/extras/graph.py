@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mytorch.autograd_engine import Autograd, Write
-from mytorch.gradient_buffer import Region, key_of, owner_of
+from mytorch.autograd_engine import Autograd
+from mytorch.records import Write
+from mytorch.regions import Region, key_of, owner_of
 from mytorch.rules.registry import Rule
 from mytorch.tensor import Tensor, raw, target
 

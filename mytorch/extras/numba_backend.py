@@ -19,16 +19,15 @@ from numba import float32, float64, types, uint8
 from numba.extending import intrinsic
 
 from mytorch.extras import vector_math
-from mytorch.extras.loops import Readers, Step, nests, step_of
+from mytorch.extras.loops import Step, step_of
+from mytorch.extras.nests import Readers, nests
 from mytorch.extras.numba_text import Text
 from mytorch.extras.order import is_outer, late
-from mytorch.replay import lowering
-from mytorch.replay.backends import Backend
-from mytorch.replay.instructions import Value
-from mytorch.replay.lowering import Form, times
-from mytorch.replay.passes import Listing
+from mytorch.replay.instructions import Listing, Value
+from mytorch.replay.lowering.backends import Backend
+from mytorch.replay.lowering.forms import Call, Form
+from mytorch.replay.lowering.scratch import Scratch
 from mytorch.replay.program import Program
-from mytorch.replay.scratch import Scratch
 
 LONGEST = 64  # instructions in a piece: what Numba needs to compile grows faster than the text
 PATIENCE = 20.0  # seconds of computing time for compiling; what is left of a program then stays with NumPy
@@ -151,7 +150,7 @@ class Piece:
         self.table = np.array(self.places, np.int64)
 
     @property
-    def call(self) -> lowering.Call:
+    def call(self) -> Call:
         """The call that does the work of the piece."""
         return self.function, (self.table, *self.arguments), {}
 
@@ -213,10 +212,6 @@ def runs(program: Program, forms: list[Form | None]) -> Iterator[list[Step]]:
 def faster(piece: Piece, program: Program) -> bool:
     """Say whether a piece takes less time than NumPy's calls, on memory of the program and copies of the parameters."""
     scratch = Scratch(program)
-    calls: Form = []
-    for position in piece.positions:
-        form = lowering.forms(program.instructions[position])[0]
-        calls += lowering.constants_of(form, scratch.array)
     own: Form = [
         (
             piece.function,
@@ -227,6 +222,4 @@ def faster(piece: Piece, program: Program) -> bool:
             {},
         )
     ]
-    with np.errstate(all="ignore"):
-        numpy, ours = times([calls, own])
-    return ours < numpy
+    return scratch.is_faster(own, piece.positions)

@@ -8,7 +8,8 @@ from math import prod
 
 import numpy as np
 
-from mytorch.extras.loops import FIRST, TYPES, Nest, Operand, Readers, Step
+from mytorch.extras.loops import FIRST, TYPES, Operand, Step
+from mytorch.extras.nests import Nest, Readers
 
 LARGE = 4096  # entries from which a loop is a function of its own, whose pointers are known to be apart
 BLOCK = 1024  # entries that are summed in one go: longer sums are sums of such sums, in double precision

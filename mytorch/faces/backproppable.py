@@ -29,7 +29,8 @@ from typing import Any
 import numpy as np
 
 from mytorch.faces.graph import Step, walk, whole
-from mytorch.gradient_buffer import Shadow, gradient_dtype, target_of
+from mytorch.gradient_buffer import Shadow
+from mytorch.regions import gradient_dtype, target_of
 from mytorch.rules import RULES, Rule, memory
 
 get_next_order: Callable[[], int] = count().__next__

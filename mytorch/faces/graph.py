@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-from mytorch.autograd_engine import Record, TapeError, sweep
 from mytorch.gradient_buffer import Shadow
+from mytorch.records import Record, TapeError
 from mytorch.rules.registry import Rule
+from mytorch.sweep import sweep
 
 N = TypeVar("N")
 

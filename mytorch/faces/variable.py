@@ -36,10 +36,11 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from mytorch.autograd_engine import TapeError, sweep
 from mytorch.gradient_buffer import Shadow
+from mytorch.records import TapeError
 from mytorch.rules import RULES, Rule
 from mytorch.rules.scalars import vjp_on_floats
+from mytorch.sweep import sweep
 
 _next_id = count().__next__
 _new = object.__new__

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from mytorch import functional
-from mytorch.autograd_engine import TapeError
 from mytorch.nn.module import Module
+from mytorch.records import TapeError
 from mytorch.tensor import Tensor
 
 

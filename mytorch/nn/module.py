@@ -6,13 +6,14 @@ as the course has it; one without takes Tensors.  Both run the same `compute`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from mytorch.autograd_engine import Autograd
-from mytorch.tensor import Tensor, on_tape
+from mytorch.regions import key_of, owner_of
+from mytorch.tensor import Tensor, new_tensor, new_view, wrap
 
 
 class Module:
@@ -37,7 +38,7 @@ class Module:
         """Compute the module's value, recording it."""
         if self.autograd_engine is None:
             return self.compute(*inputs)
-        return on_tape(self.autograd_engine, self.compute, inputs, self.external())
+        return _on_tape(self.autograd_engine, self.compute, inputs, self.external())
 
     def compute(self, *inputs: Any, **parameters: Any) -> Any:
         """Return the value in Tensor operations; `parameters` are the ones named by `external`."""
@@ -60,6 +61,41 @@ class Module:
         """Forget the gradients of all parameters."""
         for parameter in self.parameters():
             parameter.grad = None
+
+
+def _on_tape(
+    tape: Autograd,
+    compute: Callable[..., Tensor],
+    inputs: tuple[np.ndarray, ...],
+    external: dict[str, tuple[np.ndarray, np.ndarray]],
+) -> np.ndarray:
+    """Run `compute`, written in Tensors, on raw arrays; record it on `tape`; return its value as a raw array.
+
+    `external` holds, by name, parameters with the arrays that their gradients are added to.
+    """
+    known, start = tape.known, len(tape.operation_list)
+    shown = [_show(tape, x) for x in inputs]
+    parameters = {name: _show(tape, array, gradient) for name, (array, gradient) in external.items()}
+    result = compute(*shown, **parameters)
+    known.adopt(result._array, (result if result._base is None else result._base)._key)
+    for operation in tape.operation_list[start:]:
+        for array in (*operation.inputs, operation.output):
+            # What nobody else has needs no protection; what a recording stands behind may be known by another name.
+            if isinstance(array, np.ndarray) and (type(array) is not np.ndarray or known.buffer.holds(array)):
+                tape.protect(array)
+    return result._array
+
+
+def _show(tape: Autograd, array: np.ndarray, gradient: np.ndarray | None = None) -> Tensor:
+    """Return the Tensor that shows a raw array as memory that `tape` knows."""
+    place = tape.known.input_target(array, gradient)
+    if place is None:
+        return wrap(array)
+    if isinstance(place, int):
+        return new_tensor(array, place, tape)
+    part = new_view(new_tensor(owner_of(array), key_of(place), tape), array)
+    part._region = place
+    return part
 
 
 class Sequential(Module):

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from mytorch.tensor import Tensor, note_changed, raw, update
+from mytorch.inplace import note_changed, update
+from mytorch.tensor import Tensor, raw
 
 Parameter = Any
 

@@ -1,4 +1,9 @@
-"""`compile`: a function that is recorded the first time, and replayed ever after."""
+"""`compile`: a function that is recorded the first time, and replayed ever after.
+
+A `Compiled` keeps, per signature of its arguments, the paths through the function that were recorded.  A call replays
+the one that fits (`mytorch.replay.matching`), and is recorded where none does; what no replay could do runs as it is
+written.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,7 @@ import functools
 import threading
 import types
 import warnings
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path as FilePath
@@ -16,16 +21,13 @@ import numpy as np
 from numpy import ndarray
 
 from mytorch import arrays, trees
-from mytorch.gradient_buffer import owner_of
-from mytorch.replay.backends import chosen
-from mytorch.replay.captured import PLAIN, UNSET, Cell, snapshot
-from mytorch.replay.errors import Diverged, ReplayError, ReplayWarning, Unreplayable
-from mytorch.replay.lowering import Changed
+from mytorch.replay.errors import Changed, Diverged, ReplayError, ReplayWarning, Unreplayable
+from mytorch.replay.lowering.backends import chosen
+from mytorch.replay.matching import MISS, contradicts, fits, fits_call, shortcut, signature
 from mytorch.replay.program import Program
-from mytorch.replay.recording import Recording, overlap, record
+from mytorch.replay.record.recording import Recording, overlap, record
 from mytorch.replay.report import Report
-from mytorch.replay.writing import same
-from mytorch.tensor import Tensor, _is_recording
+from mytorch.tensor import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
 SIGNATURES, PATHS = 32, 8
@@ -69,157 +71,6 @@ class Path:
         return self._program
 
 
-def fits(recording: Recording) -> Callable[[], bool]:
-    """Return the function that says whether all that a recording takes from outside is what it was."""
-    bound = _Bound()
-    text = f"lambda: {' and '.join(_terms(recording, bound)) or 'True'}"
-    check: Callable[[], bool] = bound.evaluated(text)
-    return check
-
-
-class _Bound(dict[str, Any]):
-    """Objects by the names that a text gives them."""
-
-    def __init__(self) -> None:
-        super().__init__(equal=_equal, snapshot=snapshot, UNSET=UNSET)
-
-    def name(self, thing: Any) -> str:
-        """Return a name for an object."""
-        name = f"c{len(self)}"
-        self[name] = thing
-        return name
-
-    def evaluated(self, text: str) -> Any:
-        """Return the value of an expression of these names."""
-        return eval(f"lambda {', '.join(self)}: {text}")(*self.values())
-
-
-def _terms(recording: Recording, bound: _Bound) -> list[str]:
-    """Return the conditions on what a recording takes from outside."""
-    terms = []
-    name = bound.name
-    for cell, kind in recording.kinds:
-        terms.append(f"type({name(cell.read)}()) is {name(kind)}")
-    for cell in recording.cells:
-        if cell.kind == "names":
-            if cell.key:
-                terms.append(f"len({name(vars(cell.container))}) == {cell.value}")
-                terms.append(f"type({name(cell.container)}) is {name(type(cell.container))}")
-            continue
-        now, value = _now(cell, name), name(cell.value)
-        if isinstance(cell.value, PLAIN) and cell.value is not None and type(cell.value) is not bool:
-            terms.append(f"({now} is {value} or equal({now}, {value}))")
-        else:
-            terms.append(f"{now} is {value}")
-        if cell.size is not None:
-            terms.append(f"len({value}) == {cell.size}")
-        if cell.keys is not None:
-            terms.append(f"[*{value}] == {name(cell.keys)}")
-        if cell.copy is not None:
-            terms.append(f"snapshot({value}) == {name(cell.copy)}")
-    for tensor in {
-        id(cell.value): cell.value for cell in recording.cells if isinstance(cell.value, Tensor)
-    }.values():
-        owner = name(tensor if tensor._base is None else tensor._base)
-        terms.append(f"{owner}._key is {'not ' if tensor.requires_grad else ''}None")
-        hooks = tensor._hooks
-        terms.append(f"{name(tensor)}._hooks {'is None' if hooks is None else f'== {name([*hooks])}'}")
-    return terms
-
-
-def _now(cell: Cell, name: Callable[[Any], str]) -> str:
-    """Return the text of what is at a place now."""
-    key = repr(cell.key) if type(cell.key) in (str, int) else name(cell.key)
-    if cell.kind == "closure":
-        return f"{name(cell.container)}.cell_contents"
-    if cell.kind == "slot":
-        return f"getattr({name(cell.container)}, {key}, None)"
-    if cell.kind == "context":
-        return f"{name(cell.container)}.get(UNSET)"
-    if isinstance(cell.container, list | deque):
-        return f"{name(cell.container)}[{key}]"
-    return (
-        f"{name(vars(cell.container) if cell.kind in ('attribute', 'class') else cell.container)}.get({key})"
-    )
-
-
-MISS = object()
-
-
-def shortcut(path: Path) -> Callable[[tuple[Any, ...]], Any] | None:
-    """Return a function that runs a path's program if its arguments are the recorded ones in form, else gives `MISS`.
-
-    It does what `Compiled._run` does where there is nothing to find out; None where that is not so.
-    """
-    recording, program = path.recording, path.program
-    positional = path.structure.children[0]
-    plain = all(child.kind is None for child in positional.children) and not path.structure.children[1].size
-    written = any(buffer.number in program.written for buffer in recording.arguments.values())
-    if not plain or recording.tensors or recording.same or written or program.states:
-        return None
-    bound = _Bound()
-    names = [f"x{i}" for i in range(positional.size)]
-    terms = [f"is_recording() is {_is_recording()}", "recording() is None"]
-    bound.update(is_recording=_is_recording, recording=arrays.recording, ndarray=ndarray, owner_of=owner_of)
-    outside = bound.name(program.outside_ids)
-    for x, leaf in zip(names, path.leaves, strict=True):
-        if type(leaf) is ndarray:
-            if not leaf.flags.c_contiguous:
-                return None
-            terms.append(
-                f"type({x}) is ndarray and {x}.shape == {leaf.shape!r} and {x}.dtype is {bound.name(leaf.dtype)}"
-            )
-            terms.append(f"{x}.flags.c_contiguous")  # the order of memory decides what "K" means
-            if program.outside_ids:
-                terms.append(f"id({x} if {x}.base is None else owner_of({x})) not in {outside}")
-        elif isinstance(leaf, np.generic):
-            return None
-        else:
-            value = bound.name(leaf)
-            terms.append(
-                f"({x} is {value} or equal({x}, {value}))" if isinstance(leaf, PLAIN) else f"{x} is {value}"
-            )
-    terms += _terms(recording, bound)
-    for tensor, gradient in recording.before:
-        terms.append(f"{bound.name(tensor)}._grad is {'' if gradient is None else 'not '}None")
-    run = ", ".join(names[i] for i in recording.arguments)
-    bound.update(
-        run=program.run,
-        failed=program.failed,
-        acquire=path.lock.acquire,
-        release=path.lock.release,
-        MISS=MISS,
-    )
-    unpack = f"{', '.join(names)}, = args" if names else "pass"
-    text = _SHORTCUT.format(
-        bound=", ".join(bound), count=len(names), unpack=unpack, terms=" and ".join(terms), run=run
-    )
-    scope: dict[str, Any] = {}
-    exec(text, scope)
-    function: Callable[[tuple[Any, ...]], Any] = scope["bind"](*bound.values())
-    return function
-
-
-_SHORTCUT = """
-def bind({bound}):
-    def call(args):
-        if len(args) != {count}:
-            return MISS
-        {unpack}
-        if not ({terms}) or not acquire(False):
-            return MISS
-        try:
-            return run({run})
-        except BaseException as error:
-            if failed(error):
-                return MISS
-            raise
-        finally:
-            release()
-    return call
-"""
-
-
 @contextmanager
 def _released(lock: Any) -> Iterator[None]:
     """Release a lock after the context."""
@@ -227,10 +78,6 @@ def _released(lock: Any) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def _equal(a: Any, b: Any) -> bool:
-    return type(a) is type(b) and bool(a == b or (a != a and b != b))
 
 
 class Compiled:
@@ -304,7 +151,7 @@ class Compiled:
         seen: list[tuple[int, Any]] = []
         tried: list[Path] = []
         for path in list(entry.paths):
-            if path.fits() and _fits_call(path.recording, leaves) and not _contradicts(path.recording, seen):
+            if path.fits() and fits_call(path.recording, leaves) and not contradicts(path.recording, seen):
                 program = path.program
                 if program.conflicts(leaves):
                     return self.function(*args, **kwargs)
@@ -348,32 +195,12 @@ class Compiled:
         if recording.once is not None:
             return result
         entry.paths = [path for path in entry.paths if path.fits()]
-        if recording.excuse is not None:
-            entry.excuse = (
-                f"it {recording.excuse}, which a replay would not do; pass what it gives as an argument"
-            )
-        elif recording.made is not None:
-            entry.excuse = (
-                f"it returns {recording.made} that it has made, which a replay would not make anew; return arrays, "
-                "numbers, and tuples, lists and dicts of them"
-            )
-        elif recording.changed:
-            entry.excuse = (
-                f"it changes {recording.changed[0].path} at every call, which a replay would not do; return "
-                "the value, or make it an array"
-            )
-        elif len(entry.paths) >= PATHS:
-            where = tried[0].program.guards[-1].line if tried and tried[0].program.guards else "a branch"
-            entry.excuse = (
-                f"it decided differently {PATHS} times, last at {where}; a number that float(), int() or .item() "
-                "takes out of an array decides everything after it: return the array instead"
-            )
-        else:
-            path = Path(recording, self.backend, leaves, structure, entry.lock)
-            entry.paths.insert(0, path)
-            self._last = path
+        entry.excuse = _excuse(recording) or (_too_many(tried) if len(entry.paths) >= PATHS else None)
         if entry.excuse is not None:
             self._warn(entry.excuse)
+            return result
+        self._last = Path(recording, self.backend, leaves, structure, entry.lock)
+        entry.paths.insert(0, self._last)
         return result
 
     def _warn(self, excuse: str) -> None:
@@ -399,58 +226,36 @@ class Compiled:
         return self.program.profile(*args, repeat=repeat, **kwargs)
 
 
-def signature(leaves: list[Any], structure: trees.Structure) -> tuple[Any, list[Any]]:
-    """Return what calls that are alike have in common, and the objects that it names by identity.
+def _excuse(recording: Recording) -> str | None:
+    """Return what the call did that no replay would do (None: nothing)."""
+    if recording.excuse is not None:
+        return f"it {recording.excuse}, which a replay would not do; pass what it gives as an argument"
+    if recording.made is not None:
+        return (
+            f"it returns {recording.made} that it has made, which a replay would not make anew; return arrays, "
+            "numbers, and tuples, lists and dicts of them"
+        )
+    if recording.changed:
+        return (
+            f"it changes {recording.changed[0].path} at every call, which a replay would not do; return "
+            "the value, or make it an array"
+        )
+    return None
 
-    None stands for calls that something outside differentiates: they run as they are written.
-    """
-    parts: list[Any] = [structure, _is_recording()]
-    holds: list[Any] = []
-    for leaf in leaves:
-        kind = type(leaf)
-        if kind is ndarray:
-            order = leaf.flags.c_contiguous or leaf.strides
-            parts.append(
-                (leaf.shape, leaf.dtype, order) if leaf.dtype.kind in "biufc" else _named(leaf, holds)
-            )
-        elif isinstance(leaf, Tensor):
-            if (leaf.requires_grad and not leaf.is_leaf) or leaf._hooks:
-                return None, holds
-            array = leaf._array
-            parts.append(
-                ("Tensor", leaf.requires_grad, array.shape, array.dtype, array.strides, leaf._grad is None)
-            )
-        elif isinstance(leaf, np.generic):
-            parts.append(leaf.dtype)
-        elif isinstance(leaf, PLAIN):
-            parts.append((kind, leaf if leaf == leaf else repr(leaf)))
-        else:
-            parts.append(_named(leaf, holds))
-    return tuple(parts), holds
+
+def _too_many(tried: list[Path]) -> str:
+    """Return the excuse of a function that takes another path nearly every time."""
+    where = tried[0].program.guards[-1].line if tried and tried[0].program.guards else "a branch"
+    return (
+        f"it decided differently {PATHS} times, last at {where}; a number that float(), int() or .item() "
+        "takes out of an array decides everything after it: return the array instead"
+    )
 
 
 def _constant_copy(x: Any) -> Any:
     if isinstance(x, Tensor):
         return x.detach().copy()
     return x.copy() if isinstance(x, ndarray) else x
-
-
-def _named(leaf: Any, holds: list[Any]) -> tuple[str, int]:
-    holds.append(leaf)
-    return "object", id(leaf)
-
-
-def _contradicts(recording: Recording, seen: list[tuple[int, Any]]) -> bool:
-    """Say whether a recording decided otherwise than what this call has decided already."""
-    guards = [i for i in recording.instructions if i.kind == "guard"]
-    return any(i < len(guards) and not same(guards[i].expected, value) for i, value in seen)
-
-
-def _fits_call(recording: Recording, leaves: list[Any]) -> bool:
-    """Say whether arguments that are also taken from outside, and gradients that are read, are as they were."""
-    return all(leaves[i] is leaf for i, leaf in recording.same) and all(
-        (tensor._grad is None) == (value is None) for tensor, value in recording.before
-    )
 
 
 @overload

@@ -1,10 +1,13 @@
-"""What can go wrong when a function is recorded or replayed."""
+"""What can go wrong when a function is recorded or replayed.
+
+Two reach the user: `ReplayError` and `ReplayWarning`.  The others end a replay whose call has to be run in another way.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from mytorch.autograd_engine import TapeError
+from mytorch.records import TapeError
 
 
 class ReplayError(TapeError):
@@ -21,6 +24,10 @@ class Diverged(Exception):
     def __init__(self, guard: int, value: Any) -> None:
         super().__init__(f"guard {guard} saw {value!r}")
         self.guard, self.value = guard, value
+
+
+class Changed(Exception):
+    """A call returned another shape than it did when it was recorded."""
 
 
 class Unreplayable(Exception):

@@ -1,17 +1,23 @@
-"""What a recording consists of: memories, values (views of a memory), and instructions that read and write them."""
+"""What a recording consists of: memories, values (views of a memory), and instructions that read and write them.
+
+The recorder makes a `Listing` of instructions, every pass takes one and returns another, and planner and printer read
+it.  Arrays are named by memory, offset, shape and strides, so that a view is the same memory here, too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import count
+from math import prod
 from types import CodeType
 from typing import Any
 from weakref import ref
 
 import numpy as np
+from numpy import ndarray
 
-from mytorch.autograd_engine import where
-from mytorch.gradient_buffer import address_of, byte_bounds
+from mytorch.lines import where
+from mytorch.regions import address_of, byte_bounds, is_contiguous
 
 # Where a memory comes from.
 ARGUMENT = "argument"  # given anew at every call
@@ -131,10 +137,7 @@ class Value:
 
     @property
     def size(self) -> int:
-        size = 1
-        for n in self.shape:
-            size *= n
-        return size
+        return prod(self.shape)
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -159,13 +162,14 @@ class Value:
     @property
     def is_contiguous(self) -> bool:
         """Whether the entries follow each other in C order."""
-        expected = self.dtype.itemsize
-        for n, stride in zip(reversed(self.shape), reversed(self.strides), strict=True):
-            if n != 1:
-                if stride != expected:
-                    return False
-                expected *= n
-        return True
+        return is_contiguous(self.shape, self.strides, self.dtype.itemsize)
+
+    def twin(self, **changes: Any) -> Value:
+        """Return the same view with some attributes changed."""
+        other = Value.__new__(Value)
+        for slot in Value.__slots__:
+            setattr(other, slot, changes.get(slot, getattr(self, slot)))
+        return other
 
     def __repr__(self) -> str:
         return f"<value {self.shape} {self.dtype} of {self.buffer!r}>"
@@ -228,6 +232,11 @@ class Instruction:
         """The name of the function."""
         return name_of(self.function)
 
+    @property
+    def is_elementwise(self) -> bool:
+        """Whether the function is a ufunc of single entries."""
+        return isinstance(self.function, np.ufunc) and self.function.signature is None
+
     def reads_again(self) -> None:
         """Find anew what the call reads, after its arguments were changed."""
         self.reads = list(values_in((self.args, self.kwargs)))
@@ -243,6 +252,60 @@ class Instruction:
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name} recorded at {self.line}>"
+
+
+class Listing:
+    """Instructions, and the values that are asked for at the end."""
+
+    def __init__(self, instructions: list[Instruction], roots: list[Value]) -> None:
+        self.instructions, self.roots = instructions, roots
+
+    def replaced(self, instructions: list[Instruction], new: dict[int, tuple[Buffer, int]]) -> Listing:
+        """Return the listing in which memories (by number) are parts, at an offset, of others."""
+        if not new:
+            return Listing(instructions, self.roots)
+
+        def moved(value: Value) -> Value:
+            place = new.get(value.buffer.number)
+            if place is None:
+                return value
+            return moved(value.twin(buffer=place[0], offset=value.offset + place[1]))
+
+        return Listing(instructions, self.roots).with_values(moved)
+
+    def with_values(self, change: Callable[[Value], Value]) -> Listing:
+        """Return the listing with `change` applied to every value."""
+        instructions = [
+            i.twin(
+                args=mapped(i.args, Value, change),
+                kwargs=mapped(i.kwargs, Value, change),
+                outs=tuple([change(out) for out in i.outs]),
+            )
+            for i in self.instructions
+        ]
+        return Listing(instructions, [change(root) for root in self.roots])
+
+
+def last_writes(instructions: list[Instruction]) -> dict[int, int]:
+    """Return, per memory, the position of the last instruction that wrote to it after its birth."""
+    return {
+        out.buffer.number: position
+        for position, instruction in enumerate(instructions)
+        if not instruction.fresh
+        for out in instruction.outs
+    }
+
+
+def matrices(instruction: Instruction) -> list[Value]:
+    """Return the two operands of a product of matrices, however it is called; nothing if it is something else."""
+    args = instruction.args
+    if instruction.function is np.einsum and args[0] == "ij,jk->ik":
+        args = args[1:]
+    elif instruction.function not in (ndarray.dot, np.dot, np.matmul):
+        return []
+    found = [x for x in args if isinstance(x, Value) and len(x.shape) == 2]
+    fits = len(found) == len(args) == 2 and found[0].shape[1] == found[1].shape[0]  # `einsum` would broadcast
+    return found if fits else []
 
 
 def name_of(function: Any) -> str:

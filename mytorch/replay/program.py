@@ -19,25 +19,25 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from mytorch.autograd_engine import inside_files
-from mytorch.gradient_buffer import owner_of
-from mytorch.replay import lowering
-from mytorch.replay.backends import chosen
-from mytorch.replay.batching import batched
-from mytorch.replay.columns import by_columns
-from mytorch.replay.errors import Diverged, Unreplayable, note
-from mytorch.replay.instructions import OUTSIDE, Buffer, Instruction, Value
-from mytorch.replay.packing import together
-from mytorch.replay.passes import Listing, guards_early, last_writes, numbers_first, simplified, steady
-from mytorch.replay.planning import Plan, planned
-from mytorch.replay.printing import printed
-from mytorch.replay.recording import Recording
+from mytorch.lines import inside_files
+from mytorch.regions import owner_of
+from mytorch.replay.errors import Changed, Diverged, Unreplayable, note
+from mytorch.replay.instructions import OUTSIDE, Buffer, Listing, Value, last_writes
+from mytorch.replay.lowering.backends import chosen
+from mytorch.replay.lowering.forms import Form, fastest, may_fail, with_arrays
+from mytorch.replay.lowering.planning import Plan, planned
+from mytorch.replay.lowering.states import is_shuffle, set_state
+from mytorch.replay.lowering.writing import LONG, Writer
+from mytorch.replay.passes.batching import batched
+from mytorch.replay.passes.columns import by_columns
+from mytorch.replay.passes.packing import together
+from mytorch.replay.passes.simplify import guards_early, numbers_first, simplified, steady
+from mytorch.replay.passes.updates import in_pieces, products_in_pieces, rates_early
+from mytorch.replay.record.recording import Recording
 from mytorch.replay.report import Report, profile, report_of
-from mytorch.replay.saving import save
-from mytorch.replay.states import is_shuffle, set_state
-from mytorch.replay.updates import in_pieces, products_in_pieces, rates_early
-from mytorch.replay.writing import LONG, Writer
-from mytorch.tensor import Tensor
+from mytorch.replay.source.printing import printed
+from mytorch.replay.source.saving import save
+from mytorch.tensor import Tensor, raw
 
 _number = count(1).__next__
 SMALL = 1 << 14  # bytes of an argument that is copied, so that all views of it are made beforehand
@@ -101,7 +101,7 @@ class Program:
     def failed(self, error: BaseException) -> bool:
         """Undo what an unfinished run has done; True where the function should be run in another way."""
         self.restore()
-        if isinstance(error, Diverged | lowering.Changed | Unreplayable):
+        if isinstance(error, Diverged | Changed | Unreplayable):
             return True
         if self.recording.catches and self.can_be_undone and isinstance(error, Exception):
             return True
@@ -151,7 +151,7 @@ class Program:
             elif type(leaf) is ndarray and id(owner_of(leaf)) in self.outside_ids:
                 return True
             if buffer.number in self.written and any(
-                j != i and np.may_share_memory(_raw(leaf), _raw(leaves[j])) for j in self.recording.arguments
+                j != i and np.may_share_memory(raw(leaf), raw(leaves[j])) for j in self.recording.arguments
             ):
                 return True
         return False
@@ -206,7 +206,7 @@ class Program:
     def refresh(self) -> None:
         """Compute what depends on numbers that live outside alone."""
         for position in self.refreshed:
-            for function, args, kwargs in lowering.constants_of(self.forms[position] or [], self.real):
+            for function, args, kwargs in with_arrays(self.forms[position] or [], self.real):
                 function(*args, **kwargs)
 
     def _pinned(self) -> set[int]:
@@ -232,33 +232,20 @@ class Program:
         changed = False
         unknown = len(self.instructions) > LONG  # a loop cannot tell which of its instructions failed
         for instruction in self.instructions:
-            if changed and (unknown or instruction.kind in ("guard", "random") or _may_fail(instruction)):
+            if changed and (unknown or instruction.kind in ("guard", "random") or may_fail(instruction)):
                 return [(buffer.owner, np.array(buffer.owner)) for buffer in self.outside_written()]
             changed = changed or any(out.buffer.kind == OUTSIDE for out in instruction.outs)
         return []
 
-    def _forms(self) -> list[lowering.Form]:
+    def _forms(self) -> list[Form]:
         """Return the calls of every instruction: what a back end puts in its place, or the fastest of NumPy's."""
-        found: list[lowering.Form | None] = [None] * len(self.instructions)
+        found: list[Form | None] = [None] * len(self.instructions)
         for each in self.backends:
             found = each.replaced(self, found)
         return [
-            self._form(instruction) if form is None else form
+            fastest(instruction, self.real) if form is None else form
             for instruction, form in zip(self.instructions, found, strict=True)
         ]
-
-    def _form(self, instruction: Instruction) -> lowering.Form:
-        """Return the fastest way to run an instruction on its memory."""
-        if instruction.kind == "guard":
-            return []
-        ways = lowering.forms(instruction)
-        if len(ways) == 1 or any(out.buffer.kind == OUTSIDE for out in instruction.outs):
-            return ways[0]
-        real = [lowering.constants_of(way, self.real) for way in ways]
-        with np.errstate(all="ignore"):
-            took = lowering.times(real)
-        best = min(range(len(ways)), key=took.__getitem__)
-        return ways[best] if took[best] < 0.95 * took[0] else ways[0]
 
     def real(self, value: Value) -> ndarray:
         """Return the array of a value."""
@@ -277,15 +264,6 @@ class Program:
         scope: dict[str, Any] = {}
         exec(compile(text, filename, "exec"), scope)
         return text, scope["bind"](*writer.bound.values())
-
-
-def _may_fail(instruction: Instruction) -> bool:
-    """Say whether an instruction can raise an error of its own (a ufunc does so only when asked to)."""
-    return instruction.kind in ("call", "fetch") and instruction.function not in lowering._SPECIAL
-
-
-def _raw(leaf: Any) -> Any:
-    return leaf._array if isinstance(leaf, Tensor) else leaf
 
 
 __all__ = ["Program"]

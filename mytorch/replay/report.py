@@ -1,4 +1,8 @@
-"""What became of a recording, and where its time goes: `Program.report` and `Program.profile`."""
+"""What became of a recording, and where its time goes: `Program.report` and `Program.profile`.
+
+In: a program, and for times the arguments of a call, on which every instruction is run alone.  Out: a `Report`, which
+prints itself as a table and draws itself (`mytorch.extras.replay_plot`).
+"""
 
 from __future__ import annotations
 
@@ -14,12 +18,12 @@ import numpy as np
 from numpy import ndarray
 
 from mytorch import trees
-from mytorch.replay import lowering
-from mytorch.replay.captured import GENERATORS
 from mytorch.replay.errors import ReplayError
 from mytorch.replay.instructions import INSIDE, Instruction, Value, mapped, name_of
-from mytorch.replay.layout import origin
-from mytorch.replay.writing import same
+from mytorch.replay.kernels import same, store, store_all
+from mytorch.replay.lowering.forms import Form
+from mytorch.replay.record.captured import GENERATORS
+from mytorch.replay.source.layout import origin
 from mytorch.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -194,7 +198,7 @@ def _by_phase(instructions: list[Instruction]) -> dict[str, int]:
     return counts
 
 
-def _timed(position: int, instruction: Instruction, form: lowering.Form, seconds: float | None) -> Timed:
+def _timed(position: int, instruction: Instruction, form: Form, seconds: float | None) -> Timed:
     place, text = origin(instruction)
     return Timed(
         position, instruction.phase, _operation(instruction), _form(instruction, form), place, text, seconds
@@ -205,13 +209,13 @@ def _operation(instruction: Instruction) -> str:
     return "branch" if instruction.kind == "guard" else instruction.name.lstrip("_")
 
 
-def _form(instruction: Instruction, form: lowering.Form) -> str:
+def _form(instruction: Instruction, form: Form) -> str:
     """Return the calls that an instruction is run by, in words."""
     if instruction.kind == "guard":
         return "a check"
     names = []
     for function, args, _ in form:
-        if function in (lowering.store, lowering.store_all):
+        if function in (store, store_all):
             names.append(f"{name_of(args[1])}, copied")
         else:
             names.append(name_of(function).lstrip("_"))
@@ -304,9 +308,7 @@ def _leaves(program: Program, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
     return found
 
 
-def _real(
-    program: Program, instruction: Instruction, form: lowering.Form, leaves: dict[int, ndarray]
-) -> Calls:
+def _real(program: Program, instruction: Instruction, form: Form, leaves: dict[int, ndarray]) -> Calls:
     """Return the calls of an instruction on the program's own memory."""
     given = {buffer.number: leaves[i] for i, buffer in program.recording.arguments.items() if i in leaves}
 

@@ -123,9 +123,8 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     axis = normalize_axis_index(axis, arr.ndim)
     n = arr.shape[axis]
     count = np.insert(np.arange(n), obj, 0).size - n
-    if (
-        count == 1
-    ):  # NumPy inserts as many as there are values, which for an index without axes vary along axis 0
+    # NumPy inserts as many as there are values, which for an index without axes vary along axis 0.
+    if count == 1:
         values = np.reshape(values, (1,) * (arr.ndim - values.ndim) + values.shape)
         if np.ndim(obj) == 0 and not isinstance(obj, slice):
             values = np.moveaxis(values, 0, axis)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mytorch import arrays
-from mytorch.gradient_buffer import Region, Target
+from mytorch.regions import Region, Target
 from mytorch.rules.registry import backward_of, dispatched
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from mytorch import arrays, trees
-from mytorch.autograd_engine import TapeError
+from mytorch.recording import record
+from mytorch.records import TapeError
 from mytorch.rules.registry import Rule
-from mytorch.tensor import Tensor, _is_recording, record
+from mytorch.tensor import Tensor, is_recording
 
 
 def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -68,7 +69,7 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(f)
     def call(*args: Any, **kwargs: Any) -> Any:
         leaves, structure = trees.flatten((args, kwargs))
-        if _is_recording() and any(isinstance(x, Tensor) and x.requires_grad for x in leaves):
+        if is_recording() and any(isinstance(x, Tensor) and x.requires_grad for x in leaves):
             operands = tuple(x for x in leaves if isinstance(x, Tensor))
             return _Use(f, name, leaves, structure).recorded(rule, operands)
         return _checked(name, f(*args, **kwargs))[0]

@@ -159,9 +159,8 @@ def vjp(f: Callable[..., Any], *args: Any, has_aux: bool = False) -> Any:
         cotangents = matched("vjp: the cotangent", cotangent, run.result_structure, run.outputs)
         return run.structure.unflatten(run.pull(cotangents))
 
-    result = (
-        run.result if run.nested else trees.tree_map(np.copy, run.result)
-    )  # the pullback reads what run holds
+    # A copy, because the pullback reads what `run` holds.
+    result = run.result if run.nested else trees.tree_map(np.copy, run.result)
     return (result, pullback, run.aux) if has_aux else (result, pullback)
 
 

@@ -24,10 +24,11 @@ from typing import Any
 import numpy as np
 
 from mytorch import arrays, trees
-from mytorch.autograd_engine import Autograd, TapeError, next_serial
-from mytorch.gradient_buffer import gradient_dtype
+from mytorch.autograd_engine import Autograd
+from mytorch.records import TapeError, next_serial
+from mytorch.regions import gradient_dtype
 from mytorch.reverse import Pullback, families
-from mytorch.tensor import Tensor, _is_recording, enable_grad, wrap
+from mytorch.tensor import Tensor, enable_grad, is_recording, raw, wrap
 
 _ARRAYS = (Tensor, np.ndarray, np.generic, int, float, complex)
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -63,7 +64,7 @@ class Linearization:
         has_aux: bool = False,
     ) -> None:
         self.name, self.argnums = name, argnums
-        recording, start = _is_recording(), next_serial()
+        recording, start = is_recording(), next_serial()
         leaves, self.structure = trees.flatten(tuple([args[i] for i in argnums]))
         with _recorded():
             tape = Autograd()
@@ -150,7 +151,7 @@ class Linearization:
 
     def shown(self, tree: Any) -> Any:
         """Return a tree for the user: of arrays, or of Tensors where something outside differentiates them."""
-        return tree if self.nested else trees.tree_map(_value, tree)
+        return tree if self.nested else trees.tree_map(raw, tree)
 
     def arguments(self, leaves: list[Any], argnums: int | Sequence[int]) -> Any:
         """Return values of the variables as the user chose the arguments: one tree, or a tuple of them."""
@@ -291,7 +292,7 @@ _NOTHING = nullcontext()
 
 def _recorded() -> Any:
     """Return a context in which operations are recorded (which costs nothing where they are anyway)."""
-    return _NOTHING if _is_recording() else enable_grad()
+    return _NOTHING if is_recording() else enable_grad()
 
 
 def _source(array: np.ndarray, tape: Autograd) -> Tensor:
@@ -302,10 +303,6 @@ def _source(array: np.ndarray, tape: Autograd) -> Tensor:
         tape.sources = set()
     tape.sources.add(tensor._key)  # type: ignore[arg-type]
     return tensor
-
-
-def _value(leaf: Any) -> Any:
-    return leaf._array if isinstance(leaf, Tensor) else leaf
 
 
 def _is_tracked(leaf: Any) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mytorch.gradient_buffer import Region, target_of
+from mytorch.regions import Region, target_of
 from mytorch.rules import memory
 from tests.op_cases import Case
 

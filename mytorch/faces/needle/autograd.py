@@ -18,7 +18,7 @@ from mytorch.faces import needle
 from mytorch.faces.graph import post_order
 from mytorch.faces.needle.devices import CPUDevice as CPUDevice
 from mytorch.faces.needle.devices import Device, all_devices, cpu
-from mytorch.gradient_buffer import gradient_dtype
+from mytorch.regions import gradient_dtype
 
 NDArray = np.ndarray
 ndarray = np.ndarray

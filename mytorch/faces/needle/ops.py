@@ -15,7 +15,7 @@ import numpy as np
 from mytorch.faces import needle
 from mytorch.faces.graph import NodeShadow, Step, walk
 from mytorch.faces.needle.autograd import NDArray, Tensor, TensorOp
-from mytorch.gradient_buffer import gradient_dtype
+from mytorch.regions import gradient_dtype
 from mytorch.rules import RULES, Rule, fit, memory, neural, rows
 
 

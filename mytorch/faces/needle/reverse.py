@@ -16,7 +16,7 @@ from mytorch.faces.graph import NodeShadow, Step, walk, whole
 from mytorch.faces.needle import ops
 from mytorch.faces.needle.algebra import Lifted
 from mytorch.faces.needle.autograd import NDArray, Op, Tensor, find_topo_sort, sum_node_list
-from mytorch.gradient_buffer import gradient_dtype
+from mytorch.regions import gradient_dtype
 
 
 class Adjoints(NodeShadow):

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mytorch.faces.graph import NodeShadow, Step, post_order, walk, whole
-from mytorch.gradient_buffer import gradient_dtype, owner_of
+from mytorch.regions import gradient_dtype, owner_of
 from mytorch.rules import RULES, Rule
 
 ndarray = np.ndarray

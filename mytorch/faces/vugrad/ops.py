@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mytorch.faces.vugrad.core import Op, RuleOp, failed
-from mytorch.gradient_buffer import gradient_dtype
 from mytorch.guard import guarded
+from mytorch.regions import gradient_dtype
 from mytorch.reverse import gradients
 from mytorch.rules import memory, neural, rows
 from mytorch.tensor import Tensor

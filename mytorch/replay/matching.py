@@ -1,0 +1,237 @@
+"""Which recording a call may replay: what it has in common with the recorded one, and what must still be as it was.
+
+`signature` tells calls apart by their arguments, and `fits` by what the function takes from outside; both are asked
+before every replay, so the questions are written out as one Python expression.  `shortcut` asks all of them at once
+where nothing else has to be found out.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy import ndarray
+
+from mytorch import arrays, trees
+from mytorch.regions import owner_of
+from mytorch.replay.kernels import same
+from mytorch.replay.record.captured import PLAIN, UNSET, Cell, snapshot
+from mytorch.replay.record.recording import Recording
+from mytorch.tensor import Tensor, is_recording
+
+if TYPE_CHECKING:
+    from mytorch.replay.compiled import Path
+
+
+def signature(leaves: list[Any], structure: trees.Structure) -> tuple[Any, list[Any]]:
+    """Return what calls that are alike have in common, and the objects that it names by identity.
+
+    None stands for calls that something outside differentiates: they run as they are written.
+    """
+    parts: list[Any] = [structure, is_recording()]
+    holds: list[Any] = []
+    for leaf in leaves:
+        kind = type(leaf)
+        if kind is ndarray:
+            order = leaf.flags.c_contiguous or leaf.strides
+            parts.append(
+                (leaf.shape, leaf.dtype, order) if leaf.dtype.kind in "biufc" else _named(leaf, holds)
+            )
+        elif isinstance(leaf, Tensor):
+            if (leaf.requires_grad and not leaf.is_leaf) or leaf._hooks:
+                return None, holds
+            array = leaf._array
+            parts.append(
+                ("Tensor", leaf.requires_grad, array.shape, array.dtype, array.strides, leaf._grad is None)
+            )
+        elif isinstance(leaf, np.generic):
+            parts.append(leaf.dtype)
+        elif isinstance(leaf, PLAIN):
+            parts.append((kind, leaf if leaf == leaf else repr(leaf)))
+        else:
+            parts.append(_named(leaf, holds))
+    return tuple(parts), holds
+
+
+def fits(recording: Recording) -> Callable[[], bool]:
+    """Return the function that says whether all that a recording takes from outside is what it was."""
+    bound = _Bound()
+    text = f"lambda: {' and '.join(_terms(recording, bound)) or 'True'}"
+    check: Callable[[], bool] = bound.evaluated(text)
+    return check
+
+
+class _Bound(dict[str, Any]):
+    """Objects by the names that a text gives them."""
+
+    def __init__(self) -> None:
+        super().__init__(equal=_equal, snapshot=snapshot, UNSET=UNSET)
+
+    def name(self, thing: Any) -> str:
+        """Return a name for an object."""
+        name = f"c{len(self)}"
+        self[name] = thing
+        return name
+
+    def evaluated(self, text: str) -> Any:
+        """Return the value of an expression of these names."""
+        return eval(f"lambda {', '.join(self)}: {text}")(*self.values())
+
+
+def _terms(recording: Recording, bound: _Bound) -> list[str]:
+    """Return the conditions on what a recording takes from outside."""
+    terms = []
+    name = bound.name
+    for cell, kind in recording.kinds:
+        terms.append(f"type({name(cell.read)}()) is {name(kind)}")
+    for cell in recording.cells:
+        if cell.kind == "names":
+            if cell.key:
+                terms.append(f"len({name(vars(cell.container))}) == {cell.value}")
+                terms.append(f"type({name(cell.container)}) is {name(type(cell.container))}")
+            continue
+        value = name(cell.value)
+        terms.append(_is_still(_now(cell, name), cell.value, value))
+        if cell.size is not None:
+            terms.append(f"len({value}) == {cell.size}")
+        if cell.keys is not None:
+            terms.append(f"[*{value}] == {name(cell.keys)}")
+        if cell.copy is not None:
+            terms.append(f"snapshot({value}) == {name(cell.copy)}")
+    for tensor in {
+        id(cell.value): cell.value for cell in recording.cells if isinstance(cell.value, Tensor)
+    }.values():
+        owner = name(tensor if tensor._base is None else tensor._base)
+        terms.append(f"{owner}._key is {'not ' if tensor.requires_grad else ''}None")
+        hooks = tensor._hooks
+        terms.append(f"{name(tensor)}._hooks {'is None' if hooks is None else f'== {name([*hooks])}'}")
+    return terms
+
+
+def _is_still(now: str, known: Any, value: str) -> str:
+    """Return the condition that `now` is what was known, whose name is `value`, or an equal number or string."""
+    if isinstance(known, PLAIN) and known is not None and type(known) is not bool:
+        return f"({now} is {value} or equal({now}, {value}))"
+    return f"{now} is {value}"
+
+
+def _now(cell: Cell, name: Callable[[Any], str]) -> str:
+    """Return the text of what is at a place now."""
+    key = repr(cell.key) if type(cell.key) in (str, int) else name(cell.key)
+    if cell.kind == "closure":
+        return f"{name(cell.container)}.cell_contents"
+    if cell.kind == "slot":
+        return f"getattr({name(cell.container)}, {key}, None)"
+    if cell.kind == "context":
+        return f"{name(cell.container)}.get(UNSET)"
+    if isinstance(cell.container, list | deque):
+        return f"{name(cell.container)}[{key}]"
+    return (
+        f"{name(vars(cell.container) if cell.kind in ('attribute', 'class') else cell.container)}.get({key})"
+    )
+
+
+MISS = object()
+
+
+def shortcut(path: Path) -> Callable[[tuple[Any, ...]], Any] | None:
+    """Return a function that runs a path's program if its arguments are the recorded ones in form, else gives `MISS`.
+
+    It does what `Compiled._run` does where there is nothing to find out; None where that is not so.
+    """
+    recording, program = path.recording, path.program
+    positional = path.structure.children[0]
+    plain = all(child.kind is None for child in positional.children) and not path.structure.children[1].size
+    written = any(buffer.number in program.written for buffer in recording.arguments.values())
+    if not plain or recording.tensors or recording.same or written or program.states:
+        return None
+    bound = _Bound()
+    names = [f"x{i}" for i in range(positional.size)]
+    terms = [f"is_recording() is {is_recording()}", "recording() is None"]
+    bound.update(is_recording=is_recording, recording=arrays.recording, ndarray=ndarray, owner_of=owner_of)
+    for x, leaf in zip(names, path.leaves, strict=True):
+        known = _terms_of_argument(x, leaf, bound, program.outside_ids)
+        if known is None:
+            return None
+        terms += known
+    terms += _terms(recording, bound)
+    for tensor, gradient in recording.before:
+        terms.append(f"{bound.name(tensor)}._grad is {'' if gradient is None else 'not '}None")
+    run = ", ".join(names[i] for i in recording.arguments)
+    bound.update(
+        run=program.run,
+        failed=program.failed,
+        acquire=path.lock.acquire,
+        release=path.lock.release,
+        MISS=MISS,
+    )
+    unpack = f"{', '.join(names)}, = args" if names else "pass"
+    text = _SHORTCUT.format(
+        bound=", ".join(bound), count=len(names), unpack=unpack, terms=" and ".join(terms), run=run
+    )
+    scope: dict[str, Any] = {}
+    exec(text, scope)
+    function: Callable[[tuple[Any, ...]], Any] = scope["bind"](*bound.values())
+    return function
+
+
+def _terms_of_argument(x: str, leaf: Any, bound: _Bound, outside: set[int]) -> list[str] | None:
+    """Return the conditions that an argument named `x` is as `leaf` was in form (None: a look does not tell).
+
+    `outside` are identities of the owners of memory that it must not lie in.
+    """
+    if type(leaf) is not ndarray:
+        return None if isinstance(leaf, np.generic) else [_is_still(x, leaf, bound.name(leaf))]
+    if not leaf.flags.c_contiguous:
+        return None
+    terms = [
+        f"type({x}) is ndarray and {x}.shape == {leaf.shape!r} and {x}.dtype is {bound.name(leaf.dtype)}",
+        f"{x}.flags.c_contiguous",  # the order of memory decides what "K" means
+    ]
+    if outside:
+        terms.append(f"id({x} if {x}.base is None else owner_of({x})) not in {bound.name(outside)}")
+    return terms
+
+
+_SHORTCUT = """
+def bind({bound}):
+    def call(args):
+        if len(args) != {count}:
+            return MISS
+        {unpack}
+        if not ({terms}) or not acquire(False):
+            return MISS
+        try:
+            return run({run})
+        except BaseException as error:
+            if failed(error):
+                return MISS
+            raise
+        finally:
+            release()
+    return call
+"""
+
+
+def _named(leaf: Any, holds: list[Any]) -> tuple[str, int]:
+    holds.append(leaf)
+    return "object", id(leaf)
+
+
+def contradicts(recording: Recording, seen: list[tuple[int, Any]]) -> bool:
+    """Say whether a recording decided otherwise than what this call has decided already."""
+    guards = [i for i in recording.instructions if i.kind == "guard"]
+    return any(i < len(guards) and not same(guards[i].expected, value) for i, value in seen)
+
+
+def fits_call(recording: Recording, leaves: list[Any]) -> bool:
+    """Say whether arguments that are also taken from outside, and gradients that are read, are as they were."""
+    return all(leaves[i] is leaf for i, leaf in recording.same) and all(
+        (tensor._grad is None) == (value is None) for tensor, value in recording.before
+    )
+
+
+def _equal(a: Any, b: Any) -> bool:
+    return type(a) is type(b) and bool(a == b or (a != a and b != b))

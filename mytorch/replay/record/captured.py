@@ -1,0 +1,352 @@
+"""What a function takes from outside of its arguments: by its closure, its globals, and the attributes of objects.
+
+A recording is true for as long as these are what they were.  Arrays and Tensors are read and written where they
+lie, so their values may change at will; that a name still means the same array, the same number, the same object is
+checked before every replay (a `Cell` is such a name).
+"""
+
+from __future__ import annotations
+
+import array
+import dis
+import os
+import sys
+import sysconfig
+import types
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from functools import cache, lru_cache, partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from mytorch.lines import PACKAGE
+from mytorch.tensor import Tensor
+
+PLAIN = (int, float, complex, bool, str, bytes, type(None))
+GENERATORS = (np.random.Generator, np.random.RandomState)
+# Parts of this package whose objects and functions hold what is the user's.
+_HOLDERS = ("mytorch.nn", "mytorch.optim", "mytorch.transforms", "mytorch.faces", "mytorch.replay")
+_LIMIT = 10_000  # objects that are looked at
+_LEAVES = (Tensor, np.ndarray, np.generic, *GENERATORS, *PLAIN)
+
+
+# Containers that change in place and hold nothing that is followed: a copy tells whether they did.
+_COPIED = (set, bytearray, array.array)
+# Whoever names these may mean any attribute.
+_BY_NAME = frozenset(("__dict__", "asdict", "attrgetter", "getattr", "hasattr", "vars"))
+_ENVIRONMENT = frozenset(("environ", "environb", "getenv", "getenvb"))
+_CATCHING = frozenset(("assertRaises", "raises", "suppress"))
+_MATCHING = frozenset(("CHECK_EXC_MATCH", "JUMP_IF_NOT_EXC_MATCH"))
+_LIBRARY = (PACKAGE, os.path.dirname(np.__file__) + os.sep)
+UNSET = object()  # the value of a context variable that has none
+
+
+class Cell:
+    """A place that holds a value under a name.
+
+    `kind` is "item" (of a dict, list or deque), "attribute" (in an object's ``__dict__``), "slot" (an attribute that is
+    not in it), "class" (an attribute of a class), "names" (how many attributes an
+    object has), "closure" (a variable of one), or "context" (the value of a ContextVar).
+    """
+
+    __slots__ = ("container", "copy", "key", "keys", "kind", "path", "size", "value")
+
+    def __init__(self, kind: str, container: Any, key: Any, value: Any, path: str) -> None:
+        self.kind, self.container, self.key, self.value, self.path = kind, container, key, value, path
+        self.size = len(value) if isinstance(value, list | deque) else None
+        self.keys = list(value) if isinstance(value, dict) else None
+        self.copy = snapshot(value)
+
+    def read(self) -> Any:
+        """Return what is there now (the cell itself where nothing is)."""
+        try:
+            if self.kind == "closure":
+                return self.container.cell_contents
+            if self.kind in ("attribute", "slot"):
+                return getattr(self.container, self.key)
+            if self.kind == "names":
+                return len(vars(self.container))
+            if self.kind == "context":
+                return self.container.get(UNSET)
+            if self.kind == "class":
+                return vars(self.container)[self.key]
+            return self.container[self.key]
+        except (ValueError, AttributeError, KeyError, IndexError):
+            return self
+
+    def write(self, value: Any) -> None:
+        """Put another value there."""
+        if self.kind == "closure":
+            self.container.cell_contents = value
+        elif isinstance(self.container, partial):
+            state = self.container.func, value, self.container.keywords, vars(self.container)
+            self.container.__setstate__(state)  # type: ignore[attr-defined]
+        elif self.kind in ("attribute", "slot", "class"):
+            setattr(self.container, self.key, value)
+        elif self.kind == "context":
+            self.container.set(value)
+        else:
+            self.container[self.key] = value
+
+    @property
+    def holds(self) -> bool:
+        """Whether the value is the one that was recorded: the same object, or an equal number or string."""
+        now = self.read()
+        if now is self.value:
+            return (
+                (self.size is None or len(now) == self.size)
+                and (self.keys is None or list(now) == self.keys)
+                and snapshot(now) == self.copy
+            )
+        return type(now) is type(self.value) and isinstance(now, PLAIN) and (now == self.value or now != now)
+
+    def __repr__(self) -> str:
+        return f"<{self.path}>"
+
+
+def snapshot(value: Any) -> Any:
+    """Return a copy that tells whether a value changed in place (None: cells within it tell, or nothing does)."""
+    if isinstance(value, _COPIED):
+        return value.copy() if isinstance(value, set) else bytes(value)
+    if isinstance(value, np.ndarray) and not is_followed(value):
+        return value.tobytes() if value.dtype.kind != "O" else value.tolist()
+    return dict(vars(value)["_data"]) if value is os.environ else None  # not decoded: that would take long
+
+
+def is_followed(value: Any) -> bool:
+    """Say whether a recording follows what is done with an array."""
+    return type(value) is np.ndarray and value.dtype.kind in "biufc"
+
+
+def captured(function: Callable[..., Any], arguments: dict[str, Any]) -> tuple[list[Cell], bool]:
+    """Return the cells that `function`, and the functions and objects that it names, may read, and whether one of the
+    functions catches errors.
+
+    `arguments` are the objects among its arguments, by name, whose attributes it may read.
+    """
+    search = _Search()
+    return list(search.all_of(function, arguments)), search.catches
+
+
+class _Search:
+    """A walk, without recursion, from a function to everything that it can reach by names."""
+
+    def __init__(self) -> None:
+        self.seen: set[int] = set()
+        self.names: set[str] = set()  # that code outside of this package and of NumPy mentions
+        self.waiting: list[tuple[Any, str]] = []
+        self.any = False  # whether code finds attributes by names that are values
+        self.catches = False
+
+    def all_of(self, function: Callable[..., Any], arguments: dict[str, Any]) -> Iterator[Cell]:
+        self.waiting = [(function, ""), *((value, name) for name, value in arguments.items())]
+        cells: list[Cell] = []
+        while self.waiting and len(self.seen) < _LIMIT:
+            thing, path = self.waiting.pop(0)
+            if id(thing) in self.seen:
+                continue
+            self.seen.add(id(thing))
+            for cell in self._cells_of(thing, path):
+                cells.append(cell)
+                if isinstance(cell.value, Tensor):
+                    self.waiting += [(hook, "") for hook in cell.value._hooks or ()]
+                elif not isinstance(cell.value, _LEAVES):
+                    self.waiting.append((cell.value, cell.path))
+        if not _ENVIRONMENT.isdisjoint(self.names):
+            cells.append(Cell("attribute", os, "environ", os.environ, "os.environ"))
+        for cell in cells:
+            if cell.kind == "names":  # of functions few look for names that are not there
+                cell.key = self.any or not isinstance(cell.container, types.FunctionType)
+        return (
+            cell for cell in cells if cell.kind not in ("attribute", "slot", "class") or self._matters(cell)
+        )
+
+    def _matters(self, cell: Cell) -> bool:
+        """Say whether somebody's code can mean this attribute."""
+        if self.any or cell.key in self.names:
+            return True
+        if isinstance(cell.container, type):
+            return False
+        return isinstance(cell.value, Tensor) or not isinstance(cell.value, PLAIN)
+
+    def _cells_of(self, thing: Any, path: str) -> Iterator[Cell]:
+        if isinstance(thing, types.MethodType):
+            yield Cell(
+                "attribute", thing, "__self__", thing.__self__, (path and f"{path}.__self__") or "self"
+            )
+            yield Cell("attribute", thing, "__func__", thing.__func__, path)
+        elif isinstance(thing, types.FunctionType):
+            yield from self._cells_of_function(thing)
+        elif isinstance(thing, dict):
+            for key, value in list(thing.items()):
+                yield Cell("item", thing, key, value, f"{path}[{key!r}]")
+        elif isinstance(thing, partial):
+            yield Cell("slot", thing, "args", thing.args, f"{path}.args" if path else "args")
+            self.waiting += [(thing.func, path), (thing.keywords, path)]
+        elif isinstance(thing, list | tuple | deque):
+            for i, value in enumerate(thing):
+                yield Cell("item", thing, i, value, f"{path}[{i}]")
+        elif isinstance(thing, types.ModuleType):
+            for name in self.names & vars(thing).keys():
+                yield Cell("item", vars(thing), name, vars(thing)[name], f"{path}.{name}")
+        elif isinstance(thing, ContextVar):
+            yield Cell("context", thing, None, thing.get(UNSET), path or thing.name)
+        elif isinstance(thing, types.BuiltinFunctionType | np.ufunc):
+            return
+        elif isinstance(thing, type):
+            yield from self._cells_of_class(thing)
+        else:
+            yield from self._cells_of_object(thing, path)
+
+    def _cells_of_object(self, thing: Any, path: str) -> Iterator[Cell]:
+        kind = type(thing)
+        if _is_foreign(kind.__module__) and not str(kind.__module__).startswith(_HOLDERS):
+            return
+        if hasattr(thing, "__dict__"):
+            yield Cell("names", thing, None, len(vars(thing)), path or kind.__name__)
+            for name, value in list(vars(thing).items()):
+                yield Cell("attribute", thing, name, value, f"{path}.{name}" if path else name)
+        for base in kind.__mro__:
+            if not _is_users(base):
+                continue
+            self.waiting.append((base, base.__name__))
+            slots = base.__dict__.get("__slots__", ())
+            for name in (slots,) if isinstance(slots, str) else slots:
+                if hasattr(thing, name) and name not in ("__dict__", "__weakref__"):
+                    yield Cell("slot", thing, name, getattr(thing, name), f"{path}.{name}" if path else name)
+
+    def _cells_of_class(self, kind: type) -> Iterator[Cell]:
+        """Iterate over the attributes of a user's class, and look at what its methods mention."""
+        for base in kind.__mro__:
+            if not _is_users(base) or (base is not kind and id(base) in self.seen):
+                continue
+            self.seen.add(id(base))
+            for name, member in list(vars(base).items()):
+                inner = getattr(member, "__func__", getattr(member, "fget", member))
+                if isinstance(inner, types.FunctionType):
+                    self.waiting.append((inner, ""))
+                if not (name.startswith("__") and name.endswith("__")):
+                    yield Cell("class", base, name, member, f"{base.__name__}.{name}")
+
+    def _cells_of_function(self, function: types.FunctionType) -> Iterator[Cell]:
+        code = function.__code__
+        module = function.__globals__.get(
+            "__name__", ""
+        )  # a wrapped function's `__module__` may be another's
+        if _is_foreign(module) or is_installed(code.co_filename):
+            if function.__closure__ is not None and module.startswith(_HOLDERS):
+                for name, cell in zip(code.co_freevars, function.__closure__, strict=True):
+                    if not _is_empty(cell):
+                        yield Cell("closure", cell, name, cell.cell_contents, name)
+            return
+        self._note_names(code)
+        path = function.__name__
+        yield Cell("names", function, None, len(vars(function)), path)
+        for name, value in vars(function).items():
+            yield Cell("attribute", function, name, value, f"{path}.{name}")
+        yield Cell("slot", function, "__defaults__", function.__defaults__, f"the defaults of {path}")
+        yield Cell("slot", function, "__kwdefaults__", function.__kwdefaults__, f"the defaults of {path}")
+        for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+            if not _is_empty(cell):
+                yield Cell("closure", cell, name, cell.cell_contents, name)
+        for name in _global_names(code):
+            if name in function.__globals__:
+                value = function.__globals__[name]
+                if isinstance(value, type) and not _is_users(value):
+                    continue
+                if not (isinstance(value, types.ModuleType) and _is_library(value)):
+                    yield Cell("item", function.__globals__, name, value, name)
+        for name in _imported_names(code):
+            if name in sys.modules and not _is_library(sys.modules[name]):
+                self.waiting.append((sys.modules[name], name))
+
+    def _note_names(self, code: types.CodeType) -> None:
+        self.names.update(code.co_names)
+        self.catches = self.catches or _catches(code)
+        self.any = self.any or not _BY_NAME.isdisjoint(code.co_names)
+        for constant in code.co_consts:
+            if isinstance(constant, types.CodeType):
+                self._note_names(constant)
+            elif isinstance(constant, str) and constant.isidentifier():  # as getattr takes it
+                self.names.add(constant)
+
+
+@lru_cache(maxsize=1024)
+def _catches(code: types.CodeType) -> bool:
+    """Say whether code may go on after an error: it has an ``except``, or is or uses a context manager that has."""
+    found = list(dis.get_instructions(code))
+    at = {i.offset: i.opname for i in found}
+    return (
+        code.co_name == "__exit__"
+        or not _CATCHING.isdisjoint(code.co_names)
+        or not _MATCHING.isdisjoint(at.values())
+        or any(a.opname == "PUSH_EXC_INFO" and b.opname == "POP_TOP" for a, b in pairwise(found))
+        or any(i.opname == "SETUP_FINALLY" and at.get(i.argval) == "POP_TOP" for i in found)  # of Python 3.10
+    )
+
+
+@lru_cache(maxsize=1024)
+def _global_names(code: types.CodeType) -> frozenset[str]:
+    """Return the names of the globals that code, and the functions in it, reads."""
+    names = {i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names |= _global_names(constant)
+    return frozenset(names)
+
+
+@lru_cache(maxsize=1024)
+def _imported_names(code: types.CodeType) -> frozenset[str]:
+    """Return the names of the modules that code, and the functions in it, imports."""
+    names = {i.argval for i in dis.get_instructions(code) if i.opname == "IMPORT_NAME"}
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names |= _imported_names(constant)
+    return frozenset(names)
+
+
+def _is_users(kind: type) -> bool:
+    """Say whether a class is the user's own."""
+    if _is_foreign(kind.__module__):
+        return False
+    module = sys.modules.get(kind.__module__)
+    return module is None or not _is_library(module)
+
+
+def _is_foreign(module: Any) -> bool:
+    """Say whether a module is this package's or NumPy's, whose own state is not the user's affair."""
+    if module is not None and not isinstance(module, str):  # of types that are written in C
+        return True
+    return (module or "").split(".")[0] in ("mytorch", "numpy", "builtins")
+
+
+def _is_library(module: types.ModuleType) -> bool:
+    """Say whether a module is one that nobody keeps state in."""
+    name = module.__name__.split(".")[0]
+    return (
+        _is_foreign(name) or name in sys.stdlib_module_names or is_installed(getattr(module, "__file__", ""))
+    )
+
+
+@cache
+def is_of_user(filename: str) -> bool:
+    """Say whether a file is the user's own: not of this package, of NumPy, of Python, or installed."""
+    return not filename.startswith(_LIBRARY) and not is_installed(filename)
+
+
+@cache
+def is_installed(filename: str | None) -> bool:
+    """Say whether a file belongs to an installed package or to Python, which keep no state of the user's."""
+    name = filename or ""
+    return name.startswith((sysconfig.get_path("stdlib"), "<frozen")) or "site-packages" in name
+
+
+def _is_empty(cell: types.CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return True
+    return False

@@ -1,0 +1,134 @@
+"""What a function may ask that answers differently every time: clocks, seeds, iterators, Python's own `random`.
+
+A replay asks nobody, so a call that asks one of these is not kept: the function runs as it is written, and the
+warning says what it asked.  NumPy's generators are followed instead (see `mytorch.replay.record.draws`).
+"""
+
+from __future__ import annotations
+
+import io
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import _lru_cache_wrapper, partial
+from types import MethodType
+from typing import Any
+
+from numpy.random import bit_generator
+
+from mytorch import arrays
+from mytorch.replay.record.captured import Cell, is_followed
+
+_CLOCKS = ("time", "perf_counter", "monotonic", "process_time", "thread_time")
+_ASKED: dict[Any, str] = {
+    getattr(time, name + unit): f"reads the clock by time.{name + unit}()"
+    for name in _CLOCKS
+    for unit in ("", "_ns")
+}
+_ASKED[vars(bit_generator)["randbits"]] = "makes a random generator without a seed"
+_PLACES = [(bit_generator, "randbits"), *[(time, name + unit) for name in _CLOCKS for unit in ("", "_ns")]]
+
+
+class Passing:
+    """An iterator from outside: who takes from it cannot be replayed."""
+
+    def __init__(self, iterator: Any, path: str, recorder: Any) -> None:
+        self._iterator, self._path, self._recorder = iterator, path, recorder
+
+    def _asked(self) -> Any:
+        self._recorder.excuse = f"takes from the iterator {self._path}"
+        return self._iterator
+
+    def __iter__(self) -> Any:
+        return iter(self._asked())
+
+    def __next__(self) -> Any:
+        return next(self._asked())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._asked(), name)
+
+
+class Cached:
+    """A function that keeps its results (`functools.lru_cache`).
+
+    It runs outside of the recording, so that what it keeps are arrays for whoever asks next; a replay asks it again,
+    and has to be given the same object.
+    """
+
+    def __init__(self, function: Any, recorder: Any) -> None:
+        self._function, self._recorder = function, recorder
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        recorder = self._recorder
+        if arrays.recording() is not recorder or recorder.ended:
+            return self._function(*args, **kwargs)
+        args, kwargs = recorder.decided_numbers((args, kwargs))
+        token = arrays._recording.set(None)
+        try:
+            result = self._function(*args, **kwargs)
+        finally:
+            arrays._recording.reset(token)
+        recorder.note(
+            "guard", lambda: self._function(*args, **kwargs) is result, (), {}, (), False
+        ).expected = True
+        return recorder.live(result) if is_followed(result) else result
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else MethodType(self, instance)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._function, name)
+
+
+def noticed(cell: Cell, recorder: Any) -> Any:
+    """Return what stands for the value of a cell while the call is recorded (the value itself: nothing need)."""
+    value = cell.value
+    if isinstance(value, _lru_cache_wrapper):
+        return Cached(value, recorder)
+    if type(value).__hash__ is not None and callable(value):
+        try:
+            what = _ASKED.get(value)
+        except TypeError:
+            return value
+        return value if what is None else _asking(value, what, recorder)
+    if hasattr(type(value), "__next__") and not isinstance(value, io.IOBase | Passing):
+        return Passing(value, cell.path, recorder)
+    return value
+
+
+def _asking(function: Callable[..., Any], what: str, recorder: Any) -> Callable[..., Any]:
+    """Return a function that notes that the recorded call asked it."""
+
+    def ask(*args: Any, **kwargs: Any) -> Any:
+        if arrays.recording() is recorder:
+            recorder.excuse = what
+        return function(*args, **kwargs)
+
+    return ask
+
+
+@contextmanager
+def watched(cells: Sequence[Cell], recorder: Any) -> Iterator[None]:
+    """Within the context, note who is asked: clocks, the system's entropy, Python's `random`."""
+    states: list[tuple[Callable[[], Any], Any, str]] = [
+        (random.getstate, random.getstate(), "draws from random")
+    ]
+    for cell in cells:
+        if isinstance(cell.value, random.Random) and not isinstance(cell.value, random.SystemRandom):
+            states.append((cell.value.getstate, cell.value.getstate(), f"draws from {cell.path}"))
+        elif isinstance(cell.value, bit_generator.SeedSequence):
+            children = partial(getattr, cell.value, "n_children_spawned")
+            states.append((children, children(), f"spawns children of {cell.path}"))
+    before = [(module, name, getattr(module, name)) for module, name in _PLACES]
+    for module, name, function in before:
+        setattr(module, name, _asking(function, _ASKED.get(function, f"asks {name}"), recorder))
+    try:
+        yield
+    finally:
+        for module, name, function in before:
+            setattr(module, name, function)
+        for state, known, what in states:
+            if state() != known:
+                recorder.excuse = what

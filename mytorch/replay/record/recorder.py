@@ -1,0 +1,533 @@
+"""The recorder: computes what is asked of `Traced` arrays, and notes it as a list of instructions.
+
+Memory is what is followed (`Memories`), as everywhere in this package: a result that lies in memory that is known is a
+view and no instruction; everything else is a call that made new memory or wrote to old.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from inspect import signature
+from types import FrameType
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from mytorch import arrays
+from mytorch.dispatch import out_of, place_of_out
+from mytorch.guard import Guards
+from mytorch.lines import caller, is_assigning, where
+from mytorch.regions import base_of, is_basic, open_ended, owner_of
+from mytorch.replay.errors import ReplayError
+from mytorch.replay.instructions import (
+    TEMPORARY,
+    Instruction,
+    Value,
+    mapped,
+    name_of,
+)
+from mytorch.replay.record import making
+from mytorch.replay.record.memories import Memories
+from mytorch.replay.record.traced import Number, Traced, Weak
+from mytorch.sweep import sweep
+
+# Functions that write to their first argument and return nothing.
+WRITERS = {np.copyto, np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis}
+# Functions that tell of shapes, dtypes and memory only, which every replay has in common.
+METADATA = {
+    np.shape, np.ndim, np.size, np.result_type, np.common_type, np.min_scalar_type, np.can_cast, np.iscomplexobj,
+    np.isrealobj, np.may_share_memory, np.shares_memory,
+}  # fmt: skip
+# Functions of one array that are methods, so that both are recorded alike.
+AS_METHODS: dict[Any, str] = {
+    np.sum: "sum", np.prod: "prod", np.max: "max", np.min: "min", np.amax: "max", np.amin: "min", np.any: "any",
+    np.all: "all", np.mean: "mean", np.copy: "copy",
+}  # fmt: skip
+
+
+class Recorder(Memories):
+    """The recording of one call.
+
+    Attributes
+    ----------
+    instructions : what was noted
+    numbers, fetched : numbers that objects outside hold, by the identity of the object and the name
+    once : why this call cannot be replayed; excuse : why no call can be (None: they can)
+    refused : the error that something cannot be followed
+    errors : NumPy's error state at the beginning
+    names : of what lies outside, by identity
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.instructions: list[Instruction] = []
+        self.numbers: dict[tuple[int, str], tuple[Any, Traced]] = {}
+        self.fetched: list[tuple[Any, str]] = []
+        self.once: str | None = None
+        self.excuse: str | None = None
+        self.refused: ReplayError | None = None
+        self.guards = Guards()
+        self.errors = np.geterr()
+        self.names: dict[int, str] = {}
+
+    def close(self) -> None:
+        """End the recording: what is left of Traced arrays computes as real ones do."""
+        self.ended = True
+        self.guards.release()
+        for buffer in self.memories:
+            if buffer.kind == TEMPORARY:
+                buffer.forget()
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing is noted: the recording has ended, or another thread asks."""
+        if self.ended or arrays.recording() is self:
+            return self.ended
+        self.once = "another thread computed with its arrays, which a recording does not follow"
+        return True
+
+    def live_number(self, owner: Any, name: str) -> Any:
+        """Return a number that an object holds as an array that every replay fills anew."""
+        number = getattr(owner, name)
+        if isinstance(number, Traced):
+            return number
+        known = self.numbers.get((id(owner), name))
+        if known is None:
+            array = np.array(number, float)
+            self.buffer(array, TEMPORARY)
+            self.note("fetch", getattr, (owner, name), {}, (array,), True)
+            known = self.numbers[id(owner), name] = owner, self.show(array)
+            self.fetched.append((owner, name))
+        return Weak(known[1], number)
+
+    # -- what is computed -----------------------------------------------------------------------------------------
+
+    def real(self, tree: Any) -> Any:
+        """Return nested arguments with real arrays."""
+        return mapped(tree, Traced, lambda x: x.array)
+
+    def symbolic(self, tree: Any) -> Any:
+        """Return nested arguments with Values for arrays; plain arrays are held read-only from now on."""
+
+        def value(x: Any) -> Any:
+            return self.value(x.array)
+
+        return mapped(mapped(tree, Traced, value), ndarray, self.plain)
+
+    def plain(self, array: ndarray) -> Value:
+        """Return the Value of a plain array that is read."""
+        if id(array) not in self.guards.seen:
+            self.guards.protect(array)
+        return self.value(array)
+
+    def note(
+        self,
+        kind: str,
+        function: Callable[..., Any],
+        args: Any,
+        kwargs: dict[str, Any],
+        outs: tuple[ndarray, ...],
+        fresh: bool,
+    ) -> Instruction:
+        """Append an instruction."""
+        values = tuple([self.value(out) for out in outs])
+        instruction = Instruction(kind, function, self.symbolic(args), self.symbolic(kwargs), values, fresh)
+        instruction.code, instruction.lasti, instruction.phase = origin()
+        errors: dict[str, Any] = {**np.geterr()}
+        if errors != self.errors:
+            instruction.errors = errors
+        if not fresh:
+            for value in values:
+                value.buffer.writes += 1
+        self.instructions.append(instruction)
+        return instruction
+
+    def call(self, function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
+        """Return what a function gives; that it raises an error is decided by values, like a branch."""
+        try:
+            return function(*self.real(args), **self.real(kwargs))
+        except Exception as error:
+            if "read-only" not in str(error):  # which no value decides
+                self.note("guard", Raises(function), args, kwargs, (), False).expected = type(error)
+            raise
+
+    def ufunc(self, ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Compute a ufunc, or one of its methods."""
+        call = ufunc if method == "__call__" else getattr(ufunc, method)
+        outs = kwargs.pop("out", None) or ()
+        if self.closed:
+            return call(*self.real(inputs), **self.real(kwargs), **({"out": self.real(outs)} if outs else {}))
+        weak = [x for x in inputs if type(x) is Weak]
+        if weak:
+            if not outs and method == "__call__" and all(type(x) in (Weak, int, float) for x in inputs):
+                plain = [x.array if type(x) is Weak else x for x in inputs]
+                result = self.results(
+                    "ufunc", call, tuple([_strong(x) for x in inputs]), kwargs, call(*plain)
+                )
+                return Weak(result, result.array.item())
+            inputs = tuple([x.weak_for(inputs) if type(x) is Weak else x for x in inputs])
+        kwargs = {k: v for k, v in kwargs.items() if v is not None or k not in ("dtype", "where")}
+        if method == "at":
+            self.write(call, inputs, kwargs)
+            return None
+        if self.are_constant(inputs, kwargs) and all(out is None or self.is_new(out) for out in outs):
+            result = call(
+                *self.real(inputs), **self.real(kwargs), **({"out": self.real(outs)} if outs else {})
+            )
+            if not outs or any(out is None for out in outs):
+                return self.constant(result)
+            return outs[0] if len(outs) == 1 else outs
+        if any(out is not None for out in outs):
+            if not all(out is not None for out in outs):
+                results = call(*inputs, **kwargs)
+                return tuple([o if o is None else _stored(o, r) for o, r in zip(outs, results, strict=True)])
+            places = [self.destination(out) for out in outs]
+            with self.thawed(places):
+                self.call(call, inputs, {**kwargs, "out": tuple(map(self.show, places))})
+            self.note("ufunc", call, inputs, kwargs, tuple(places), False)
+            return next(iter(outs)) if len(outs) == 1 else tuple(outs)
+        return self.results("ufunc", call, inputs, kwargs, self.call(call, inputs, kwargs))
+
+    def function(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Compute a NumPy function, or one of this package's own."""
+        if self.closed:
+            return function(*self.real(args), **self.real(kwargs))
+        if not (function.__module__ or "").startswith("numpy"):
+            for x in args:  # a Tensor among them knows better
+                if hasattr(type(x), "__array_function__") and not isinstance(x, ndarray | np.generic):
+                    return x.__array_function__(function, (type(x),), args, kwargs)
+            return function.__wrapped__(*args, **kwargs)  # type: ignore[attr-defined]
+        if function in METADATA:
+            return function(*self.real(args), **self.real(kwargs))
+        if function in AS_METHODS and args and isinstance(args[0], Traced) and "where" not in kwargs:
+            name = AS_METHODS[function]
+            given = {k: v for k, v in kwargs.items() if v is not np._NoValue}
+            array = args[0]
+            if function is np.copy:
+                array = self.show(array.array)  # of a number, too, it makes an array
+                if len(args) == 1:
+                    given.setdefault("order", "K")  # the method's own default is "C"
+            return getattr(array, name)(*args[1:], **given)
+        if function in WRITERS:
+            self.write(function, args, kwargs)
+            return None
+        out, args = _out_of(function, args, kwargs)
+        if out is not None:
+            return _stored(out[0] if isinstance(out, tuple) else out, function(*args, **kwargs))
+        if self.are_constant(args, kwargs):
+            return self.constant(function(*self.real(args), **self.real(kwargs)))
+        result = self.call(function, args, kwargs)
+        if function is np.count_nonzero and type(result) is int:  # of NumPy 1.26
+            result = np.intp(result)
+        return self.results("call", function, args, kwargs, result)
+
+    def method(self, name: str, array: Traced, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Compute a method of an array."""
+        function = getattr(ndarray, name)
+        if self.closed:
+            return function(array.array, *self.real(args), **self.real(kwargs))
+        if (
+            name == "mean"
+            and array.array.ndim
+            and array.array.dtype.char in "fdFD"
+            and not args[1:]
+            and kwargs.keys() <= {"axis", "keepdims"}
+            and not self.are_constant(array, args, kwargs)
+        ):
+            total: Any = array.sum(*args, **kwargs)
+            count = array.array.size // max(total.array.size, 1)
+            # A dtype of its own keeps NumPy 1's.
+            return total / np.dtype(total.array.dtype.char.lower()).type(count)
+        if (
+            name == "astype"
+            and kwargs.get("copy") is False
+            and np.dtype((args or [kwargs["dtype"]])[0]) == array.dtype
+        ):
+            return array
+        out, given = _out_of(getattr(np, name, function), (array, *args), kwargs)
+        args = given[1:]
+        if out is not None:
+            return _stored(out, self.method(name, array, args, kwargs))
+        if self.are_constant(array, args, kwargs):
+            return self.constant(function(array.array, *self.real(args), **self.real(kwargs)))
+        result = self.call(function, (array, *args), kwargs)
+        if array.is_number and isinstance(result, ndarray) and not result.ndim:
+            result = result[()]
+        return self.results("call", function, (array, *args), kwargs, result)
+
+    def results(
+        self, kind: str, function: Callable[..., Any], args: Any, kwargs: dict[str, Any], result: Any
+    ) -> Any:
+        """Note a call that returned `result`, unless all of that is views, and return what stands for it."""
+        leaves = list(result) if isinstance(result, tuple | list) else [result]
+        if not all(isinstance(leaf, ndarray | np.generic) for leaf in leaves):
+            return self.decided(function, args, kwargs, result)
+        made = [leaf if isinstance(leaf, ndarray) else np.array(leaf) for leaf in leaves]
+        made = [leaf if type(leaf) is ndarray else leaf.view(ndarray) for leaf in made]
+        for leaf in made:
+            if leaf.dtype.kind not in "biufc":
+                self.refuse(f"{name_of(function)} with a result of dtype {leaf.dtype}", "give it numbers")
+        if not leaves or not all(self.knows(owner_of(leaf)) or self.is_view(leaf, args) for leaf in made):
+            fresh = [leaf.copy() if self.knows(owner_of(leaf)) else leaf for leaf in made]
+            for leaf in fresh:
+                self.buffer(leaf, TEMPORARY)
+            self.note(kind, function, args, kwargs, tuple(fresh), True)
+            made = fresh
+        shown = [
+            self.number(array) if isinstance(leaf, np.generic) else self.show(array)
+            for array, leaf in zip(made, leaves, strict=True)
+        ]
+        if isinstance(result, tuple | list):
+            return type(result)(*shown) if hasattr(result, "_fields") else type(result)(shown)
+        return shown[0]
+
+    def is_view(self, result: ndarray, args: Any) -> bool:
+        """Say whether a result lies in the memory of a plain array among the arguments."""
+        found: list[ndarray] = []
+        mapped(args, ndarray, found.append)
+        mapped(args, Traced, lambda x: found.append(x.array))
+        owner = owner_of(result)
+        return any(owner_of(x) is owner for x in found)
+
+    def decided(self, function: Any, args: Any, kwargs: dict[str, Any], result: Any) -> Any:
+        """Note a result that is no array but, say, a Python number: a guard, since the function goes on with it."""
+        self.note("guard", function, args, kwargs, (), False).expected = result
+        return result
+
+    def decide(self, traced: Traced, convert: Callable[[ndarray], Any]) -> Any:
+        """Return what Python makes of a value, and note that it was decided so."""
+        if self.closed or self.are_constant(traced):
+            return convert(traced.array)
+        result = self.call(convert, (traced,), {})
+        if convert in (float, int, complex, bool) and is_assigning(sys._getframe(2)):
+            self.leave(traced, None)
+        guard = self.note("guard", convert, (traced,), {}, (), False)
+        guard.expected = result
+        return result
+
+    def decided_numbers(self, tree: Any) -> Any:
+        """Return nested arguments with real numbers, which what follows depends on."""
+
+        def decided(x: Traced) -> Any:
+            return self.decide(x, lambda array: array[()]) if x.is_number else x
+
+        return mapped(tree, Traced, decided)
+
+    # -- indices and writing -----------------------------------------------------------------------------------------
+
+    def getitem(self, traced: Traced, index: Any) -> Any:
+        """Return ``array[index]``."""
+        if self.closed:
+            return traced.array[self.real(index)]
+        if self.are_constant(traced, index):
+            return self.constant(traced.array[self.real(index)])
+        result = self.call(getitem, (traced, index), {})
+        if (type(result) is ndarray and self.knows(owner_of(result))) or (
+            type(result) is ndarray and owner_of(result) is owner_of(traced.array)
+        ):
+            self.buffer(traced.array)
+            if _holds_traced(index):  # the place is decided by a value
+                for part in index if isinstance(index, tuple) else (index,):
+                    if isinstance(part, Traced):
+                        int(part)
+            return self.show(result)
+        if not _holds_traced(index) and type(result) is not ndarray:  # a single entry is a value of its own
+            entry = self.method("copy", self.show(traced.array[open_ended(index)]), (), {})
+            return self.number(entry.array)
+        return self.results("call", getitem, (traced, index), {}, result)
+
+    def setitem(self, traced: Traced, index: Any, value: Any) -> None:
+        """Do ``array[index] = value``."""
+        if self.closed:
+            traced.array[self.real(index)] = self.real(value)
+            return
+        if isinstance(value, list | tuple):
+            value = making.array_of(self, value)
+        if (
+            self.is_new(traced)
+            and self.are_constant(index, value)
+            and not hasattr(type(value), "__array_ufunc__")
+        ):
+            traced.array[self.real(index)] = self.real(value)
+            return
+        if not _holds_traced(index):
+            place = traced.array[open_ended(index)] if is_basic(index) else None
+            if place is not None:
+                source = value.array if isinstance(value, Traced) else np.asarray(value)
+                if place.ndim == 0 < source.ndim:  # NumPy takes an array for a single entry, or does not
+                    np.empty_like(traced.array)[index] = source
+                extra = source.ndim - place.ndim
+                if extra > 0 and source.shape[:extra] == (1,) * extra:
+                    value = (
+                        value.reshape(source.shape[extra:])
+                        if isinstance(value, Traced)
+                        else source.reshape(source.shape[extra:])
+                    )
+                self.buffer(traced.array)
+                self.write(np.copyto, (self.show(place), value), {"casting": "unsafe"})
+                return
+        self.write(setitem, (traced, index, value), {})
+
+    def write(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Compute and note a function that writes to its first argument."""
+        if self.closed:
+            function(*self.real(args), **self.real(kwargs))
+            return
+        if self.is_new(args[0]) and self.are_constant(args[1:], kwargs):
+            function(*self.real(args), **self.real(kwargs))
+            return
+        place = self.destination(args[0])
+        with self.thawed([place]):
+            self.call(function, (self.show(place), *args[1:]), kwargs)
+        self.note("write", function, (self.show(place), *args[1:]), kwargs, (place,), False)
+
+    def write_method(self, name: str, array: Traced, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Compute and note a method that changes its array."""
+        self.write(getattr(ndarray, name), (array, *args), kwargs)
+
+    @contextmanager
+    def thawed(self, places: list[ndarray]) -> Iterator[None]:
+        """Within the context, arrays that the recording itself, and no tape, holds read-only can be written."""
+        chains: list[ndarray] = []
+        for place in places:
+            link: ndarray | None = place
+            while link is not None:
+                if not link.flags.writeable and not _is_spread(link) and self.guards.holds(link):
+                    chains.insert(0, link)
+                link = base_of(link)
+        for link in chains:
+            link.flags.writeable = True
+        try:
+            yield
+        finally:
+            for link in chains:
+                link.flags.writeable = False
+
+    def destination(self, out: Any) -> ndarray:
+        """Return the real array that will be written."""
+        if isinstance(out, Number):
+            raise TypeError("return arrays must be of ArrayType")
+        if isinstance(out, Traced):
+            self.value(out.array)  # it becomes known with what it holds now
+            buffer = self.buffer(out.array)
+            if buffer.number in self.left:
+                self.refuse(
+                    "writing to an array that other code has seen (by np.array, say)",
+                    "a copy for one of the two",
+                )
+            self.constants.discard(buffer.number)
+            number = self.shown_numbers.get(id(owner_of(out.array)))
+            if number is not None:  # it stays what it is
+                number.array = self.method("copy", self.show(number.array), (), {}).array
+            return out.array
+        if type(out) is not ndarray:
+            self.refuse(f"writing to a {type(out).__name__}", "to an array")
+        return self.refuse(  # whoever reads it later would not be followed
+            "writing to a plain array what was computed from others",
+            "to an array that the function's own code makes (np.zeros, np.empty, np.array) or gets as an argument",
+        )
+
+    def leave(self, traced: Traced, dtype: Any) -> ndarray:
+        """Answer a function that wants a real array of a Traced one: an error, while recording."""
+        if self.closed:
+            return traced.array if dtype is None else traced.array.astype(dtype)
+        if self.are_constant(traced):
+            self.left.add(self.buffer(traced.array).number)
+            seen = np.array(traced.array, dtype)
+            seen.flags.writeable = False
+            return seen
+        return self.refuse(
+            "a conversion by other code, or an assignment into a plain array, which takes the values out of the "
+            "recording",
+            "np.copy(x) in the place of a conversion, np.take(a, x) in the place of a[x] where a is plain, and to "
+            "arrays that the function's own code makes (np.zeros, np.empty, np.array)",
+        )
+
+    def refuse(self, what: str, instead: str) -> Any:
+        """Raise the error that something cannot be followed, and keep it: whoever catches it goes another way."""
+        self.refused = ReplayError(
+            f"mytorch.compile cannot follow {what}, at {where(*caller())}; write {instead}, "
+            "or do it outside of the compiled function"
+        )
+        raise self.refused
+
+
+class Raises:
+    """The question which error a function raises, if any; it is asked on copies, so that it changes nothing."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.__name__ = f"the error of {name_of(function)}"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            self.function(*mapped(args, ndarray, np.copy), **mapped(kwargs, ndarray, np.copy))
+        except Exception as error:
+            return type(error)
+        return None
+
+
+def _strong(x: Any) -> Any:
+    return x.recorder.show(x.array) if type(x) is Weak else x
+
+
+def _out_of(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, tuple[Any, ...]]:
+    """Take the output out of a call, and say by name what follows it, so that a replay can name another output."""
+    given = len(args)
+    out, args = out_of(function, args, kwargs)
+    place = place_of_out(function)
+    if given > place:
+        if given > place + 1:
+            kwargs.update(
+                zip([*signature(function).parameters][place + 1 :], args[place + 1 :], strict=False)
+            )
+        args = args[:place]
+    return out, args
+
+
+def getitem(array: ndarray, index: Any) -> Any:
+    return array[index]
+
+
+def setitem(array: ndarray, index: Any, value: Any) -> None:
+    array[index] = value
+
+
+def _stored(out: Any, result: Any) -> Any:
+    """Write a result to what was given as `out`, and return that."""
+    np.copyto(out, result, casting="same_kind")
+    return out
+
+
+def _holds_traced(index: Any) -> bool:
+    return any(isinstance(part, Traced) for part in (index if isinstance(index, tuple) else (index,)))
+
+
+def _is_spread(array: ndarray) -> bool:
+    """Say whether an array shows one entry at many places, for which NumPy makes it read-only."""
+    return any(stride == 0 and n > 1 for stride, n in zip(array.strides, array.shape, strict=True))
+
+
+_SWEEP = sweep.__code__
+
+
+def origin() -> tuple[Any, int, str]:
+    """Return the user's line that an instruction belongs to, and the phase.
+
+    In a backward pass that is the line that recorded the operation whose rule is being computed.
+    """
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        if frame.f_code is _SWEEP:
+            operation = frame.f_locals.get("operation")
+            if operation is not None and operation.code is not None:
+                return operation.code, operation.lasti, "backward"
+        if frame.f_code.co_name == "step" and frame.f_globals.get("__name__", "").startswith("mytorch.optim"):
+            return (*caller(), "update")
+        frame = frame.f_back
+    return (*caller(), "forward")

@@ -1,0 +1,279 @@
+"""One recorded call: run a function on what stands for its arguments, and keep what is needed to run it again.
+
+In: a function and the leaves of its arguments.  Out: its result, and a `Recording`: the instructions, how the result is
+made of them, what the function takes from outside, and why, where that is so, the call cannot be replayed.
+"""
+
+from __future__ import annotations
+
+import time
+import types
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from mytorch import arrays, trees
+from mytorch.optim.optimizer import Optimizer
+from mytorch.regions import owner_of
+from mytorch.replay.errors import note
+from mytorch.replay.instructions import ARGUMENT, OUTSIDE, Buffer, Instruction, Value
+from mytorch.replay.record.blocks import pack
+from mytorch.replay.record.captured import GENERATORS, PLAIN, Cell, captured, is_followed
+from mytorch.replay.record.draws import Generator
+from mytorch.replay.record.locals import watching
+from mytorch.replay.record.recorder import Recorder
+from mytorch.replay.record.stand_ins import recording_by
+from mytorch.replay.record.tensors import ARRAY, TensorRecorder, array_of, followed
+from mytorch.replay.record.traced import Number, Traced, Weak
+from mytorch.tensor import Tensor, wrap
+
+
+class Leaf:
+    """A part of the result: how a replay makes it.
+
+    `kind` is "array", "number" or "plain" (a number of Python's; of the Value `what`), "tensor", or "constant" (`what`
+    itself).
+    """
+
+    __slots__ = ("kind", "what")
+
+    def __init__(self, kind: str, what: Any) -> None:
+        self.kind, self.what = kind, what
+
+
+class Recording:
+    """What a call of a function did.
+
+    Attributes
+    ----------
+    instructions : list of Instruction
+    arguments : per array argument (its leaf's number), its Buffer
+    before : per Tensor whose `grad` was read before it was set, what it was (a Value, or None)
+    after : per Tensor whose `grad` was set, what it is now (a Value, or None)
+    structure, leaves : the result
+    cells : places outside that must be as they were; kinds : the types of what is in the places of `assigned`
+    assigned : places outside that the call gave computed values; changed : those that it changed otherwise
+    outside : identities of the owners of the memory outside of the function that it read or wrote
+    once : why the call cannot be replayed; excuse : why no call can be (None: they can)
+    catches : whether the function may go on after an error
+    made : what it returned that no replay can make anew (None: nothing)
+    function : what was called; structure_given, given : the arguments, and their leaves (None for arrays)
+    same : arguments that are also taken from outside
+    tensors : by the identity of a Tensor among the arguments, its number
+    paths : by the identity of what lies outside, where it is found
+    local_names : per memory's number, a local variable that held it
+    seconds : that the call took
+    """
+
+    def __init__(self) -> None:
+        self.function: Callable[..., Any]
+        self.structure_given: trees.Structure
+        self.given: list[Any] = []
+        self.instructions: list[Instruction] = []
+        self.arguments: dict[int, Buffer] = {}
+        self.before: list[tuple[Tensor, Value | None]] = []
+        self.after: list[tuple[Tensor, Value | None]] = []
+        self.structure: trees.Structure
+        self.leaves: list[Leaf] = []
+        self.cells: list[Cell] = []
+        self.changed: list[Cell] = []
+        self.kinds: list[tuple[Cell, type]] = []
+        self.assigned: list[tuple[Cell, Leaf]] = []
+        self.outside: set[int] = set()
+        self.once: str | None = None
+        self.excuse: str | None = None
+        self.catches = False
+        self.made: str | None = None
+        self.same: list[tuple[int, Any]] = []
+        self.tensors: dict[int, int] = {}
+        self.paths: dict[int, list[str]] = {}
+        self.local_names: dict[int, str] = {}
+        self.seconds = 0.0
+
+
+def record(
+    function: Callable[..., Any], leaves: list[Any], structure: trees.Structure
+) -> tuple[Any, Recording]:
+    """Call a function, and return its result and the recording.
+
+    `leaves` and `structure` are those of its ``(args, kwargs)``.
+    """
+    start = time.perf_counter()
+    recording, recorder = Recording(), TensorRecorder()
+    objects = {f"argument {i}": leaf for i, leaf in enumerate(leaves) if not isinstance(leaf, _VALUES)}
+    for optimizer in [c.value for c in captured(function, objects)[0] if isinstance(c.value, Optimizer)]:
+        pack(optimizer)
+    cells, recording.catches = captured(function, objects)
+    recorder.know(cells)
+    recording.function, recording.structure_given = function, structure
+    recording.given = [None if isinstance(leaf, Tensor | ndarray | np.generic) else leaf for leaf in leaves]
+    for cell in cells:
+        recording.paths.setdefault(id(cell.value), []).append(cell.path)
+    given = [_given(leaf, i, recorder, recording) for i, leaf in enumerate(leaves)]
+    args, kwargs = structure.unflatten(given)
+    with followed(), recording_by(recorder, cells):
+        try:
+            with watching(lambda name, value: recorder.note_local(name, value, recording.local_names)):
+                result = function(*args, **kwargs)
+        except Exception as error:
+            changed = {
+                o.buffer.name for i in recorder.instructions for o in i.outs if o.buffer.kind == OUTSIDE
+            }
+            if changed:
+                names = ", ".join(sorted(name or "memory outside" for name in changed))
+                note(recorder.refused or error, f"(changed before the error, and not put back: {names})")
+            raise
+        found, recording.structure = trees.flatten(result)
+        found = [x._generator if isinstance(x, Generator) else x for x in found]
+        recording.leaves = [_leaf(x, recorder) for x in found]
+        recording.made = _made(found, leaves, cells)
+        after, before = recorder.gradients()
+        recording.assigned, recording.changed = _changes(cells, recorder, given, found)
+    recording.kinds = [(cell, type(cell.value)) for cell, _ in recording.assigned]
+    recording.after, recording.before = after, before
+    recording.instructions, recording.once = recorder.instructions, recorder.once
+    recording.excuse = recorder.excuse
+    fetched = {(id(owner), name) for owner, name in recorder.fetched}
+    recording.cells = [
+        cell
+        for cell in cells
+        if cell.holds and (id(cell.container), cell.key) not in fetched and _can_change(cell)
+    ]
+    recording.outside = {id(b.owner) for b in recorder.memories if b.kind == OUTSIDE}
+    for i, buffer in recording.arguments.items():
+        if buffer.writes and type(leaves[i]) is ndarray:
+            np.copyto(leaves[i], buffer.owner)
+        buffer.forget()
+    shown = [_shown(x) for x in found]
+    recording.seconds = time.perf_counter() - start
+    return recording.structure.unflatten(shown), recording
+
+
+_VALUES = (Tensor, ndarray, np.generic, *PLAIN)
+_CONSTANTS = (
+    *_VALUES,
+    Traced,
+    type,
+    np.dtype,
+    np.ufunc,
+    Enum,
+    range,
+    types.EllipsisType,
+    types.BuiltinFunctionType,
+)
+
+
+def _can_change(cell: Cell) -> bool:
+    return not isinstance(cell.container, tuple | types.MethodType)
+
+
+def _changes(
+    cells: Sequence[Cell], recorder: TensorRecorder, given: list[Any], found: list[Any]
+) -> tuple[list[tuple[Cell, Leaf]], list[Cell]]:
+    """Return the places outside that the call gave computed values, and those that it changed otherwise."""
+    assigned, changed = [], []
+    for cell in cells:
+        now = cell.read()
+        shown = isinstance(now, Traced) and now.array is cell.value
+        if cell.holds or shown or (id(cell), id(now)) in recorder.stand_ins:
+            continue
+        position = next((i for i, x in enumerate(given) if x is now), None)
+        if cell.kind == "names":
+            recorder.once = f"it gave {cell.path} a new attribute"
+        elif isinstance(now, PLAIN) or not (position is not None or isinstance(now, Tensor | Traced)):
+            changed.append(cell)
+        elif not isinstance(cell.value, Tensor) and not is_followed(cell.value):
+            recorder.once = f"it gave {cell.path} its first array"
+        elif _was_read(cell.value, recorder, found) or (position is None and _is_old(now, recorder)):
+            changed.append(cell)
+        else:
+            assigned.append((cell, _leaf(now, recorder) if position is None else Leaf("argument", position)))
+    return assigned, changed
+
+
+def _was_read(old: Any, recorder: TensorRecorder, found: list[Any]) -> bool:
+    """Say whether the call read an array that it then replaced: a later call would read the one in its place."""
+    buffer = recorder.buffers.get(id(owner_of(array_of(old))))
+    if buffer is None:
+        return False
+    results = [recorder.value(x.array) for x in found if isinstance(x, Traced)]
+    results += [recorder.value(x.array) for x in map(array_of, found) if isinstance(x, Traced)]
+    return any(value.buffer is buffer for value in results) or any(
+        value.buffer is buffer for instruction in recorder.instructions for value in instruction.reads
+    )
+
+
+def _is_old(now: Any, recorder: TensorRecorder) -> bool:
+    """Say whether what stands at a place now had been outside before."""
+    if isinstance(now, Tensor) and not recorder.has_made(now):
+        return True
+    real = array_of(now)
+    return recorder.value(real.array if isinstance(real, Traced) else real).buffer.kind == OUTSIDE
+
+
+def _given(leaf: Any, i: int, recorder: Recorder, recording: Recording) -> Any:
+    """Return what the function is given for a leaf of its arguments."""
+    if isinstance(leaf, Tensor | ndarray) and id(owner_of(array_of(leaf))) in recorder.outside:
+        recording.same.append((i, leaf))  # the function knows it by another name, too
+        return leaf if isinstance(leaf, Tensor) else recorder.show(leaf)
+    if isinstance(leaf, Tensor):
+        array = ARRAY.__get__(leaf)
+        recording.tensors[id(leaf)] = i
+        recording.arguments[i] = recorder.buffer(array, ARGUMENT)
+        recorder.outside.add(id(owner_of(array)))
+        return leaf
+    if type(leaf) is ndarray and leaf.dtype.kind in "biufc":
+        # A copy: memory of its own, so that nothing else can be meant by it.
+        own = leaf.copy("K")
+        own.flags.writeable = leaf.flags.writeable
+        recording.arguments[i] = recorder.buffer(own, ARGUMENT)
+        return recorder.show(own)
+    if isinstance(leaf, np.generic) and leaf.dtype.kind in "biufc":
+        own = np.array(leaf)
+        recording.arguments[i] = recorder.buffer(own, ARGUMENT)
+        return recorder.show(own)
+    if isinstance(leaf, GENERATORS):
+        return Generator(leaf, recorder)
+    return leaf
+
+
+def overlap(leaves: Sequence[Any]) -> bool:
+    """Say whether two arrays among the leaves share memory."""
+    found = [array_of(leaf) for leaf in leaves if isinstance(leaf, Tensor | ndarray)]
+    return any(np.may_share_memory(a, b) for i, a in enumerate(found) for b in found[:i])
+
+
+def _leaf(x: Any, recorder: Recorder) -> Leaf:
+    """Return how a part of the result is made."""
+    if isinstance(x, Tensor):
+        return Leaf("tensor", recorder.value(arrays.settled(x._array)))
+    if isinstance(x, Traced):
+        kind = "plain" if type(x) is Weak else "number" if type(x) is Number else "array"
+        return Leaf(kind, recorder.value(x.array))
+    if type(x) is ndarray:
+        return Leaf("array", recorder.value(x))
+    return Leaf("constant", x)
+
+
+def _made(found: list[Any], leaves: list[Any], cells: Sequence[Cell]) -> str | None:
+    """Return what is among the results and is neither an array, nor a constant, nor was there before the call."""
+    known = {id(x) for x in leaves} | {id(cell.value) for cell in cells}
+    new = [x for x in found if not isinstance(x, _CONSTANTS) and id(x) not in known]
+    return f"a {type(new[0]).__name__}" if new else None
+
+
+def _shown(x: Any) -> Any:
+    """Return a part of the result of the recorded call itself."""
+    if isinstance(x, Tensor):
+        return wrap(np.array(arrays.settled(x._array)))
+    if isinstance(x, Number):
+        return x.array.item() if type(x) is Weak else x.array[()]
+    if isinstance(x, Traced):
+        return x.array.copy()
+    return x.copy() if type(x) is ndarray else x
+
+
+__all__ = ["Leaf", "Recording", "record"]

@@ -1,0 +1,539 @@
+"""A program as a module of straight-line NumPy that a person can read, and that runs on its own.
+
+It is written from the instructions as they are before memory is planned: operators in the place of ufuncs, views as
+indices, the names of the user's program, and beside every line the line of that program which caused it.  What is
+used once, on the line that made it, is written where it is used.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy import ndarray
+
+from mytorch.replay.errors import ReplayError
+from mytorch.replay.instructions import (
+    ARGUMENT,
+    INSIDE,
+    OUTSIDE,
+    Buffer,
+    Instruction,
+    Value,
+    last_writes,
+)
+from mytorch.replay.passes.simplify import without_plain_copies
+from mytorch.replay.record.recorder import setitem
+from mytorch.replay.source import literals, spelling
+from mytorch.replay.source.gradients import gradient_names
+from mytorch.replay.source.inlining import used_at_once
+from mytorch.replay.source.layout import Row, laid_out
+from mytorch.replay.source.naming import Names, argument_names, identifier, user_names
+from mytorch.replay.source.operands import gives_shape, narrow, spreads, stays
+from mytorch.replay.source.outside import Outside
+from mytorch.replay.source.spelling import ATOM, UNARY, Expr
+from mytorch.replay.source.viewing import Place, spelled
+
+if TYPE_CHECKING:
+    from mytorch.replay.program import Program
+
+LONG = 56  # characters of an expression that gets a line of its own
+PREFIXES = {"forward": "t", "backward": "g", "update": "s"}
+
+
+class Base(NamedTuple):
+    """An array with a name: where it begins in its memory, and how it lies there."""
+
+    text: str
+    array: ndarray
+    offset: int
+
+
+class Module(NamedTuple):
+    """The text of a program, and the arrays that belong in the file beside it."""
+
+    text: str
+    arrays: dict[str, ndarray]
+
+
+def printed(program: Program, beside: str | None = None) -> Module:
+    """Return a program as the text of a module.
+
+    Parameters
+    ----------
+    program : the program
+    beside : the name of the ``.npz`` file that the text loads its arrays from (None: named after the function)
+
+    Raises
+    ------
+    ReplayError
+        If an instruction cannot be written with NumPy alone; the message names it and its line.
+    """
+    return _Printer(program).module(beside)
+
+
+class _Printer:
+    """Writes one program."""
+
+    def __init__(self, program: Program) -> None:
+        self.program, self.recording = program, program.recording
+        listing = without_plain_copies(program.listing)
+        self.instructions = listing.instructions
+        self.final = dict(zip(program.final, listing.roots, strict=True))
+        self.roots = {root.buffer.number for root in listing.roots}
+        self.written = last_writes(self.instructions)
+        self.rows: list[Row] = []
+        self.pending: dict[int, tuple[Expr, Instruction]] = {}
+        self.bases: dict[int, list[Base]] = {}
+        self.constants: dict[Any, str] = {}
+        self.constant_lines: list[str] = []
+        self.arrays: dict[str, ndarray] = {}
+        self.current: Instruction | None = None
+        self._name_everything()
+        named = self.user.keys() | self.gradients.keys()
+        self.inline = used_at_once(self.instructions, named | self.written.keys() | self.roots)
+
+    # -- names -----------------------------------------------------------------------------------------------
+
+    def _name_everything(self) -> None:
+        function, structure = self.recording.function, self.recording.structure_given
+        self.parameters, self.leaf_names = argument_names(function, structure)
+        self.names = Names([*self.parameters, *self.leaf_names, "grads", "saved", "file", "Path", "example"])
+        name = identifier(getattr(function, "__name__", "") or "program").replace("lambda_", "program")
+        self.function_name = self.names.fresh(name)
+        for i, buffer in self.recording.arguments.items():
+            self._add(buffer, self.leaf_names[i])
+        self.outside = Outside(self.recording, self.names, self.leaf_names)
+        for buffer in self._outside():
+            self._add(buffer, self.outside.array_name(buffer))
+        self.outside.numbers(self.instructions)
+        raw = self.program.recorded.instructions
+        roots = {root.buffer.number for root in self.program.recorded.roots}
+        self.user = self.recording.local_names | user_names(raw, roots)
+        self.results = self._result_names()
+        self.gradients = gradient_names(self.instructions, self._gradient_roots(), self._forward_name)
+
+    def _add(self, buffer: Buffer, text: str) -> None:
+        whole = Value(buffer, buffer.owner)
+        self.bases.setdefault(buffer.number, []).append(Base(text, buffer.owner, whole.offset))
+
+    def _outside(self) -> Iterable[Buffer]:
+        """Return the memories outside that have a name or are written to."""
+        found: dict[int, Buffer] = {}
+        for instruction in self.instructions:
+            for value in (*instruction.reads, *instruction.outs):
+                found[value.buffer.number] = value.buffer
+        for root in self.final.values():
+            found[root.buffer.number] = root.buffer
+        return [
+            b
+            for b in found.values()
+            if b.number not in self.bases
+            and (
+                b.kind == ARGUMENT
+                or (b.kind == OUTSIDE and (self.outside.knows(b) or b.number in self.written))
+            )
+        ]
+
+    def _result_names(self) -> dict[int, str]:
+        """Return names for results that have none."""
+        values = [
+            self.final[id(leaf.what)]
+            for leaf in self.recording.leaves
+            if leaf.kind in ("array", "number", "plain", "tensor")
+        ]
+        return {value.buffer.number: "result" if value.shape else "value" for value in values}
+
+    def _forward_name(self, buffer: Buffer) -> str | None:
+        """Return the name that a memory has in the user's program, without the path to it."""
+        if buffer.kind == OUTSIDE and buffer.number in self.bases:
+            return self.outside.short_name(buffer)
+        known = self.bases.get(buffer.number)
+        return known[0].text if known else self.user.get(buffer.number)
+
+    def _gradient_roots(self) -> list[tuple[Value, str]]:
+        """Return what the call leaves as the gradient of something, and the name of that."""
+        named = [
+            (self.final[id(value)], self.outside.tensor_name(tensor, short=True))
+            for tensor, value in self.recording.after
+            if value is not None
+        ]
+        results = [
+            self.final[id(leaf.what)] for leaf in self.recording.leaves if leaf.kind not in ("constant",)
+        ]
+        made = {o.buffer.number for i in self.instructions if i.phase == "backward" for o in i.outs}
+        backward = [value for value in results if value.buffer.number in made]
+        shapes = [(buffer.owner.shape, self.leaf_names[i]) for i, buffer in self.recording.arguments.items()]
+        if len(results) <= len(backward) + 1:
+            for value, (shape, name) in zip(backward, shapes, strict=False):
+                if value.shape == shape:
+                    named.append((value, name))
+        return named
+
+    def name_of(self, out: Value, instruction: Instruction) -> str:
+        """Return a new name for a result."""
+        number = out.buffer.number
+        known = self.gradients.get(number) or self.user.get(number) or self.results.get(number)
+        if known is not None:
+            return self.names.fresh(identifier(known))
+        return self.names.numbered(PREFIXES[instruction.phase])
+
+    # -- values ----------------------------------------------------------------------------------------------
+
+    def term(self, value: Value, to_write: str = "") -> Expr:
+        """Return a value as an expression.
+
+        To be written to it is an "array" also where it is a single entry, or a "place", which may be that.
+        """
+        number = value.buffer.number
+        if number in self.pending:
+            expression, maker = self.pending.pop(number)
+            if len(expression.text) > LONG:
+                self._assign(maker, expression)
+            else:
+                out = maker.outs[0]
+                base = Base(expression.atom, _made(maker, out), out.offset)
+                return self._view(base, value, to_write, expression)
+        if number not in self.bases:
+            if value.buffer.kind == OUTSIDE or (value.buffer.kind == INSIDE and number not in self.written):
+                return self._constant(value)
+            self._make(value.buffer)
+        texts = [self._view(base, value, to_write) for base in self.bases[number]]
+        return min(
+            texts, key=lambda text: ("strides" in text.text or "np.ndarray(" in text.text, len(text.text))
+        )
+
+    def _view(self, base: Base, value: Value, to_write: str, whole: Expr | None = None) -> Expr:
+        place = Place(value.offset, value.shape, value.strides, value.dtype)
+        pattern = spelled(base.array, base.offset, place, bool(to_write))
+        if pattern == "{}":
+            return whole or Expr(base.text)
+        text = base.text
+        if not base.array.ndim and base.text in self.outside.number_names:
+            text = f"np.asarray({text})"
+        if to_write == "array" and not value.shape and pattern.endswith("]"):
+            pattern = pattern[:-1] + ", ...]"
+        return Expr(pattern.replace("{}", text))
+
+    def _make(self, buffer: Buffer) -> None:
+        """Write the line that makes memory with its first values."""
+        assert self.current is not None
+        name = self.name_of(Value(buffer, buffer.owner), self.current)
+        initial = buffer.owner if buffer.initial is None else buffer.initial
+        text = literals.array_text(initial) if initial.ndim else f"np.array({literals.argument_of(initial)})"
+        self._row(f"{name} = {text or self._kept(initial, name) + '.copy()'}")
+        self._add(buffer, name)
+
+    def _constant(self, value: Value) -> Expr:
+        """Return the name of a constant, which stands at the head of the module."""
+        known = self.constants.get(value.key)
+        if known is None:
+            array = value.array.copy("K")
+            known = self._kept(array, "c")
+            self.constants[value.key] = known
+        return Expr(known)
+
+    def _kept(self, array: ndarray, name: str) -> str:
+        """Return the name of a constant array at the head of the module."""
+        new = self.names.numbered("c") if name == "c" else self.names.fresh(f"{name}_0")
+        self.constant_lines.append(f"{new} = {self.outside.text_of(new, array, self.arrays)}")
+        return new
+
+    def operand(self, instruction: Instruction, position: int) -> Expr:
+        """Return an operand of a ufunc: constants that are one number are written as that."""
+        x = instruction.args[position]
+        entry: Any = x
+        if isinstance(x, Value):
+            others = [y for i, y in enumerate(instruction.args) if i != position and isinstance(y, Value)]
+            others = [y for y in others if not self._is_number(y)]
+            if not self._is_number(x) or not spreads(instruction, x, others):
+                repeats = gives_shape(instruction, others) and not self._is_constant(x)
+                return self.term(narrow(x) if repeats else x)
+            entry = x.array.reshape(-1)[0]
+        if isinstance(entry, bool | np.bool_) or not isinstance(entry, np.generic | int | float | complex):
+            return Expr(spelling.argument(entry, self.term))
+        weak = not isinstance(entry, np.generic) or stays(instruction, position, entry)
+        text = (
+            literals.strong(entry) if isinstance(entry, np.generic) and not weak else literals.number(entry)
+        )
+        return Expr(text, UNARY if text.startswith("-") else ATOM)
+
+    def _is_number(self, x: Value) -> bool:
+        """Say whether a value is a constant all of whose entries are one number."""
+        return self._is_constant(x) and literals.is_uniform(x.array)
+
+    def _is_constant(self, x: Value) -> bool:
+        number = x.buffer.number
+        known = number in self.bases or number in self.pending or number in self.written
+        return not known and x.buffer.kind in (INSIDE, OUTSIDE)
+
+    # -- lines -----------------------------------------------------------------------------------------------
+
+    def _row(self, text: str, instruction: Instruction | None = None) -> None:
+        self.rows.append(Row(text, instruction or self.current))
+
+    def write_steps(self) -> None:
+        """Write the lines of all instructions."""
+        for position, instruction in enumerate(self.instructions):
+            self.current = instruction
+            start = len(self.rows)
+            if instruction.fresh and instruction.kind in ("ufunc", "call"):
+                self._fresh(position, instruction)
+            elif instruction.kind == "ufunc":
+                self._in_place(instruction)
+            else:
+                {"guard": self._guard, "write": self._write, "random": self._random, "fetch": self._fetch}[
+                    instruction.kind
+                ](instruction)
+            if instruction.errors is not None and len(self.rows) > start:
+                under = f"with np.errstate({spelling.arguments((), instruction.errors, self.term)}):"
+                inner = [row._replace(text="    " + row.text) for row in self.rows[start:]]
+                self.rows[start:] = [Row(under, instruction), *inner]
+
+    def _fresh(self, position: int, instruction: Instruction) -> None:
+        expression = spelling.call(instruction, self.term, self.operand)
+        if position in self.inline:
+            self.pending[instruction.outs[0].buffer.number] = expression, instruction
+        else:
+            self._assign(instruction, expression)
+
+    def _assign(self, instruction: Instruction, expression: Expr) -> None:
+        """Write the line that gives results their names."""
+        text, targets = expression.text, []
+        for out in instruction.outs:
+            name = self.name_of(out, instruction)
+            targets.append(name)
+            array = _made(instruction, out)
+            self.bases.setdefault(out.buffer.number, []).append(Base(name, array, out.offset))
+        if len(targets) == 1 and not spelling.gives_tuple(instruction):
+            out = instruction.outs[0]
+            if not out.shape and out.buffer.number in self.written:
+                text = f"np.array({text})"  # a number cannot be written in place
+            self._row(f"{targets[0]} = {text}", instruction)
+        else:
+            self._row(f"{', '.join(targets)}{',' if len(targets) == 1 else ''} = {text}", instruction)
+
+    def _in_place(self, instruction: Instruction) -> None:
+        """Write a ufunc whose result goes to memory that is there already."""
+        found = spelling.augmented(instruction)
+        if found is not None:
+            sign, other = found
+            operand = self.operand(instruction, other)
+            target = self.term(instruction.outs[0], "place").text
+            target = target if target.isidentifier() or target.endswith("]") else f"{target}[...]"
+            self._row(f"{target} {sign}= {operand.text}")
+            return
+        plain = not instruction.kwargs and len(instruction.outs) == 1
+        if plain and isinstance(instruction.function, np.ufunc):
+            expression = spelling.call(instruction, self.term, self.operand)
+            self._row(f"{self._target(instruction.outs[0])} = {expression.text}")
+            return
+        outs = [self.term(out, "array").text for out in instruction.outs]
+        given = outs[0] if len(outs) == 1 else f"({', '.join(outs)})"
+        text = spelling.function_text(instruction.function, instruction)
+        self._row(
+            f"{text}({spelling.arguments(instruction.args, instruction.kwargs, self.term)}, out={given})"
+        )
+
+    def _target(self, place: Value) -> str:
+        """Return a place as it stands on the left of an assignment."""
+        text = self.term(place, "place").text
+        return (
+            text if (text.endswith("]") and not text.startswith("grads[")) or "][" in text else f"{text}[...]"
+        )
+
+    def _write(self, instruction: Instruction) -> None:
+        """Write a call that changes its first argument."""
+        function, args, kwargs = instruction.function, instruction.args, instruction.kwargs
+        if function is np.copyto and len(args) == 2 and kwargs.keys() <= {"casting"}:
+            self._store(instruction)
+        elif function is setitem:
+            value = spelling.argument(args[2], self.term)
+            index = spelling.index_text(args[1], self.term)
+            target = self.term(args[0], "array").atom
+            self._row(f"{target}[{index}] = {value}")
+        elif spelling.is_method(function):
+            words = spelling.arguments(args[1:], kwargs, self.term)
+            target = self.term(args[0], "array").atom
+            self._row(f"{target}.{function.__name__}({words})")
+        else:
+            words = spelling.arguments(args[1:], kwargs, self.term)
+            given = self.term(args[0], "array").text
+            self._row(f"{self._function(instruction)}({', '.join(filter(None, [given, words]))})")
+
+    def _store(self, instruction: Instruction) -> None:
+        """Write an assignment to a place in memory."""
+        place, value = instruction.args
+        if isinstance(value, Value) and value.key == place.key:
+            return
+        text = self.operand(_as_ufunc(instruction), 1).text
+        new = place.buffer.number not in self.bases and place.is_whole and place.is_contiguous and place.shape
+        if not new:
+            self._row(f"{self._target(place)} = {text}")
+            return
+        name = self.name_of(place, instruction)  # nobody has seen the first values
+        filled = _filled(place, text)
+        if filled is None:
+            self._row(f"{name} = np.empty({place.shape}, dtype={literals.dtype_text(place.dtype)})")
+            self._row(f"{name}[...] = {text}")
+        else:
+            self._row(f"{name} = {filled}")
+        self.bases.setdefault(place.buffer.number, []).append(Base(name, place.array, place.offset))
+
+    def _function(self, instruction: Instruction) -> str:
+        owner = getattr(instruction.function, "__self__", None)
+        generator = self.outside.generator(owner)
+        if generator is not None:
+            return f"{generator}.{instruction.function.__name__}"
+        return spelling.function_text(instruction.function, instruction)
+
+    def _random(self, instruction: Instruction) -> None:
+        """Write a draw."""
+        text = f"{self._function(instruction)}({spelling.arguments(instruction.args, instruction.kwargs, self.term)})"
+        if not instruction.outs:
+            self._row(text)
+            return
+        out = instruction.outs[0]
+        self._assign(instruction, Expr(text if out.shape else f"{literals.dtype_text(out.dtype)}({text})"))
+
+    def _fetch(self, instruction: Instruction) -> None:
+        """A number that lives outside has a name already."""
+        out = instruction.outs[0]
+        name = self.outside.number_name(*instruction.args)
+        self.bases[out.buffer.number] = [Base(name, out.array, out.offset)]
+
+    def _guard(self, instruction: Instruction) -> None:
+        """Write a check that Python would decide as it did."""
+        condition = spelling.decision(instruction, self.term)
+        self._row(f"if {condition}:")
+        where = instruction.line.replace("\\", "/").rsplit("/", 1)[-1]
+        self._row(f'    raise RuntimeError("another branch than the recorded one, at {where}")')
+
+    # -- the end ---------------------------------------------------------------------------------------------
+
+    def write_end(self) -> None:
+        """Write what the call leaves behind, and what it returns."""
+        self.current = self.instructions[-1] if self.instructions else None
+        pairs = []
+        for tensor, value in self.recording.after:
+            key = self.outside.tensor_name(tensor)
+            text = "None" if value is None else self._lasting(self.final[id(value)])
+            if text != f'grads["{key}"]':
+                pairs.append(f"{key}={text}")
+        self.has_gradients = any(not pair.endswith("=None") for pair in pairs) or bool(self.outside.gradients)
+        if self.has_gradients and pairs:
+            for line in textwrap.wrap(f"grads.update({', '.join(pairs)})", 100, subsequent_indent=" " * 13):
+                self.rows.append(Row(line, None))
+        for cell, leaf in self.recording.assigned:
+            name = self.outside.assigned(cell)
+            self.rows.append(Row(f"{name} = {self._result(leaf)}", None))
+        texts = iter([self._result(leaf) for leaf in self.recording.leaves])
+        text = self._tree(self.recording.structure, texts)
+        if self.recording.structure.kind is tuple and len(self.recording.structure.children) > 1:
+            text = text[1:-1]
+        self.rows.append(Row(f"return {text}", None))
+
+    def _lasting(self, value: Value) -> str:
+        """Return a value that nobody else will change."""
+        text = self.term(value).text
+        free = value.buffer.kind not in (ARGUMENT, OUTSIDE)
+        return text if free else f"{text}.copy()"
+
+    def _result(self, leaf: Any) -> str:
+        if leaf.kind == "constant":
+            return spelling.argument(leaf.what, self.term)
+        if leaf.kind == "argument":
+            return self.leaf_names[leaf.what]
+        value = self.final[id(leaf.what)]
+        shared = sum(v.buffer.number == value.buffer.number for v in self.final.values()) > 1
+        text = self.term(value).text
+        if value.buffer.number in self.constants_numbers():
+            return f"{text}.copy()"
+        if leaf.kind == "array" and not value.shape:
+            return f"np.array({text})"
+        return (
+            f"{text}.copy()" if value.shape and (shared or value.buffer.kind in (ARGUMENT, OUTSIDE)) else text
+        )
+
+    def constants_numbers(self) -> set[int]:
+        """Return the memories that are constants of the module."""
+        return {key[0] for key in self.constants}
+
+    def _tree(self, structure: Any, leaves: Any) -> str:
+        """Return the result in its structure."""
+        if structure.kind is None:
+            return str(next(leaves))
+        children = [self._tree(child, leaves) for child in structure.children]
+        if structure.kind is list:
+            return f"[{', '.join(children)}]"
+        if structure.kind is type(None):
+            return "None"
+        if issubclass(structure.kind, dict):
+            pairs = zip(structure.keys, children, strict=True)
+            return (
+                "{" + ", ".join(f"{spelling.argument(key, self.term)}: {child}" for key, child in pairs) + "}"
+            )
+        return f"({children[0]},)" if len(children) == 1 else f"({', '.join(children)})"
+
+    # -- the module ------------------------------------------------------------------------------------------
+
+    def module(self, beside: str | None) -> Module:
+        """Return the text of the module, and the arrays that it loads."""
+        self.write_steps()
+        self.write_end()
+        state = self.outside.state_lines(self.arrays, self.has_gradients)
+        arguments = self.outside.unpacking(self.parameters, self.leaf_names)
+        body = laid_out(self.rows)
+        changed = textwrap.wrap(", ".join(self.outside.rebound(set(self.written))), 96)
+        head = [f"global {line.rstrip(',')}" for line in changed]
+        arguments += [""] if arguments or head else []
+        lines = [
+            f'"""{self._title()}"""',
+            "",
+            *(["from pathlib import Path", ""] if self.arrays and beside else []),
+        ]
+        lines += ["import numpy as np", ""]
+        if self.arrays:
+            lines += [f"with np.load({self._file(beside)}) as file:", "    saved = dict(file)", ""]
+        if state:
+            lines += ["# What outlives a call.", *state, ""]
+        if self.constant_lines:
+            lines += ["# Constants.", *self.constant_lines, ""]
+        lines += ["", f"def {self.function_name}({', '.join(self.parameters)}):"]
+        lines += ["    " + line if line else "" for line in (*head, *arguments, *body)]
+        lines += ["", "", *self.outside.example(self.function_name)]
+        return Module("\n".join(lines) + "\n", self.arrays)
+
+    def _title(self) -> str:
+        phases = [p for p in ("forward", "backward", "update") if any(row.phase == p for row in self.rows)]
+        return f"{self.function_name} as straight-line NumPy: {', '.join(phases) or 'nothing to compute'}."
+
+    def _file(self, beside: str | None) -> str:
+        name = beside or f"{self.function_name}.npz"
+        return f'Path(__file__).with_name("{name}")' if beside else f'"{name}"'
+
+
+def _filled(place: Value, text: str) -> str | None:
+    """Return the call that makes an array of one number (None: `text` is no number)."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return literals.array_text(np.full(place.shape, number, place.dtype))
+
+
+def _made(instruction: Instruction, out: Value) -> ndarray:
+    """Return the array that the text of an instruction makes."""
+    if spelling.is_masking(instruction):
+        return out.array.view(instruction.args[0].buffer.owner.dtype)
+    return out.array
+
+
+def _as_ufunc(instruction: Instruction) -> Instruction:
+    """Return an assignment as an operation on what is there, of which a constant can be one number."""
+    return instruction.twin(function=np.add)
+
+
+__all__ = ["Module", "ReplayError", "printed"]
