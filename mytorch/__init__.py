@@ -1,7 +1,11 @@
 """MyTorch: automatic differentiation for NumPy, on one linear tape, with nothing but NumPy."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 # These three give Tensor NumPy's protocols, its methods and the operators.
 from mytorch import dispatch as dispatch
+from mytorch import idioms
 from mytorch import methods as methods
 from mytorch import operators as operators
 from mytorch.autograd_engine import Autograd, Operation, TapeError
@@ -55,3 +59,20 @@ __all__ = [
     "value_and_grad",
     "vjp",
 ]
+
+# Imported when first asked for.
+_PARTS = ("data", "functional", "nn", "optim")
+
+if TYPE_CHECKING:
+    from mytorch import data as data
+    from mytorch import functional as functional
+    from mytorch import nn as nn
+    from mytorch import optim as optim
+else:  # a type checker would take any name for an attribute then
+
+    def __getattr__(name: str) -> Any:
+        """Return a part of the package, or say what to write instead of what is not here."""
+        if name in _PARTS:
+            return import_module(f"mytorch.{name}")
+        reason = idioms.hint(idioms.PACKAGE, name)
+        raise AttributeError(f"module 'mytorch' has no attribute {name!r}{reason}", name=name)

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy import ndarray
 
-from mytorch import arrays
+from mytorch import arrays, idioms
 from mytorch.autograd_engine import (
     Autograd,
     Exact,
@@ -129,10 +129,11 @@ class Tensor:
         if isinstance(array, Tensor):
             array = array._array
         data = arrays.array(array, dtype) if copy else asarray(array, dtype)
-        if data.dtype == object:
+        if data.dtype.kind not in "biufc":
             raise TypeError(
-                f"a Tensor holds numbers, got {type(array).__name__} that NumPy makes an object array of; "
-                "join Tensors with np.stack or np.concatenate"
+                f"a Tensor holds numbers, got {type(array).__name__}, of which NumPy makes an array of dtype "
+                f"{data.dtype}; give numbers, or nested lists of one length each, and join Tensors with np.stack "
+                "or np.concatenate"
             )
         if data is array and data.flags.writeable:
             # Ours stays writable; the caller's array, whose writes the tape could not see, is held read-only.
@@ -157,8 +158,8 @@ class Tensor:
     def __getattr__(self, name: str) -> Any:
         if name in _RARE:
             return None  # a slot that was never set
-        reason = f": {ABSENT[name]}" if name in ABSENT else ""
-        raise AttributeError(f"'Tensor' object has no attribute {name!r}{reason}")
+        reason = f": {ABSENT[name]}" if name in ABSENT else idioms.hint(idioms.TENSOR, name)
+        raise AttributeError(f"'Tensor' object has no attribute {name!r}{reason}", name=name, obj=self)
 
     # -- what it is -----------------------------------------------------------------------------------------
 
@@ -176,7 +177,7 @@ class Tensor:
             if self._array.dtype.kind not in "fc":
                 raise TypeError(
                     f"only floating-point and complex Tensors can require gradients, this one is "
-                    f"{self._array.dtype}; convert with .astype(float)"
+                    f"{self._array.dtype}; make it with dtype=float, or convert with .astype(float)"
                 )
             gradient_dtype(self._array.dtype)
             owner._key = next_serial()

@@ -26,9 +26,17 @@ class Optimizer:
     """
 
     def __init__(self, parameters: Iterable[Parameter], lr: float) -> None:
+        if isinstance(parameters, Tensor) or not isinstance(parameters, Iterable):
+            raise TypeError(
+                f"{type(self).__name__} takes a list of parameters, or model.parameters() (mind the brackets), got "
+                f"{type(parameters).__name__}"
+            )
         self.parameters = list(parameters)
         if not self.parameters:
-            raise ValueError(f"{type(self).__name__}: no parameters were given")
+            raise ValueError(
+                f"{type(self).__name__}: no parameters were given; a Module finds the Tensors with "
+                "requires_grad=True and the Modules among its attributes, and in lists of them"
+            )
         for parameter in self.parameters:
             _check(parameter)
         self.lr = check_range(self, "lr", lr, 0.0)
@@ -96,6 +104,8 @@ def _check(parameter: Parameter) -> None:
 
 def check_range(optimizer: Optimizer, name: str, value: float, low: float, high: float = np.inf) -> float:
     """Return `value` if it lies in [low, high), else raise ValueError."""
+    if not isinstance(value, int | float | np.number | np.ndarray):
+        raise TypeError(f"{type(optimizer).__name__}: {name} must be a number, got {value!r}")
     if not low <= value < high:
         raise ValueError(f"{type(optimizer).__name__}: {name} (={value}) must lie in [{low}, {high})")
     return value

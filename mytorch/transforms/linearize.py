@@ -229,8 +229,17 @@ def _dtypes(arrays: Sequence[Tensor]) -> str:
     return ", ".join(sorted({str(x.dtype) for x in arrays}))
 
 
+def check_function(transform: str, f: Any) -> None:
+    """Raise unless `f` can be called."""
+    if not callable(f):
+        raise TypeError(
+            f"{transform} takes a function, got {type(f).__name__}: write {transform}(f)(x), not {transform}(f(x))"
+        )
+
+
 def named(function: Callable[..., Any], transform: str, f: Callable[..., Any]) -> Callable[..., Any]:
     """Give a function that a transform made of `f` a name and a line of text that say so."""
+    check_function(transform, f)
     function.__name__ = function.__qualname__ = f"{transform}_of_{getattr(f, '__name__', type(f).__name__)}"
     function.__doc__ = f"{transform} of {f!r}; see mytorch.{transform}."
     return function
