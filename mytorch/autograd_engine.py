@@ -399,6 +399,8 @@ def _apply_opaque(
         raise wrong(" has no backward operation; give one to add_operation")
     metas = metas_of(operation.inputs)
     results = operation.rule(arrays.array(g), *operation.inputs)
+    if results is None:
+        raise wrong(": its backward operation returned None, expected a gradient per input (is a return missing?)")
     if not isinstance(results, tuple | list):
         results = (results,)
     if len(results) != len(operation.targets):
@@ -686,6 +688,11 @@ class Autograd:
         if gradient.shape != array.shape:
             raise ValueError(
                 f"{name}: input {i} has shape {array.shape} but its gradient_to_update has {gradient.shape}"
+            )
+        if gradient.dtype.kind not in "fc":
+            raise TypeError(
+                f"{name}: the gradient_to_update of input {i} is of dtype {gradient.dtype}, to which no gradient can "
+                "be added; make it with np.zeros(shape)"
             )
         if not gradient.flags.writeable:
             raise ValueError(f"{name}: the gradient_to_update of input {i} is read-only")
