@@ -49,6 +49,7 @@ from mytorch.rules.registry import Call, Rule, fit
 
 next_serial = count(1).__next__
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_NOT_THE_USERS = (_PACKAGE, os.path.dirname(os.path.abspath(np.__file__)) + os.sep)
 
 
 class TapeError(RuntimeError):
@@ -228,7 +229,7 @@ class Write(Operation):
 
 
 _FLOAT64, _FLOAT32 = np.dtype(np.float64), np.dtype(np.float32)
-inside_files: set[str] = set()  # files of this package, and others, as far as they were met
+inside_files: set[str] = set()  # files of this package and NumPy, and others, as far as they were met
 outside_files: set[str] = set()
 
 
@@ -237,7 +238,7 @@ _line: ContextVar[tuple[CodeType, int] | None] = ContextVar("mytorch_line", defa
 
 
 def caller(depth: int = 2) -> tuple[CodeType, int]:
-    """Return the code and instruction of the innermost frame outside this package: the user's line."""
+    """Return the code and instruction of the innermost frame outside this package and NumPy: the user's line."""
     known = _line.get()
     if known is not None:
         return known
@@ -248,7 +249,7 @@ def caller(depth: int = 2) -> tuple[CodeType, int]:
         if name in outside_files:
             break
         if name not in inside_files:
-            if not name.startswith(_PACKAGE):
+            if not name.startswith(_NOT_THE_USERS):
                 outside_files.add(name)
                 break
             inside_files.add(name)
@@ -400,7 +401,9 @@ def _apply_opaque(
     metas = metas_of(operation.inputs)
     results = operation.rule(arrays.array(g), *operation.inputs)
     if results is None:
-        raise wrong(": its backward operation returned None, expected a gradient per input (is a return missing?)")
+        raise wrong(
+            ": its backward operation returned None, expected a gradient per input (is a return missing?)"
+        )
     if not isinstance(results, tuple | list):
         results = (results,)
     if len(results) != len(operation.targets):

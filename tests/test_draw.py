@@ -204,6 +204,13 @@ def test_views_and_writes_in_place() -> None:
     assert by_label(graph_of(*written()))["assign at [1:3]"].kind == "memory"
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_an_entry_is_shown_by_its_index(order: Any) -> None:
+    x = Tensor(np.ones((2, 1, 3), order=order), requires_grad=True)
+    assert edges(graph_of(x[1, 0, 2] * 2, {"x": x}))[0][2] == "[1, 0, 2]"
+    assert edges(graph_of(x[:, 0].T[-1, 0] * 2, {"x": x}))[0][2] == "[0, 0, 2]"
+
+
 def test_only_what_the_tensor_depends_on_is_drawn() -> None:
     x = Tensor([1.0, 2.0], requires_grad=True)
     y = x * 3

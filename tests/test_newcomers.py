@@ -142,3 +142,12 @@ def test_a_module_needs_no_call_of_super() -> None:
     model = Doubled()
     assert model(X).shape == (2, 2)
     assert len(list(model.parameters())) == 2
+
+
+def test_an_error_names_the_user_s_line_and_not_numpy_s() -> None:
+    def doubled(x: Any) -> Any:
+        return np.vectorize(lambda t: t * 2)(x)
+
+    line = doubled.__code__.co_firstlineno + 1
+    with pytest.raises(mytorch.ReplayError, match=rf"at \S+test_newcomers\.py:{line}; write np\.copy"):
+        mytorch.compile(doubled)(np.ones(3))
