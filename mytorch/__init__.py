@@ -1,4 +1,20 @@
-"""MyTorch: automatic differentiation for NumPy, on one linear tape, with nothing but NumPy."""
+"""MyTorch: automatic differentiation for NumPy, on one linear tape, with nothing but NumPy.
+
+* `Tensor`: an array that records what NumPy does with it; `backward` fills the `grad` of those that require gradients.
+* `grad`, `value_and_grad`, `jacobian`, `hessian`, `hvp`, `vjp`, `jvp`, ...: functions of functions, nested at will.
+* `compile`: a function recorded once, and replayed ever after.
+* `nn`, `optim`, `data`, `functional`: modules and losses, optimizers, data, the functions of neural networks.
+* `Autograd`: the tape by hand.
+* `check_gradients`: compares gradients with numerical ones.
+
+>>> import numpy as np
+>>> x = Tensor([1.0, 2.0], requires_grad=True)
+>>> np.sum(x**2).backward()
+>>> x.grad
+Tensor([2., 4.])
+>>> grad(np.tanh)(0.0)
+array(1.)
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

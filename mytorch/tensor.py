@@ -95,6 +95,9 @@ def enable_grad() -> Iterator[None]:
 class Tensor:
     """An array that can be differentiated.
 
+    It has the operators, methods and attributes of an ndarray, and NumPy's functions take it: what they do is recorded,
+    views and writes in place included.
+
     Parameters
     ----------
     array : array_like, or Tensor
@@ -105,7 +108,20 @@ class Tensor:
 
     Attributes
     ----------
-    grad : Tensor or None, filled by `backward` for leaves (Tensors that were made with requires_grad)
+    grad : Tensor or None, filled by `backward` for leaves (Tensors that were made with requires_grad), and summed up
+        over several calls until it is set to None; others have one after `retain_grad`
+
+    Examples
+    --------
+    >>> w = Tensor([1.0, 2.0], requires_grad=True)
+    >>> loss = np.sum(w**2)
+    >>> loss.backward()
+    >>> w.grad
+    Tensor([2., 4.])
+    >>> with no_grad():
+    ...     w -= 0.5 * w.grad
+    >>> w.numpy()
+    array([0., 0.])
     """
 
     __slots__ = (
