@@ -50,6 +50,7 @@ TENSOR = {
     "to": "write x.astype(dtype) for another dtype; there is no other device",
     "type": "write x.astype(dtype)",
     "unsqueeze": "write np.expand_dims(x, axis)",
+    "zero_grad": "forget a gradient with x.grad = None",
     "zero_": "forget a gradient with x.grad = None (optimizer.zero_grad() does it for all), or write x[...] = 0",
 }
 

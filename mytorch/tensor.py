@@ -145,7 +145,7 @@ class Tensor:
         if isinstance(array, Tensor):
             array = array._array
         data = arrays.array(array, dtype) if copy else asarray(array, dtype)
-        if data.dtype.kind not in "biufc":
+        if data.dtype.kind not in "biufcmM":
             raise TypeError(
                 f"a Tensor holds numbers, got {type(array).__name__}, of which NumPy makes an array of dtype "
                 f"{data.dtype}; give numbers, or nested lists of one length each, and join Tensors with np.stack "
@@ -340,7 +340,14 @@ class Tensor:
         return f"Tensor({text}{dtype}{', requires_grad=True' if self.requires_grad else ''})"
 
     def __format__(self, spec: str) -> str:
-        return format(self.item() if self.ndim == 0 else str(self), spec)
+        if not spec:
+            return str(self) if self.ndim else str(self.item())
+        if self.size != 1:
+            raise TypeError(
+                f"a Tensor of shape {self.shape} cannot be formatted as {spec!r}, which is for one number; format its "
+                "entries, or print it whole (np.set_printoptions sets its digits)"
+            )
+        return format(self.item(), spec)
 
     def __copy__(self) -> Tensor:
         return self.copy()

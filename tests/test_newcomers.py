@@ -85,6 +85,9 @@ WRONG = [
     (lambda: optim.SGD(layers.Linear(2, 1)), TypeError, r"model\.parameters\(\) .* got Linear"),
     (lambda: optim.SGD([]), ValueError, r"no parameters were given; a Module finds the Tensors with"),
     (lambda: optim.SGD([P], lr="a"), TypeError, r"SGD: lr must be a number, got 'a'"),  # type: ignore[arg-type]
+    (lambda: optim.SGD([P, P]), ValueError, r"SGD: a parameter is given twice, and would be stepped twice"),
+    (lambda: optim.Adam([P], betas=0.9), TypeError, r"Adam: betas must be two numbers, .* got 0\.9"),  # type: ignore[arg-type]
+    (lambda: f"{X:.3f}", TypeError, r"shape \(2, 3\) cannot be formatted as '\.3f', which is for one number"),
     (lambda: layers.Linear("a", 3), TypeError, r"Linear: in_features must be an int, got 'a'"),
     (
         lambda: layers.Linear(2, 3)([[1.0, 2.0]]),
@@ -120,6 +123,8 @@ WRONG = [
         TypeError,
         r"grad takes a function, got float64: write grad\(f\)\(x\)",
     ),
+    (lambda: mytorch.custom_gradient(NONE), TypeError, r"custom_gradient takes a function, got NoneType"),
+    (lambda: mytorch.grad(np.hypot)(a=1.0), ValueError, r"what is differentiated is given by position"),
     (lambda: mytorch.hessian(NONE), TypeError, r"hessian takes a function, got NoneType"),
     (lambda: scipy.special.erf(X), TypeError, r"^the ufunc erf is not known to mytorch"),
 ]
@@ -151,3 +156,17 @@ def test_an_error_names_the_user_s_line_and_not_numpy_s() -> None:
     line = doubled.__code__.co_firstlineno + 1
     with pytest.raises(mytorch.ReplayError, match=rf"at \S+test_newcomers\.py:{line}; write np\.copy"):
         mytorch.compile(doubled)(np.ones(3))
+
+
+def test_a_loss_is_formatted_as_the_number_that_it_is() -> None:
+    loss = nn.MSELoss()(Tensor([[1.0]]), Tensor([[3.0]], requires_grad=True))
+    assert loss.shape == (1,)
+    assert f"{loss:.2f} {loss[0]:.1f} {loss[0]}" == "4.00 4.0 4.0"
+    assert f"{loss}" == str(loss)
+
+
+def test_a_shared_parameter_is_stepped_once() -> None:
+    layer = nn.Linear(2, 2)
+    model = nn.Sequential(layer, nn.Tanh(), layer)
+    assert list(model.parameters()) == [layer.W, layer.b]
+    optim.SGD(model.parameters(), lr=0.1)

@@ -61,7 +61,11 @@ class Module:
         return {}
 
     def parameters(self) -> Iterator[Tensor]:
-        """Iterate over the Tensors that are to be learned, of this module and of the modules in it."""
+        """Iterate over the Tensors that are to be learned, of this module and of the modules in it, each once."""
+        yield from dict.fromkeys(self._all_parameters())
+
+    def _all_parameters(self) -> Iterator[Tensor]:
+        """Iterate over what `parameters` gives; what is shared comes as often as it is found."""
         for value in vars(self).values():
             for part in value if isinstance(value, list | tuple) else [value]:
                 if isinstance(part, Module):

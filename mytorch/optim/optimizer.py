@@ -39,6 +39,10 @@ class Optimizer:
             )
         for parameter in self.parameters:
             _check(parameter)
+        if len({id(_values(parameter)) for parameter in self.parameters}) < len(self.parameters):
+            raise ValueError(
+                f"{type(self).__name__}: a parameter is given twice, and would be stepped twice; give it once"
+            )
         self.lr = check_range(self, "lr", lr, 0.0)
         self.state: list[dict[str, Any]] = [{} for _ in self.parameters]
 
@@ -78,6 +82,11 @@ def gradient_of(parameter: Parameter) -> Any:
     return parameter[1] if type(parameter) is tuple else parameter._grad
 
 
+def _values(parameter: Parameter) -> Any:
+    """Return the Tensor or array that is stepped."""
+    return parameter[0] if isinstance(parameter, tuple) else parameter
+
+
 def _check(parameter: Parameter) -> None:
     """Raise unless `parameter` can be optimized."""
     if isinstance(parameter, Tensor):
@@ -100,6 +109,18 @@ def _check(parameter: Parameter) -> None:
     raise TypeError(
         f"a parameter is a Tensor or a pair (array, gradient array), got {type(parameter).__name__}"
     )
+
+
+def check_pair(optimizer: Optimizer, name: str, values: Any) -> tuple[float, float]:
+    """Return `values` if they are two numbers in [0, 1), else raise."""
+    if not isinstance(values, tuple | list) or len(values) != 2:
+        raise TypeError(
+            f"{type(optimizer).__name__}: {name} must be two numbers, as (0.9, 0.999), got {values!r}"
+        )
+    first, second = (
+        check_range(optimizer, f"{name}[{i}]", value, 0.0, 1.0) for i, value in enumerate(values)
+    )
+    return first, second
 
 
 def check_range(optimizer: Optimizer, name: str, value: float, low: float, high: float = np.inf) -> float:

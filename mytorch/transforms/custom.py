@@ -13,6 +13,7 @@ from mytorch import arrays, trees
 from mytorch.autograd_engine import TapeError
 from mytorch.rules.registry import Rule
 from mytorch.tensor import Tensor, _is_recording, record
+from mytorch.transforms.linearize import check_function
 
 
 def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -62,6 +63,7 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     >>> grad(softplus)(1000.0)
     array(1.)
     """
+    check_function("custom_gradient", f)
     name = getattr(f, "__name__", repr(f))
     rule = Rule(f, (), each=_slope, holomorphic=False, name=name)
 

@@ -255,7 +255,8 @@ def variable_numbers(name: str, argnums: int | Sequence[int], count: int) -> tup
             raise TypeError(f"{name}: argnums must be an int or a tuple of ints, got {argnums!r}")
         if not -count <= n < count:
             raise ValueError(
-                f"{name}: argnums={argnums} is out of range for a call with {count} positional arguments"
+                f"{name}: argnums={argnums} is out of range for a call with {count} positional arguments; "
+                "what is differentiated is given by position"
             )
     numbers = tuple(int(n) % count for n in numbers)
     if len(set(numbers)) != len(numbers) or not numbers:
