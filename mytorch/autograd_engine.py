@@ -22,6 +22,7 @@ array([4.])
 
 from __future__ import annotations
 
+import linecache
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -93,8 +94,8 @@ class Record:
 
     @property
     def line(self) -> str:
-        """Where the user's code recorded the operation, as 'file:line'."""
-        return where(self.code, self.lasti)
+        """Where the user's code recorded the operation: 'file:line', with its text if that is in no file."""
+        return shown(self.code, self.lasti)
 
     def __repr__(self) -> str:
         return f"<Operation {self.name} recorded at {self.line}>"
@@ -265,6 +266,14 @@ def where(code: CodeType | None, lasti: int) -> str:
     return f"{code.co_filename}:{line or code.co_firstlineno}"
 
 
+def shown(code: CodeType | None, lasti: int) -> str:
+    """Return `where`, and the text of the line if it is in no file, as the cells of a notebook are not."""
+    place = where(code, lasti)
+    file, _, number = place.rpartition(":")
+    text = "" if code is None or os.path.exists(file) else linecache.getline(file, int(number)).strip()
+    return f"{place} ({text})" if text else place
+
+
 Lift: TypeAlias = "Callable[[Any, bool, Any], tuple[Any, Any]]"
 
 
@@ -375,7 +384,7 @@ def _refuse_stale(operation: Any, stale: dict[int, tuple[int, CodeType, int]]) -
         if time > operation.serial:
             raise TapeError(
                 f"the backward pass of {operation.name}, recorded at {operation.line}, reads a value that was "
-                f"changed in place, under no_grad, at {where(code, lasti)}; run backward before the change, or "
+                f"changed in place, under no_grad, at {shown(code, lasti)}; run backward before the change, or "
                 "record again"
             )
 

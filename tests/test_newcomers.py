@@ -1,5 +1,6 @@
 """What newcomers write, above all those who come from PyTorch, and the words that tell them what to write instead."""
 
+import linecache
 import subprocess
 import sys
 from typing import Any
@@ -170,3 +171,34 @@ def test_a_shared_parameter_is_stepped_once() -> None:
     model = nn.Sequential(layer, nn.Tanh(), layer)
     assert list(model.parameters()) == [layer.W, layer.b]
     optim.SGD(model.parameters(), lr=0.1)
+
+
+CELL = """
+a = Tensor([2.0], requires_grad=True)
+y = a * a
+with mytorch.no_grad():
+    a -= 1
+y.backward()
+"""
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["a notebook", "a file that is gone"])
+def test_an_error_shows_lines_that_are_in_no_file(monkeypatch: pytest.MonkeyPatch, known: bool) -> None:
+    name = "/tmp/ipykernel_1/2.py"
+    if known:
+        monkeypatch.setitem(linecache.cache, name, (len(CELL), None, CELL.splitlines(keepends=True), name))
+    with pytest.raises(mytorch.TapeError) as error:
+        exec(compile(CELL, name, "exec"), {"mytorch": mytorch, "Tensor": Tensor})
+    text = str(error.value)
+    assert f"recorded at {name}:3{' (y = a * a)' if known else ''}, reads a value" in text
+    assert f"under no_grad, at {name}:5{' (a -= 1)' if known else ''}; run backward" in text
+
+
+@pytest.mark.parametrize("arguments", [["-c", CELL], ["-"]], ids=["python -c", "standard input"])
+def test_an_error_needs_no_source(arguments: list[str]) -> None:
+    code = f"import mytorch\nfrom mytorch import Tensor{CELL}"
+    arguments = [code if argument == CELL else argument for argument in arguments]
+    done = subprocess.run(
+        [sys.executable, *arguments], input=code, capture_output=True, text=True, check=False
+    )
+    assert "TapeError: the backward pass of multiply, recorded at <" in done.stderr

@@ -20,7 +20,7 @@ import numpy as np
 from numpy import ndarray
 
 from mytorch import arrays
-from mytorch.autograd_engine import caller, sweep, where
+from mytorch.autograd_engine import caller, shown, sweep
 from mytorch.dispatch import out_of, place_of_out
 from mytorch.gradient_buffer import base_of, owner_of
 from mytorch.guard import Guards
@@ -544,7 +544,7 @@ class Recorder:
     def refuse(self, what: str, instead: str) -> Any:
         """Raise the error that something cannot be followed, and keep it: whoever catches it goes another way."""
         self.refused = ReplayError(
-            f"mytorch.compile cannot follow {what}, at {where(*caller())}; write {instead}, "
+            f"mytorch.compile cannot follow {what}, at {shown(*caller())}; write {instead}, "
             "or do it outside of the compiled function"
         )
         raise self.refused
