@@ -25,8 +25,8 @@ from mytorch.faces.backproppable import TestFxs as Fxs
 from mytorch.faces.backproppable import to_ba
 from mytorch.faces.variable import Variable
 
-pytest.importorskip("matplotlib", reason="drawing needs matplotlib: pip install mytorch[draw]")
-pytest.importorskip("networkx", reason="drawing needs networkx: pip install mytorch[draw]")
+pytest.importorskip("matplotlib", reason="drawing needs matplotlib")
+pytest.importorskip("networkx", reason="drawing needs networkx")
 
 
 # -- what is drawn ----------------------------------------------------------------------------------------------------
@@ -553,7 +553,7 @@ def test_missing_packages_are_named_with_their_remedy(
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
     for wrong in (lambda: draw(equation_4(), tmp_path / "graph.png"), lambda: equation_4().drawGraph()):
-        with pytest.raises(ImportError, match=rf"{missing} is missing: pip install mytorch\[draw\]"):
+        with pytest.raises(ImportError, match=rf"{missing} is missing: pip install {missing} \("):
             wrong()
     assert list(tmp_path.iterdir()) == []
     assert draw(equation_4(), tmp_path / "graph.dot").exists()
