@@ -8,7 +8,7 @@ import numpy as np
 
 from mytorch.autograd_engine import Autograd
 from mytorch.functional import linear
-from mytorch.nn.module import Module
+from mytorch.nn.module import ARRAYS, Module
 from mytorch.tensor import Tensor
 
 
@@ -78,7 +78,7 @@ class Linear(Module):
         """Return ``x Wᵀ + bᵀ`` for x of shape (N, in_features)."""
         (x,) = inputs
         W, b = parameters.get("W", self.W), parameters.get("b", self.b)
-        if not isinstance(x, Tensor | np.ndarray):
+        if not isinstance(x, ARRAYS):
             raise TypeError(
                 f"Linear expects a Tensor or an array of shape (N, {self.in_features}), got {type(x).__name__}; "
                 "wrap lists in np.array"

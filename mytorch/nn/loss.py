@@ -9,7 +9,7 @@ import numpy as np
 
 from mytorch import functional
 from mytorch.autograd_engine import TapeError
-from mytorch.nn.module import Module
+from mytorch.nn.module import ARRAYS, Module
 from mytorch.tensor import Tensor
 
 
@@ -34,12 +34,11 @@ class Loss(Module):
     def _check(self, y: Any, y_hat: Any) -> None:
         """Raise unless the target and the prediction are of one shape, and in this order."""
         name = type(self).__name__
-        for what, value in (("target", y), ("prediction", y_hat)):
-            if not isinstance(value, Tensor | np.ndarray):
-                raise TypeError(
-                    f"{name}: the {what} must be an array or a Tensor, got {type(value).__name__}; wrap lists in "
-                    "np.array"
-                )
+        if not (isinstance(y, ARRAYS) and isinstance(y_hat, ARRAYS)):
+            what, value = ("target", y) if not isinstance(y, ARRAYS) else ("prediction", y_hat)
+            raise TypeError(
+                f"{name}: the {what} must be an array or a Tensor, got {type(value).__name__}; wrap lists in np.array"
+            )
         if y.shape != y_hat.shape:
             raise ValueError(
                 f"{name}: the target has shape {y.shape} but the prediction {y_hat.shape}; the target comes first, "

@@ -15,6 +15,8 @@ from mytorch import idioms
 from mytorch.autograd_engine import Autograd
 from mytorch.tensor import Tensor, on_tape
 
+ARRAYS = (Tensor, np.ndarray)
+
 
 class Module:
     """A function with parameters.
