@@ -60,7 +60,7 @@ check-python:
 	    echo "$(PYTHON) lacks the venv module: on Debian and Ubuntu, apt-get install python3-venv"; exit 1; }
 
 .venv/.installed: $(SOURCES) | check-python
-	@echo "Setting up .venv: NumPy, PyTorch and the tools (about a minute, once)"
+	@echo "Setting up .venv: NumPy, PyTorch and the tools (some minutes, once; how to leave CUDA out: README, Installing)"
 	@$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .[dev]
 	touch $@

@@ -14,6 +14,8 @@ from autograder.compare import Difference, agree, close
 from autograder.helpers import AFTERWARDS, Arrays, GradedTest
 from autograder.wire import Received
 
+UNKNOWN = "entries differ"  # in hints that know where, and not why
+
 
 def explain(
     test: GradedTest,
@@ -154,7 +156,7 @@ def _explain_factor(values: np.ndarray, right: np.ndarray, batch: int) -> Iterat
 
 def _where(wrong: np.ndarray) -> str:
     """Say how many entries differ, and in which rows if not in all."""
-    count = f"{int(wrong.sum())} of {wrong.size} entries differ"
+    count = f"{int(wrong.sum())} of {wrong.size} {UNKNOWN}"
     rows = np.flatnonzero(wrong.any(axis=1)) if wrong.ndim == 2 else np.array([])
     columns = np.flatnonzero(wrong.any(axis=0)) if wrong.ndim == 2 else np.array([])
     if 0 < len(rows) < len(wrong):
@@ -194,8 +196,11 @@ _ERRORS = {
     r"more than (1|one) Autograd": "a second engine was made: use the one that the module was given",
     r"NoneType": "None stands where an array or a list should: is a `return` missing?",
     r"KeyError": (
-        "the gradient of an array was asked for that is not in the buffer: record the very array that is "
-        "used later, not a copy of it"
+        "the gradient of an array was asked for that is not in the buffer: the module whose output it is did not "
+        "call add_operation, or recorded a copy of what it returned or was given"
+    ),
+    r"not a readable tar archive": (
+        "give --handin a folder with mytorch/ in it, or the handin.tar that ./handin.sh packs"
     ),
     r"^The hand-out's contract": "the tests, and the other modules, rely on this",
     r"ended early": "the hand-in's process stopped the test without an error",
@@ -211,7 +216,7 @@ def explain_error(error: str) -> str:
     for pattern, sentence in _ERRORS.items():
         if re.search(pattern, error):
             return sentence
-    return "the error was raised in the lines above"
+    return "the last line of the error says what was wrong, the line of code before it where"
 
 
 def _has_transposed_shapes(error: str) -> bool:

@@ -4,12 +4,13 @@ import json
 import os
 import textwrap
 from collections.abc import Callable, Sequence
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 
 from autograder.compare import Difference, close
 from autograder.grading import Failure, Result
+from autograder.hints import UNKNOWN
 
 WIDTH = 90
 ENTRIES_SHOWN = 5
@@ -69,33 +70,42 @@ def print_failures(
     printer: Printer, results: Sequence[Result], rerun: Callable[[Sequence[str]], str]
 ) -> None:
     """Print why tests failed; tests that failed for one and the same reason share their explanation."""
-    groups: list[list[Result]] = []
+    groups: dict[Any, list[Result]] = {}
     for result in results:
-        if result.failure is None:
-            continue
-        if groups and _shared(groups[-1][0], result):
-            groups[-1].append(result)
-        else:
-            groups.append([result])
-    for group in groups:
-        assert group[0].failure is not None
+        if result.failure is not None:
+            groups.setdefault(_reason(result, result.failure), []).append(result)
+    for group in groups.values():
         printer.line()
         for result in group:
             printer.line(f"--- {result.name} ".ljust(WIDTH, "-"), "bold")
-        _print_failure(printer, group[0].failure)
-        printer.line(f"To run {'this test' if len(group) == 1 else 'these tests'} alone:")
-        printer.line(f"  {rerun([group[0].name] if len(group) == 1 else _sections(group))}")
+        _print_group(printer, group, rerun)
     sections = _sections([result for result in results if result.failure])
     if len(sections) > 1:
         printer.line(f"\nBegin with {sections[0]}: the later sections build on the earlier ones.", "yellow")
 
 
-def _shared(first: Result, second: Result) -> bool:
-    """Return whether two tests could not begin, for one and the same reason."""
-    if first.failure is None or second.failure is None:
-        return False
-    begun = first.failure.inputs or second.failure.inputs
-    return not begun and first.failure.error == second.failure.error
+def _reason(result: Result, failure: Failure) -> Any:
+    """Return what tests with one explanation have in common, or what this one has alone."""
+    if any(UNKNOWN in hint for hint in failure.hints):
+        return result.name
+    return (bool(failure.inputs), failure.error, *failure.hints)
+
+
+def _print_group(printer: Printer, group: Sequence[Result], rerun: Callable[[Sequence[str]], str]) -> None:
+    """Print what tests that share a reason have to say: what to do first, then the numbers of the first of them."""
+    first = group[0].failure
+    assert first is not None
+    for hint in first.hints:
+        printer.wrapped(f"Hint: {hint}", "yellow")
+    if len(group) == 1:
+        which, names = "this test", [group[0].name]
+    elif first.inputs:
+        which, names = "the first of these tests, which is shown here,", [group[0].name]
+    else:
+        which, names = "these tests", _sections(group)
+    _print_failure(printer, first)
+    printer.line(f"To run {which} alone:")
+    printer.line(f"  {rerun(names)}")
 
 
 def _sections(results: Sequence[Result]) -> list[str]:
@@ -119,8 +129,6 @@ def _print_failure(printer: Printer, failure: Failure) -> None:
     if failure.error:
         printer.line("Error", "red")
         printer.block(failure.error[:4000])
-    for hint in failure.hints:
-        printer.wrapped(f"Hint: {hint}", "yellow")
 
 
 def _print_difference(printer: Printer, difference: Difference) -> None:
@@ -165,7 +173,9 @@ def _number(value: np.ndarray, like: np.ndarray) -> str:
 
 
 def _text(values: np.ndarray) -> str:
-    return np.array2string(values, precision=9, floatmode="maxprec", max_line_width=WIDTH + 20)
+    return np.array2string(
+        values, precision=9, floatmode="maxprec", max_line_width=WIDTH + 20, suppress_small=True
+    )
 
 
 def print_table(printer: Printer, results: Sequence[Result]) -> None:

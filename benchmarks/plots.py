@@ -78,9 +78,9 @@ def plot_works(races: Sequence[Race], path: Path) -> None:
             place = {"xytext": (4 * side, 0), "textcoords": "offset points", "va": "center", "fontsize": 8}
             axes.annotate(label, (ratio, i), ha="right" if ratio < 1 else "left", **place)
         axes.set_title(race.what, fontsize=10)
-        logarithmic(axes.xaxis)
         least, most = min(*ratios, 1), max(*ratios, 1)
-        room = (most / least) ** 0.4 * 1.5
+        logarithmic(axes.xaxis, (1.0, 2.0, 5.0) if most / least < 20 else (1.0,))
+        room = (most / least) ** 0.65 * 1.4  # for what stands beside the bars, whose length is relative, too
         axes.set_xlim(least / room, most * room)
         measured = "time" if race.unit == "s" else "memory"
         axes.set_xlabel(f"{measured} / that of {race.against}", fontsize=8)
@@ -92,10 +92,10 @@ def plot_works(races: Sequence[Race], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def logarithmic(axis: Any) -> None:
-    """Give an axis a logarithmic scale with plain numbers."""
+def logarithmic(axis: Any, steps: Sequence[float] = (1.0, 2.0, 5.0)) -> None:
+    """Give an axis a logarithmic scale with plain numbers, at `steps` in every power of ten."""
     ticker = load("matplotlib.ticker")
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})
-    axis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
+    axis.set_major_locator(ticker.LogLocator(subs=steps, numticks=9))
     axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: show_number(value)))
     axis.set_minor_formatter(ticker.NullFormatter())

@@ -135,7 +135,7 @@ def markdown(results: dict[str, list[Figure]], missing: Sequence[str], condition
         parts += grids(results["cells"])
     rest = [figure for name, figures in results.items() if name != "cells" for figure in figures]
     if rest:
-        parts.append(lines(rest))
+        parts.append(f"<details><summary>All other figures</summary>\n\n{lines(rest)}\n\n</details>")
     return "\n\n".join([*parts, *missing])
 
 

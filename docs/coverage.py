@@ -9,6 +9,7 @@ NumPy lets nobody answer for (they do not dispatch) are explained below, each wi
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import re
 import sys
@@ -371,10 +372,15 @@ def published_with() -> str:
 
 def main(arguments: list[str]) -> int:
     """Write the page, or check it."""
+    parser = argparse.ArgumentParser(description="Write docs/coverage.md: what of NumPy is differentiated.")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit with 1 if the page is out of date"
+    )
+    check = parser.parse_args(arguments).check
     missing = [f"{namespace}.{name}" for namespace, name, status in coverage() if status.kind == MISSING]
     if missing:
         print(f"{len(missing)} functions stand in no table: {', '.join(missing)}", file=sys.stderr)
-    if "--check" not in arguments:
+    if not check:
         PAGE.write_text(page(), encoding="utf-8")
     elif minor_version(np.__version__) != published_with():
         print(

@@ -39,7 +39,7 @@ def step(x: Any, y: Any) -> Any:
 def main() -> None:
     """Record one call, and print the program."""
     step(np.zeros((4, 3)), np.zeros((4, 2)))
-    print(step.source)  # type: ignore[attr-defined]
+    print(step.source)
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def check_plot(path: Path) -> None:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ModuleNotFoundError(
-            f"--plot needs matplotlib ({error}): install it with: pip install 'mytorch[plot]'"
+            f"--plot needs matplotlib ({error}): install it with: pip install matplotlib"
         ) from error
     suffixes = sorted(Figure().canvas.get_supported_filetypes())
     if path.suffix.lstrip(".").lower() not in suffixes:

@@ -192,6 +192,11 @@ class Autograd:
             raise ValueError(
                 f"{name}: input {i} has shape {array.shape} but its gradient_to_update has {gradient.shape}"
             )
+        if gradient.dtype.kind not in "fc":
+            raise TypeError(
+                f"{name}: the gradient_to_update of input {i} is of dtype {gradient.dtype}, to which no gradient can "
+                "be added; make it with np.zeros(shape)"
+            )
         if not gradient.flags.writeable:
             raise ValueError(f"{name}: the gradient_to_update of input {i} is read-only")
         for _, other in self.known.externals_of(array):

@@ -258,14 +258,17 @@ def untracked(value: Any) -> Any:
 def _refusal(function: Callable[..., Any]) -> TypeError:
     """Return the error for a function that is not differentiated."""
     name = getattr(function, "__name__", repr(function))
-    module = getattr(function, "__module__", None) or "numpy"
+    if isinstance(function, np.ufunc):  # which may be another package's, and does not know whose
+        name = f"numpy.{name}" if vars(np).get(name) is function else f"the ufunc {name}"
+    else:
+        name = f"{getattr(function, '__module__', None) or 'numpy'}.{name}"
     reason = registry.REFUSED.get(function)
     if reason is None:
         return TypeError(
-            f"{module}.{name} is not known to mytorch; compute it on .detach() values, or give its rule with "
+            f"{name} is not known to mytorch; compute it on .detach() values, or give its rule with "
             "mytorch.custom_gradient"
         )
-    return TypeError(f"{module}.{name} is not differentiable here: {reason}")
+    return TypeError(f"{name} is not differentiable here: {reason}")
 
 
 Tensor.__array_ufunc__ = array_ufunc  # type: ignore[attr-defined]

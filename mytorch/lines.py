@@ -6,14 +6,18 @@ operation has one.  `where` makes 'file:line' of these when a message is written
 
 from __future__ import annotations
 
+import linecache
 import os
 import sys
 from contextvars import ContextVar
 from dis import opmap
 from types import CodeType, FrameType
 
+import numpy as np
+
 PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
-inside_files: set[str] = set()  # files of this package, and others, as far as they were met
+_NOT_THE_USERS = (PACKAGE, os.path.dirname(os.path.abspath(np.__file__)) + os.sep)
+inside_files: set[str] = set()  # files of this package and NumPy, and others, as far as they were met
 outside_files: set[str] = set()
 
 # In a pass that is recorded: the user's line that asked for it, which all that it records has.
@@ -21,7 +25,7 @@ caused_by: ContextVar[tuple[CodeType, int] | None] = ContextVar("mytorch_line", 
 
 
 def caller(depth: int = 2) -> tuple[CodeType, int]:
-    """Return the code and instruction of the innermost frame outside this package: the user's line."""
+    """Return the code and instruction of the innermost frame outside this package and NumPy: the user's line."""
     known = caused_by.get()
     if known is not None:
         return known
@@ -32,7 +36,7 @@ def caller(depth: int = 2) -> tuple[CodeType, int]:
         if name in outside_files:
             break
         if name not in inside_files:
-            if not name.startswith(PACKAGE):
+            if not name.startswith(_NOT_THE_USERS):
                 outside_files.add(name)
                 break
             inside_files.add(name)
@@ -46,6 +50,14 @@ def where(code: CodeType | None, lasti: int) -> str:
         return "an unknown line"
     line = next((line for start, end, line in code.co_lines() if start <= lasti < end), None)
     return f"{code.co_filename}:{line or code.co_firstlineno}"
+
+
+def shown(code: CodeType | None, lasti: int) -> str:
+    """Return `where`, and the text of the line if it is in no file, as the cells of a notebook are not."""
+    place = where(code, lasti)
+    file, _, number = place.rpartition(":")
+    text = "" if code is None or os.path.exists(file) else linecache.getline(file, int(number)).strip()
+    return f"{place} ({text})" if text else place
 
 
 def is_assigning(frame: FrameType) -> bool:

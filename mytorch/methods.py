@@ -37,11 +37,15 @@ UNARY = {"__abs__": np.absolute, "__invert__": np.invert, "conj": np.conjugate, 
 
 _BITS = "it takes numbers apart into bytes, which have no derivative; take the values with .numpy() first"
 _MEMORY = "it hands out memory that could be written unseen by the tape; take the values with .numpy()"
+_DATA = (
+    "it hands out memory that could be written unseen by the tape; take the values with .numpy(), and change them "
+    "inside `with mytorch.no_grad():`"
+)
 REFUSED = {
     "base": "memory is shared as in NumPy, but what owns it is the tape's affair; np.shares_memory answers questions",
     "byteswap": _BITS,
     "ctypes": _MEMORY,
-    "data": _MEMORY,
+    "data": _DATA,
     "dump": "use pickle.dump, which keeps requires_grad",
     "dumps": "use pickle.dumps, which keeps requires_grad",
     "flat": "use .ravel() for the values in one row, and an index of all axes for assignment",
@@ -185,9 +189,13 @@ def _partition(self: Any, kth: Any, axis: int = -1, **options: Any) -> None:
     self[...] = np.partition(self, kth, axis, **options)
 
 
-def _view(self: Tensor, dtype: Any = None) -> Tensor:
+def _view(self: Tensor, dtype: Any = None, *more: Any) -> Tensor:
     """Return a view of the same memory; of complex numbers as pairs of real ones, and back, too."""
     data = self._array
+    if more or isinstance(dtype, int | tuple):
+        raise TypeError(
+            "view takes a dtype, as in NumPy, and no shape: write x.reshape(shape), which gives a view"
+        )
     if dtype is None or np.dtype(dtype) == data.dtype:
         return self.view_as(data.view())
     dtype = np.dtype(dtype)

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mytorch import arrays
-from mytorch.lines import where
+from mytorch.lines import shown
 from mytorch.regions import Target, gradient_dtype
 from mytorch.rules.registry import Rule
 
@@ -54,8 +54,8 @@ class Record:
 
     @property
     def line(self) -> str:
-        """Where the user's code recorded the operation, as 'file:line'."""
-        return where(self.code, self.lasti)
+        """Where the user's code recorded the operation: 'file:line', with its text if that is in no file."""
+        return shown(self.code, self.lasti)
 
     def __repr__(self) -> str:
         return f"<Operation {self.name} recorded at {self.line}>"

@@ -18,7 +18,7 @@ import numpy as np
 
 from mytorch import arrays
 from mytorch.gradient_buffer import Shadow
-from mytorch.lines import caller, caused_by, where
+from mytorch.lines import caller, caused_by, shown
 from mytorch.records import FROM_INPUTS, Exact, TapeError, Write, metas_of
 from mytorch.regions import Target, key_of
 from mytorch.rules.registry import Call, Rule, fit
@@ -135,7 +135,7 @@ def _refuse_stale(operation: Any, stale: dict[int, tuple[int, CodeType, int]]) -
         if time > operation.serial:
             raise TapeError(
                 f"the backward pass of {operation.name}, recorded at {operation.line}, reads a value that was "
-                f"changed in place, under no_grad, at {where(code, lasti)}; run backward before the change, or "
+                f"changed in place, under no_grad, at {shown(code, lasti)}; run backward before the change, or "
                 "record again"
             )
 
@@ -158,6 +158,10 @@ def _apply_opaque(
         raise wrong(" has no backward operation; give one to add_operation")
     metas = metas_of(operation.inputs)
     results = operation.rule(arrays.array(g), *operation.inputs)
+    if results is None:
+        raise wrong(
+            ": its backward operation returned None, expected a gradient per input (is a return missing?)"
+        )
     if not isinstance(results, tuple | list):
         results = (results,)
     if len(results) != len(operation.targets):

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy import ndarray
 
-from mytorch import arrays
+from mytorch import arrays, idioms
 from mytorch.autograd_engine import Autograd
 from mytorch.guard import Guards
 from mytorch.lines import is_assigning
@@ -74,6 +74,9 @@ def enable_grad() -> Iterator[None]:
 class Tensor:
     """An array that can be differentiated.
 
+    It has the operators, methods and attributes of an ndarray, and NumPy's functions take it: what they do is recorded,
+    views and writes in place included.
+
     Parameters
     ----------
     array : array_like, or Tensor
@@ -84,7 +87,20 @@ class Tensor:
 
     Attributes
     ----------
-    grad : Tensor or None, filled by `backward` for leaves (Tensors that were made with requires_grad)
+    grad : Tensor or None, filled by `backward` for leaves (Tensors that were made with requires_grad), and summed up
+        over several calls until it is set to None; others have one after `retain_grad`
+
+    Examples
+    --------
+    >>> w = Tensor([1.0, 2.0], requires_grad=True)
+    >>> loss = np.sum(w**2)
+    >>> loss.backward()
+    >>> w.grad
+    Tensor([2., 4.])
+    >>> with no_grad():
+    ...     w -= 0.5 * w.grad
+    >>> w.numpy()
+    array([0., 0.])
     """
 
     __slots__ = (
@@ -108,10 +124,11 @@ class Tensor:
         if isinstance(array, Tensor):
             array = array._array
         data = arrays.array(array, dtype) if copy else asarray(array, dtype)
-        if data.dtype == object:
+        if data.dtype.kind not in "biufcmM":
             raise TypeError(
-                f"a Tensor holds numbers, got {type(array).__name__} that NumPy makes an object array of; "
-                "join Tensors with np.stack or np.concatenate"
+                f"a Tensor holds numbers, got {type(array).__name__}, of which NumPy makes an array of dtype "
+                f"{data.dtype}; give numbers, or nested lists of one length each, and join Tensors with np.stack "
+                "or np.concatenate"
             )
         if data is array and data.flags.writeable:
             # Ours stays writable; the caller's array, whose writes the tape could not see, is held read-only.
@@ -136,8 +153,8 @@ class Tensor:
     def __getattr__(self, name: str) -> Any:
         if name in _RARE:
             return None  # a slot that was never set
-        reason = f": {ABSENT[name]}" if name in ABSENT else ""
-        raise AttributeError(f"'Tensor' object has no attribute {name!r}{reason}")
+        reason = f": {ABSENT[name]}" if name in ABSENT else idioms.hint(idioms.TENSOR, name)
+        raise AttributeError(f"'Tensor' object has no attribute {name!r}{reason}", name=name, obj=self)
 
     # -- what it is -----------------------------------------------------------------------------------------
 
@@ -155,7 +172,7 @@ class Tensor:
             if self._array.dtype.kind not in "fc":
                 raise TypeError(
                     f"only floating-point and complex Tensors can require gradients, this one is "
-                    f"{self._array.dtype}; convert with .astype(float)"
+                    f"{self._array.dtype}; make it with dtype=float, or convert with .astype(float)"
                 )
             gradient_dtype(self._array.dtype)
             owner._key = next_serial()
@@ -302,7 +319,14 @@ class Tensor:
         return f"Tensor({text}{dtype}{', requires_grad=True' if self.requires_grad else ''})"
 
     def __format__(self, spec: str) -> str:
-        return format(self.item() if self.ndim == 0 else str(self), spec)
+        if not spec:
+            return str(self) if self.ndim else str(self.item())
+        if self.size != 1:
+            raise TypeError(
+                f"a Tensor of shape {self.shape} cannot be formatted as {spec!r}, which is for one number; format its "
+                "entries, or print it whole (np.set_printoptions sets its digits)"
+            )
+        return format(self.item(), spec)
 
     def __copy__(self) -> Tensor:
         return self.copy()

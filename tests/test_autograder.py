@@ -203,6 +203,45 @@ def test_report_of_a_wrong_solution(run, tmp_path):
         assert text in done.out
 
 
+def test_one_mistake_that_fails_many_tests_is_explained_once_and_before_the_numbers(run, tmp_path):
+    handins.copy_reference(tmp_path)
+    handins.change(tmp_path, "functional_hw1.py", "a.T @ grad_output", "grad_output.T @ a")
+    lines = run("--handin", tmp_path).out.splitlines()
+    titles = [i for i, line in enumerate(lines) if line.startswith("--- ")]
+    assert len(titles) == 7
+    assert [line for line in lines if line.startswith("Hint: ")] == [
+        "Hint: gradient of b: exactly the transpose of what is expected",
+        "Hint: the two shapes are each other's transpose: a .T is missing, or too much, or factors",
+        "Hint: dW: exactly the transpose of what is expected",
+    ]
+    start = next(i for i in titles if lines[i].startswith("--- Linear (Autograd) Backward"))
+    assert [line.split()[1] for line in lines[start : start + 5]] == [
+        "Linear",
+        "Identity",
+        "Sigmoid",
+        "Tanh",
+        "ReLU",
+    ]
+    assert lines[start + 5].startswith("Hint: ")
+    assert "To run the first of these tests, which is shown here, alone:" in lines
+
+
+def test_mistakes_that_nobody_knows_are_shown_one_by_one(run, tmp_path):
+    handins.copy_reference(tmp_path)
+    for old in ("grad_output * np.exp(a)", "grad_output / a\n"):
+        handins.change(tmp_path, "functional_hw1.py", old, f"np.sqrt(abs(a)) + {old}")
+    shown = run("--handin", tmp_path, "operations").out
+    assert shown.count("they match no known mistake") == shown.count("Not as expected: gradient of a") == 2
+
+
+def test_an_archive_that_is_none_says_what_to_give(run, tmp_path):
+    (tmp_path / "handin.tar").write_text("nothing")
+    assert (
+        "Hint: give --handin a folder with mytorch/ in it, or the handin.tar"
+        in run("--handin", tmp_path / "handin.tar").out
+    )
+
+
 def test_several_names_may_be_given(run):
     done = run("--handin", handins.REFERENCE, "loss", "autograd", "linear (autograd) forward")
     scores = json.loads(done.out.splitlines()[-1])["scores"]

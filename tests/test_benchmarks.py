@@ -5,6 +5,7 @@ No test looks at how long anything took.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -267,7 +268,8 @@ def test_the_report_shows_cells_as_grids_and_says_what_is_missing():
     assert text.startswith("a machine\n\n| training step, against torch | batch 1 | batch 32 |")
     assert "| small | 0.5 | 0.5 |" in text
     assert "| training step, replayed against jax.jit | batch 32 |\n|---|---|\n| small | 0.9 |" in text
-    assert "| a product | 0.7 | 0.6–0.8 | ≤ 1 | met |" in text
+    assert "<details><summary>All other figures</summary>\n\n| | value |" in text
+    assert "| a product | 0.7 | 0.6–0.8 | ≤ 1 | met |\n\n</details>" in text
     assert text.endswith("mnist was not measured: no data")
 
 
@@ -390,11 +392,48 @@ def test_a_plot_shows_everybody_beside_their_ratio(monkeypatch, tmp_path):
     plots.plot_cells(some_races()[:3], tmp_path / "unused.png")
     works, steps = drawn
     assert [text.get_text() for text in works.axes[0].texts] == ["20 µs (2)", "20 µs (1)", "1 µs (0.05)"]
+    assert no_labels_overlap(works)
     bars: list[Any] = list(works.axes[0].patches)
     assert [bar.get_width() for bar in bars] == pytest.approx([1.0, 0.0, -0.95])
     lines: list[Any] = list(steps.axes[0].lines)
     ratios = np.array([line.get_ydata() for line in lines])
     np.testing.assert_allclose(ratios, [[2.0, 2.0], [1.0, 1.0], [0.05, 0.05]])
+
+
+def no_labels_overlap(figure: Any) -> bool:
+    """Return whether the numbers along every axis, and those beside the bars, leave each other room."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure).draw()
+    for axes in figure.axes:
+        low, high = sorted(axes.get_xlim())
+        boxes = [
+            label.get_window_extent()
+            for x, label in zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
+            if low <= x <= high
+        ]
+        if any(a.x1 > b.x0 for a, b in itertools.pairwise(boxes)):
+            return False
+        if any(
+            not axes.bbox.x0 <= text.get_window_extent().x0 <= text.get_window_extent().x1 <= axes.bbox.x1
+            for text in axes.texts
+        ):
+            return False
+    return True
+
+
+@pytest.mark.parametrize("ratio", [0.9, 0.05, 0.003])
+def test_the_numbers_of_a_plot_leave_each_other_room(monkeypatch, tmp_path, ratio):
+    pytest.importorskip("matplotlib", reason="plots need matplotlib")
+    from matplotlib.figure import Figure as Canvas
+
+    from benchmarks import plots
+
+    drawn: list[Canvas] = []
+    monkeypatch.setattr(Canvas, "savefig", lambda self, *_, **__: drawn.append(self))
+    race = Race({"mytorch, replayed": [ratio], "torch": [1.0], "autograd": [2 / ratio]}, "a work", "torch")
+    plots.plot_works([race, race], tmp_path / "unused.png")
+    assert no_labels_overlap(drawn[0])
 
 
 def test_the_conditions_say_what_is_installed(monkeypatch):

@@ -390,7 +390,7 @@ def test_a_plot_without_matplotlib_is_refused_before_training(command, tmp_path,
     status, out, err = command("--plot", tmp_path / "curves.png")
     assert (status, out) == (1, "")
     assert err.startswith("error: --plot needs matplotlib")
-    assert err.endswith("install it with: pip install 'mytorch[plot]'\n")
+    assert err.endswith("install it with: pip install matplotlib\n")
 
 
 def test_a_run_that_diverges_is_refused_and_keeps_its_last_good_checkpoint(command, tmp_path):

@@ -209,6 +209,11 @@ ONES = np.ones(2)
         ),
         (([ONES], ONES, [np.zeros(3)], exp_backward), ValueError, r"input 0 has shape \(2,\) but .* \(3,\)"),
         (([ONES], ONES, [np.broadcast_to(0.0, 2)], exp_backward), ValueError, r"input 0 is read-only"),
+        (
+            ([ONES], ONES, [np.zeros(2, int)], exp_backward),
+            TypeError,
+            r"the gradient_to_update of input 0 is of dtype int64, .* make it with np\.zeros\(shape\)",
+        ),
         (([ONES], ONES, [None], 3), TypeError, r"operation 1 .*must be callable, got 3"),
         (([ONES], np.array(["a"]), [None], exp_backward), TypeError, r"the output: .*<U1 have no gradient"),
         (
@@ -240,6 +245,7 @@ def test_nothing_is_half_recorded(arguments, error, message):
             (np.ones((2, 3)), np.ones((2, 3))),
             r"operation 1 \(wrong\).*expected 1 gradients, one per input, got 2",
         ),
+        (None, r"operation 1 \(wrong\).* returned None, .*\(is a return missing\?\)"),
         (np.array([["a"] * 3] * 2), r"the gradient of input 0 has dtype <U1"),
         ("exception", r"the backward pass failed in operation 1 \(wrong\), recorded at .*: no such thing"),
     ],

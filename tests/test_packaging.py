@@ -133,9 +133,10 @@ def test_every_required_package_is_pinned():
     assert names <= set(pins)
 
 
-def test_a_built_wheel_carries_the_digits():
+def test_a_built_wheel_carries_the_digits_and_the_types():
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     patterns = setup["options.package_data"]["mytorch"].split()
     shipped = {path.name for pattern in patterns for path in (ROOT / "mytorch").glob(pattern)}
     assert {"images-idx3-ubyte.gz", "labels-idx1-ubyte.gz", "README.md"} <= shipped
+    assert "py.typed" in shipped  # by which type checkers know that the package has types

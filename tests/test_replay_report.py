@@ -193,5 +193,5 @@ def test_without_matplotlib_the_remedy_is_named(training, tmp_path, monkeypatch)
     imported = builtins.__import__
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match=r"needs matplotlib, which is missing: pip install mytorch\[draw\]"):
+    with pytest.raises(ImportError, match=r"needs matplotlib, which is missing: pip install matplotlib"):
         training[0].report().plot(tmp_path / "report.png")

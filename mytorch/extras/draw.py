@@ -71,7 +71,7 @@ def draw(
     Raises
     ------
     ImportError
-        If matplotlib or networkx is missing (``pip install mytorch[draw]``).
+        If matplotlib or networkx is missing (``pip install matplotlib networkx``).
     TypeError, ValueError
         If `source` cannot tell its graph, or the file's ending is unknown.
 
@@ -143,7 +143,7 @@ def _need() -> None:
         import_module("networkx")
     except ImportError as error:
         raise ImportError(
-            f"drawing needs matplotlib and networkx, and {error.name} is missing: pip install mytorch[draw] "
+            f"drawing needs matplotlib and networkx, and {error.name} is missing: pip install {error.name} "
             "(a .dot file needs neither)"
         ) from None
 

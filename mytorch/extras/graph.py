@@ -214,7 +214,19 @@ def _form(place: int | Region) -> str:
         return ""
     if place.form == "transposed":
         return ".T"
+    if place.shape == () and place.layout.shape and all(stride > 0 for stride in place.layout.strides):
+        return f"[{', '.join(map(str, _index(place)))}]"
     return f"{'as' if prod(place.shape) == prod(place.layout.shape) else 'part'} {place.shape}"
+
+
+def _index(place: Region) -> list[int]:
+    """Return the index of a single entry in its owner, whose strides are positive."""
+    layout, index = place.layout, [0] * len(place.layout.shape)
+    left = place.offset + layout.low - layout.address
+    axes = [axis for axis, length in enumerate(layout.shape) if length > 1]
+    for axis in sorted(axes, key=lambda axis: -layout.strides[axis]):
+        index[axis], left = divmod(left, layout.strides[axis])
+    return index
 
 
 def _at(index: Any) -> str:

@@ -23,7 +23,7 @@ def plot(report: Report, path: str | Path, *, dpi: int = 150) -> Path:
         import_module("matplotlib")
     except ImportError:
         raise ImportError(
-            "the plot of a report needs matplotlib, which is missing: pip install mytorch[draw] "
+            "the plot of a report needs matplotlib, which is missing: pip install matplotlib "
             "(print(report) needs nothing)"
         ) from None
     figure(report).savefig(path, dpi=dpi)

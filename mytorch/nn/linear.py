@@ -8,7 +8,7 @@ import numpy as np
 
 from mytorch.autograd_engine import Autograd
 from mytorch.functional import linear
-from mytorch.nn.module import Module
+from mytorch.nn.module import ARRAYS, Module
 from mytorch.tensor import Tensor
 
 
@@ -50,6 +50,9 @@ class Linear(Module):
         dtype: Any = np.float64,
     ) -> None:
         super().__init__(autograd_engine)
+        for name, value in (("in_features", in_features), ("out_features", out_features)):
+            if not isinstance(value, int | np.integer):
+                raise TypeError(f"Linear: {name} must be an int, got {value!r}")
         if in_features < 1 or out_features < 1:
             raise ValueError(
                 f"Linear needs at least one feature on each side, got in_features (={in_features}) and "
@@ -75,9 +78,14 @@ class Linear(Module):
         """Return ``x Wᵀ + bᵀ`` for x of shape (N, in_features)."""
         (x,) = inputs
         W, b = parameters.get("W", self.W), parameters.get("b", self.b)
+        if not isinstance(x, ARRAYS):
+            raise TypeError(
+                f"Linear expects a Tensor or an array of shape (N, {self.in_features}), got {type(x).__name__}; "
+                "wrap lists in np.array"
+            )
         if x.ndim != 2 or x.shape[1] != self.in_features:
             raise ValueError(
                 f"Linear(in_features={self.in_features}) expects a batch of shape (N, {self.in_features}), "
-                f"got {x.shape}"
+                f"got {x.shape}" + ("; for one row, write x[None]" if x.ndim == 1 else "")
             )
         return linear(x, W, b)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mytorch import functional
-from mytorch.nn.module import Module
+from mytorch.nn.module import ARRAYS, Module
 from mytorch.records import TapeError
 from mytorch.tensor import Tensor
 
@@ -22,11 +22,7 @@ class Loss(Module):
     def forward(self, *inputs: Any) -> Any:
         """Return the loss of ``(y, y_hat)``: the target, then the prediction."""
         y, y_hat = inputs
-        if y.shape != y_hat.shape:
-            raise ValueError(
-                f"{type(self).__name__}: the target has shape {y.shape} but the prediction {y_hat.shape}; "
-                "the target comes first, one row (one-hot for classes) per row of the prediction"
-            )
+        self._check(y, y_hat)
         if y.size == 0:
             raise ValueError(f"{type(self).__name__}: the mean over an empty batch is not defined")
         self.y, self.y_hat = y, y_hat
@@ -34,6 +30,29 @@ class Loss(Module):
             y = np.array(y)  # the target is data: kept as it is now, and without a gradient
         self.loss_val = self._run(y, y_hat)
         return self.loss_val
+
+    def _check(self, y: Any, y_hat: Any) -> None:
+        """Raise unless the target and the prediction are of one shape, and in this order."""
+        name = type(self).__name__
+        if not (isinstance(y, ARRAYS) and isinstance(y_hat, ARRAYS)):
+            what, value = ("target", y) if not isinstance(y, ARRAYS) else ("prediction", y_hat)
+            raise TypeError(
+                f"{name}: the {what} must be an array or a Tensor, got {type(value).__name__}; wrap lists in np.array"
+            )
+        if y.shape != y_hat.shape:
+            raise ValueError(
+                f"{name}: the target has shape {y.shape} but the prediction {y_hat.shape}; the target comes first, "
+                "one row per row of the prediction; class numbers become rows by np.eye(classes)[labels]"
+            )
+        if (
+            isinstance(y, Tensor)
+            and y.requires_grad
+            and not (isinstance(y_hat, Tensor) and y_hat.requires_grad)
+        ):
+            raise ValueError(
+                f"{name}: the target requires gradients and the prediction does not; the target comes first: "
+                f"{name}()(target, prediction)"
+            )
 
     def _run(self, y: Any, y_hat: Any) -> Any:
         run = super().forward

@@ -7,13 +7,16 @@ as the course has it; one without takes Tensors.  Both run the same `compute`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mytorch import idioms
 from mytorch.autograd_engine import Autograd
 from mytorch.regions import key_of, owner_of
 from mytorch.tensor import Tensor, new_tensor, new_view, wrap
+
+ARRAYS = (Tensor, np.ndarray)
 
 
 class Module:
@@ -24,12 +27,22 @@ class Module:
     autograd_engine : the tape that raw arrays are recorded on; None for a module on Tensors
     """
 
+    autograd_engine: Autograd | None = None  # also where __init__ is not called
+
     def __init__(self, autograd_engine: Autograd | None = None) -> None:
         if autograd_engine is not None and not isinstance(autograd_engine, Autograd):
             raise TypeError(
                 f"{type(self).__name__}: autograd_engine must be an Autograd, got {type(autograd_engine).__name__}"
             )
         self.autograd_engine = autograd_engine
+
+    if not TYPE_CHECKING:  # a type checker would take any name for an attribute then
+
+        def __getattr__(self, name: str) -> Any:
+            reason = idioms.hint(idioms.MODULE, name)
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute {name!r}{reason}", name=name, obj=self
+            )
 
     def __call__(self, *inputs: Any) -> Any:
         return self.forward(*inputs)
@@ -42,14 +55,20 @@ class Module:
 
     def compute(self, *inputs: Any, **parameters: Any) -> Any:
         """Return the value in Tensor operations; `parameters` are the ones named by `external`."""
-        raise NotImplementedError(f"{type(self).__name__} must define compute")
+        raise NotImplementedError(
+            f"{type(self).__name__} must define compute(self, x), or forward where no tape is driven by hand"
+        )
 
     def external(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Return, by name, the parameters of a module on raw arrays, each with the array of its gradient."""
         return {}
 
     def parameters(self) -> Iterator[Tensor]:
-        """Iterate over the Tensors that are to be learned, of this module and of the modules in it."""
+        """Iterate over the Tensors that are to be learned, of this module and of the modules in it, each once."""
+        yield from dict.fromkeys(self._all_parameters())
+
+    def _all_parameters(self) -> Iterator[Tensor]:
+        """Iterate over what `parameters` gives; what is shared comes as often as it is found."""
         for value in vars(self).values():
             for part in value if isinstance(value, list | tuple) else [value]:
                 if isinstance(part, Module):
@@ -108,8 +127,14 @@ class Sequential(Module):
     (5, 2)
     """
 
-    def __init__(self, *modules: Module) -> None:
+    def __init__(self, *modules: Callable[[Any], Any]) -> None:
         super().__init__()
+        for i, module in enumerate(modules):
+            if isinstance(module, type) or not callable(module):
+                raise TypeError(
+                    f"Sequential: module {i} must be a module or a function, got {module!r}; write "
+                    "Sequential(Linear(3, 4), ReLU()): instances, one argument each"
+                )
         self.modules = list(modules)
 
     def forward(self, *inputs: Any) -> Any:

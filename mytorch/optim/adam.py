@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mytorch.arrays import happens_once, live, live_number, settled
-from mytorch.optim.optimizer import Optimizer, Parameter, check_range, decayed, gradient_of
+from mytorch.optim.optimizer import Optimizer, Parameter, check_pair, check_range, decayed, gradient_of
 
 
 class Adam(Optimizer):
@@ -49,10 +49,7 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(parameters, lr)
-        self.betas = (
-            check_range(self, "betas[0]", betas[0], 0.0, 1.0),
-            check_range(self, "betas[1]", betas[1], 0.0, 1.0),
-        )
+        self.betas = check_pair(self, "betas", betas)
         self.eps = check_range(self, "eps", eps, 0.0)
         self.weight_decay = check_range(self, "weight_decay", weight_decay, 0.0)
 

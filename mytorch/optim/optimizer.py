@@ -27,11 +27,23 @@ class Optimizer:
     """
 
     def __init__(self, parameters: Iterable[Parameter], lr: float) -> None:
+        if isinstance(parameters, Tensor) or not isinstance(parameters, Iterable):
+            raise TypeError(
+                f"{type(self).__name__} takes a list of parameters, or model.parameters() (mind the brackets), got "
+                f"{type(parameters).__name__}"
+            )
         self.parameters = list(parameters)
         if not self.parameters:
-            raise ValueError(f"{type(self).__name__}: no parameters were given")
+            raise ValueError(
+                f"{type(self).__name__}: no parameters were given; a Module finds the Tensors with "
+                "requires_grad=True and the Modules among its attributes, and in lists of them"
+            )
         for parameter in self.parameters:
             _check(parameter)
+        if len({id(_values(parameter)) for parameter in self.parameters}) < len(self.parameters):
+            raise ValueError(
+                f"{type(self).__name__}: a parameter is given twice, and would be stepped twice; give it once"
+            )
         self.lr = check_range(self, "lr", lr, 0.0)
         self.state: list[dict[str, Any]] = [{} for _ in self.parameters]
 
@@ -71,6 +83,11 @@ def gradient_of(parameter: Parameter) -> Any:
     return parameter[1] if type(parameter) is tuple else parameter._grad
 
 
+def _values(parameter: Parameter) -> Any:
+    """Return the Tensor or array that is stepped."""
+    return parameter[0] if isinstance(parameter, tuple) else parameter
+
+
 def _check(parameter: Parameter) -> None:
     """Raise unless `parameter` can be optimized."""
     if isinstance(parameter, Tensor):
@@ -95,8 +112,22 @@ def _check(parameter: Parameter) -> None:
     )
 
 
+def check_pair(optimizer: Optimizer, name: str, values: Any) -> tuple[float, float]:
+    """Return `values` if they are two numbers in [0, 1), else raise."""
+    if not isinstance(values, tuple | list) or len(values) != 2:
+        raise TypeError(
+            f"{type(optimizer).__name__}: {name} must be two numbers, as (0.9, 0.999), got {values!r}"
+        )
+    first, second = (
+        check_range(optimizer, f"{name}[{i}]", value, 0.0, 1.0) for i, value in enumerate(values)
+    )
+    return first, second
+
+
 def check_range(optimizer: Optimizer, name: str, value: float, low: float, high: float = np.inf) -> float:
     """Return `value` if it lies in [low, high), else raise ValueError."""
+    if not isinstance(value, int | float | np.number | np.ndarray):
+        raise TypeError(f"{type(optimizer).__name__}: {name} must be a number, got {value!r}")
     if not low <= value < high:
         raise ValueError(f"{type(optimizer).__name__}: {name} (={value}) must lie in [{low}, {high})")
     return value

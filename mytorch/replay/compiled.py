@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path as FilePath
-from typing import Any, TypeVar, overload
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 import numpy as np
 from numpy import ndarray
@@ -29,7 +29,8 @@ from mytorch.replay.record.recording import Recording, overlap, record
 from mytorch.replay.report import Report
 from mytorch.tensor import Tensor
 
-F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
+R = TypeVar("R")
 SIGNATURES, PATHS = 32, 8
 PATIENCE = 10.0  # seconds that a thread waits for another's recording
 # Recordings put what they follow in the places of what they reach: one at a time.
@@ -80,7 +81,7 @@ def _released(lock: Any) -> Iterator[None]:
         lock.release()
 
 
-class Compiled:
+class Compiled(Generic[P, R]):
     """A function that is recorded at its first call for every signature, and replayed at later ones.
 
     Attributes
@@ -89,7 +90,7 @@ class Compiled:
     program : the `Program` that ran last
     """
 
-    def __init__(self, function: Callable[..., Any], backend: str = "numpy") -> None:
+    def __init__(self, function: Callable[P, R], backend: str = "numpy") -> None:
         functools.update_wrapper(self, function)
         self.function, self.backend = function, backend
         self.entries: OrderedDict[Any, Entry] = OrderedDict()
@@ -111,7 +112,7 @@ class Compiled:
             raise ReplayError(f"{self!r} has no program: call it first")
         return self._last.program
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         if self._shortcut is not None and not kwargs:
             result = self._shortcut(args)
             if result is not MISS:
@@ -258,10 +259,16 @@ def _constant_copy(x: Any) -> Any:
     return x.copy() if isinstance(x, ndarray) else x
 
 
+class _Compile(Protocol):
+    """What `compile` is with a back end alone: a decorator."""
+
+    def __call__(self, function: Callable[P, R], /) -> Compiled[P, R]: ...
+
+
 @overload
-def compile(function: F, *, backend: str = "numpy") -> F: ...
+def compile(function: Callable[P, R], *, backend: str = "numpy") -> Compiled[P, R]: ...
 @overload
-def compile(*, backend: str = "numpy") -> Callable[[F], F]: ...
+def compile(*, backend: str = "numpy") -> _Compile: ...
 def compile(function: Any = None, *, backend: str = "numpy") -> Any:
     """Return a function that does what `function` does, recorded once and replayed ever after.
 

@@ -139,7 +139,7 @@ class Report:
         Raises
         ------
         ImportError
-            If matplotlib is missing (``pip install mytorch[draw]``).
+            If matplotlib is missing (``pip install matplotlib``).
         ValueError
             If the file's ending is another.
         """

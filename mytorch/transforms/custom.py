@@ -14,6 +14,7 @@ from mytorch.recording import record
 from mytorch.records import TapeError
 from mytorch.rules.registry import Rule
 from mytorch.tensor import Tensor, is_recording
+from mytorch.transforms.linearize import check_function
 
 
 def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -63,6 +64,7 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     >>> grad(softplus)(1000.0)
     array(1.)
     """
+    check_function("custom_gradient", f)
     name = getattr(f, "__name__", repr(f))
     rule = Rule(f, (), each=_slope, holomorphic=False, name=name)
 

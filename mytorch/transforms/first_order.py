@@ -9,7 +9,7 @@ import numpy as np
 
 from mytorch import arrays, trees
 from mytorch.tensor import Tensor
-from mytorch.transforms.linearize import Linearization, matched, named, variable_numbers
+from mytorch.transforms.linearize import Linearization, check_function, matched, named, variable_numbers
 
 
 def grad(
@@ -56,6 +56,7 @@ def grad(
     >>> grad(lambda p: p["a"] * p["b"] ** 2)({"a": 2.0, "b": 3.0})
     {'a': array(9.), 'b': array(12.)}
     """
+    check_function("grad", f)
     pair = value_and_grad(f, argnums, has_aux, holomorphic)
 
     def gradient(*args: Any, **kwargs: Any) -> Any:

@@ -230,8 +230,17 @@ def _dtypes(arrays: Sequence[Tensor]) -> str:
     return ", ".join(sorted({str(x.dtype) for x in arrays}))
 
 
+def check_function(transform: str, f: Any) -> None:
+    """Raise unless `f` can be called."""
+    if not callable(f):
+        raise TypeError(
+            f"{transform} takes a function, got {type(f).__name__}: write {transform}(f)(x), not {transform}(f(x))"
+        )
+
+
 def named(function: Callable[..., Any], transform: str, f: Callable[..., Any]) -> Callable[..., Any]:
     """Give a function that a transform made of `f` a name and a line of text that say so."""
+    check_function(transform, f)
     function.__name__ = function.__qualname__ = f"{transform}_of_{getattr(f, '__name__', type(f).__name__)}"
     function.__doc__ = f"{transform} of {f!r}; see mytorch.{transform}."
     return function
@@ -247,7 +256,8 @@ def variable_numbers(name: str, argnums: int | Sequence[int], count: int) -> tup
             raise TypeError(f"{name}: argnums must be an int or a tuple of ints, got {argnums!r}")
         if not -count <= n < count:
             raise ValueError(
-                f"{name}: argnums={argnums} is out of range for a call with {count} positional arguments"
+                f"{name}: argnums={argnums} is out of range for a call with {count} positional arguments; "
+                "what is differentiated is given by position"
             )
     numbers = tuple(int(n) % count for n in numbers)
     if len(set(numbers)) != len(numbers) or not numbers:

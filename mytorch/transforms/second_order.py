@@ -10,7 +10,7 @@ import numpy as np
 from mytorch import trees
 from mytorch.tensor import Tensor
 from mytorch.transforms.first_order import grad
-from mytorch.transforms.linearize import Linearization, matched, named, variable_numbers
+from mytorch.transforms.linearize import Linearization, check_function, matched, named, variable_numbers
 
 # A forward map costs one recorded pass before the first column; measured in passes that are not.
 FORWARD_START = 4
@@ -142,6 +142,7 @@ def hessian(
     array([[6., 4.],
            [4., 0.]])
     """
+    check_function("hessian", f)
     return named(
         jacobian(grad(f, argnums, has_aux, holomorphic), argnums, has_aux, holomorphic), "hessian", f
     )

@@ -11,7 +11,7 @@ FAULTS = (
         "    return grad_output / a",
         "    return grad_output / c",
         (OPERATIONS[4],),
-        "error was raised",
+        "the last line of the error says what was wrong",
     ),
     Handin(
         "not implemented",

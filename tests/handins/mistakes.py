@@ -51,6 +51,14 @@ MISTAKES = (
         "exactly 2 times what is expected.*an Identity needs x.copy",
     ),
     Handin(
+        "ReLU forgets to record",
+        _ACTIVATION,
+        "return self.record(x, max_backward)",
+        "return self.state",
+        (BACKWARD[3],),
+        "did not call add_operation",
+    ),
+    Handin(
         "bias added in place",
         _LINEAR,
         "y = h + self.b.T",

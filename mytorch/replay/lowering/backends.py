@@ -15,7 +15,7 @@ from mytorch.replay.lowering.forms import Form
 if TYPE_CHECKING:
     from mytorch.replay.program import Program
 
-# By name: the module and the class, and what `pip install "mytorch[NAME]"` brings.
+# By name: the module and the class, and what it needs, which the extra of that name brings.
 BACKENDS = {
     "numba": ("mytorch.extras.numba_backend", "Numba", ("numba",)),
     "blas": ("mytorch.extras.blas", "Blas", ("scipy", "threadpoolctl")),
@@ -65,7 +65,7 @@ def _loaded(name: str) -> Backend:
     except ImportError as error:
         raise ImportError(
             f"mytorch.compile: backend={name!r} needs {' and '.join(needs)}, which cannot be imported "
-            f'({error}): pip install "mytorch[{name}]"'
+            f"({error}): pip install {' '.join(needs)}"
         ) from error
     backend: Backend = getattr(import_module(module), kind)()
     return backend

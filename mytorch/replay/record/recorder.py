@@ -19,7 +19,7 @@ from numpy import ndarray
 from mytorch import arrays
 from mytorch.dispatch import out_of, place_of_out
 from mytorch.guard import Guards
-from mytorch.lines import caller, is_assigning, where
+from mytorch.lines import caller, is_assigning, shown
 from mytorch.regions import base_of, is_basic, open_ended, owner_of
 from mytorch.replay.errors import ReplayError
 from mytorch.replay.instructions import (
@@ -449,7 +449,7 @@ class Recorder(Memories):
     def refuse(self, what: str, instead: str) -> Any:
         """Raise the error that something cannot be followed, and keep it: whoever catches it goes another way."""
         self.refused = ReplayError(
-            f"mytorch.compile cannot follow {what}, at {where(*caller())}; write {instead}, "
+            f"mytorch.compile cannot follow {what}, at {shown(*caller())}; write {instead}, "
             "or do it outside of the compiled function"
         )
         raise self.refused

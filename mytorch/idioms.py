@@ -1,0 +1,131 @@
+"""What PyTorch's users look for in vain, and what to write instead: the second half of an AttributeError."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_NOT_NEEDED = "the values are in NumPy's memory and nowhere else; leave it out"
+_ASTYPE = "write x.astype(np.{})"
+
+TENSOR = {
+    "backward_": "write x.backward()",
+    "bmm": "write x @ y",
+    "bool": _ASTYPE.format("bool_"),
+    "clone": "write x.copy()",
+    "contiguous": "write np.ascontiguousarray(x), or leave it out: any strides will do",
+    "cpu": _NOT_NEEDED,
+    "cuda": _NOT_NEEDED,
+    "dim": "write x.ndim",
+    "double": _ASTYPE.format("float64"),
+    "eq": "write x == y",
+    "expand": "write np.broadcast_to(x, shape), or leave it out: NumPy broadcasts",
+    "float": _ASTYPE.format("float32"),
+    "gather": "write np.take_along_axis(x, index, axis)",
+    "ge": "write x >= y",
+    "grad_fn": "there is no graph; x.tape is the list of what was recorded",
+    "gt": "write x > y",
+    "half": _ASTYPE.format("float16"),
+    "index_select": "write x.take(index, axis)",
+    "int": _ASTYPE.format("int32"),
+    "le": "write x <= y",
+    "log_softmax": "write mytorch.functional.log_softmax(x)",
+    "long": _ASTYPE.format("int64"),
+    "lt": "write x < y",
+    "masked_fill": "write np.where(mask, value, x)",
+    "mm": "write x @ y",
+    "mul": "write x * y",
+    "mv": "write x @ y",
+    "ne": "write x != y",
+    "neg": "write -x",
+    "norm": "write np.linalg.norm(x)",
+    "numel": "write x.size",
+    "permute": "write x.transpose(axes)",
+    "pow": "write x ** y",
+    "relu": "write mytorch.functional.relu(x)",
+    "requires_grad_": "write x.requires_grad = True",
+    "sigmoid": "write mytorch.functional.sigmoid(x)",
+    "softmax": "write mytorch.functional.softmax(x)",
+    "sub": "write x - y",
+    "t": "write x.T",
+    "to": "write x.astype(dtype) for another dtype; there is no other device",
+    "type": "write x.astype(dtype)",
+    "unsqueeze": "write np.expand_dims(x, axis)",
+    "zero_grad": "forget a gradient with x.grad = None",
+    "zero_": "forget a gradient with x.grad = None (optimizer.zero_grad() does it for all), or write x[...] = 0",
+}
+
+_MAKE = "write mytorch.Tensor(np.{}(...))"
+PACKAGE = {
+    "Parameter": "write mytorch.Tensor(array, requires_grad=True)",
+    "as_tensor": "write mytorch.Tensor(array, copy=False)",
+    "autograd": "write mytorch.grad(function), or loss.backward()",
+    "bmm": "write x @ y",
+    "cat": "write np.concatenate",
+    "cuda": _NOT_NEEDED,
+    "device": _NOT_NEEDED,
+    "from_numpy": "write mytorch.Tensor(array, copy=False)",
+    "func": "the transforms are functions of mytorch: mytorch.grad, mytorch.jvp, mytorch.hessian",
+    "inference_mode": "write mytorch.no_grad()",
+    "is_tensor": "write isinstance(x, mytorch.Tensor)",
+    "load": "write pickle.load, or np.load",
+    "manual_seed": "write np.random.seed(seed), which parameters are drawn with",
+    "mm": "write x @ y",
+    "rand": _MAKE.format("random.rand"),
+    "randn": _MAKE.format("random.randn"),
+    "save": "write pickle.dump, or np.savez",
+    "set_grad_enabled": "write mytorch.no_grad() or mytorch.enable_grad()",
+    "unsqueeze": "write np.expand_dims(x, axis)",
+}
+PACKAGE |= {
+    name: _MAKE.format(name) for name in ("arange", "empty", "eye", "full", "linspace", "ones", "zeros")
+}
+PACKAGE |= {
+    name: f"write mytorch.functional.{name}" for name in ("log_softmax", "relu", "sigmoid", "softmax")
+}
+
+MODULE = {
+    "bias": "write layer.b, which has the shape (out_features, 1)",
+    "cpu": _NOT_NEEDED,
+    "cuda": _NOT_NEEDED,
+    "eval": "no module here behaves differently in training; leave it out",
+    "load_state_dict": "assign inside `with mytorch.no_grad():`, layer.W[...] = array",
+    "named_parameters": "write model.parameters(); vars(model) has their names",
+    "state_dict": "keep [p.numpy() for p in model.parameters()], in np.savez for example",
+    "to": _NOT_NEEDED,
+    "train": "no module here behaves differently in training; leave it out",
+    "weight": "write layer.W, which has the shape (out_features, in_features)",
+}
+
+NN = {
+    "BCEWithLogitsLoss": "write the loss in NumPy: np.mean(np.logaddexp(0, z) - y * z)",
+    "CrossEntropyLoss": "write SoftmaxCrossEntropy()(np.eye(classes)[labels], logits): one-hot targets come first",
+    "L1Loss": "write the loss in NumPy: np.mean(np.abs(y_hat - y))",
+    "ModuleList": "keep modules in a list; parameters() looks into it",
+    "NLLLoss": "write SoftmaxCrossEntropy()(np.eye(classes)[labels], logits): one-hot targets come first",
+    "Parameter": PACKAGE["Parameter"],
+    "functional": "write mytorch.functional",
+}
+
+
+def hint(table: dict[str, str], name: str) -> str:
+    """Return ': what to write instead' for an attribute that is not there, or nothing where nobody knows.
+
+    >>> hint(TENSOR, "unsqueeze")
+    ': write np.expand_dims(x, axis)'
+    >>> hint(TENSOR, "exp")
+    ': write np.exp(x)'
+    >>> hint(TENSOR, "of_my_own")
+    ''
+    """
+    if name in table:
+        return f": {table[name]}"
+    if table is NN or table is MODULE or name.startswith("_"):
+        return ""
+    if table is TENSOR and name.endswith("_"):
+        return ": to change it in place, assign: x += y, x[...] = y"
+    function = vars(np).get(name)
+    if not callable(function):
+        return ""
+    if isinstance(function, type):
+        return f": write np.{name}"
+    return f": write np.{name}(x)" if table is TENSOR else f": write np.{name}, which takes Tensors"
