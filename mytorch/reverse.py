@@ -104,7 +104,8 @@ def _apply(function: Any, operands: tuple[Any, ...], **static: Any) -> Tensor:
 def lifter(tape: Autograd) -> Callable[[Operation, bool, Any], tuple[Any, Any]]:
     """Return the function that shows an operation's arrays, and the gradient of its output, as Tensors on `tape`.
 
-    Where its rule reads nothing that depends on anything, numbers stay numbers.
+    Where its rule reads nothing that depends on anything, numbers stay numbers, unless they are to be multiplied with
+    a gradient that is recorded: the tape would take them for arrays of the user's, and hold their memory read-only.
     """
     wholes: dict[int, Tensor] = {}
 
@@ -119,7 +120,7 @@ def lifter(tape: Autograd) -> Callable[[Operation, bool, Any], tuple[Any, Any]]:
                 else:
                     x = _lifted(x, place, tape, earlier, wholes)
             shown.append(x)
-        if not depends:
+        if not depends and not (isinstance(g, Tensor) and g.requires_grad):
             return operation, g
         if output is not None:
             output = _lifted(output, operation.target, tape, earlier, wholes)

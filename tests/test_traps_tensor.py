@@ -266,6 +266,17 @@ def test_a_constant_that_becomes_differentiable():
     assert x.grad.item() == 3 + (2 + 10) + 1
 
 
+def test_a_constant_that_is_rewritten_is_right_at_second_order_too():
+    x, c = leaf(1.0, 2.0), Tensor([3.0, 4.0])
+    a = np.sin(x) * c
+    c[0] = 5.0
+    b = a * c
+    (slope,) = gradients([(b * b).sum()], [x], [None], create_graph=True)
+    c[1] = 100.0
+    (second,) = gradients([slope], [x], [np.ones(2)])
+    np.testing.assert_allclose(second, 2 * np.array([15.0, 16.0]) ** 2 * np.cos([2.0, 4.0]))
+
+
 def test_memory_shared_by_two_tapes_is_right_on_both():
     a, b, memory = leaf(2.0), leaf(3.0), Tensor(np.ones(1))
     on_first = (a * 1) * memory
