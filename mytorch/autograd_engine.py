@@ -41,6 +41,7 @@ from mytorch.gradient_buffer import (
     address_of,
     gradient_dtype,
     key_of,
+    memory_name,
     owner_of,
     target_of,
 )
@@ -283,7 +284,7 @@ def sweep(
         recorded (higher orders); it is told whether memory is being shown at an earlier time, so that values
         have to be copied
     wanted : the memories whose gradients matter (None: all)
-    stale : memories that were changed unseen by the tape, with the time and the line
+    stale : memories that were changed unseen by the tape (their owners' identities), with the time and the line
     hooks : per memory, functions that see, and may replace, its gradient
     """
     undone: list[Write] = []
@@ -367,10 +368,11 @@ def run_hooks(hooks: Sequence[Callable[[Any], Any]], gradient: Any) -> Any:
 
 def _refuse_stale(operation: Any, stale: dict[int, tuple[int, CodeType, int]]) -> None:
     """Raise if the operation's rule reads values that were changed outside the tape."""
-    for target, array in zip(operation.targets, operation.inputs, strict=False):
-        if target is None or array is None:
+    for array in operation.inputs:
+        if not isinstance(array, np.ndarray):
             continue
-        time, code, lasti = stale.get(key_of(target), (0, None, 0))
+        # By its owner, since it may be read as a constant, too: detached, or before gradients were wanted.
+        time, code, lasti = stale.get(memory_name(array), (0, None, 0))
         if time > operation.serial:
             raise TapeError(
                 f"the backward pass of {operation.name}, recorded at {operation.line}, reads a value that was "

@@ -55,6 +55,11 @@ def owner_of(array: np.ndarray) -> np.ndarray:
     return array
 
 
+def memory_name(array: np.ndarray) -> int:
+    """Return the identity of the owner of `array`'s memory, under whatever name a tape knows it."""
+    return id(owner_of(arrays.settled(array)))
+
+
 def address_of(array: np.ndarray) -> int:
     """Return the address of the first byte of `array`'s data."""
     address: int = array.__array_interface__["data"][0]

@@ -49,6 +49,7 @@ from mytorch.gradient_buffer import (
     Target,
     gradient_dtype,
     key_of,
+    memory_name,
     owner_of,
     target_of,
 )
@@ -274,7 +275,12 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """Return a constant Tensor of the same values, sharing (read-only) memory."""
-        return wrap(self.numpy())
+        view = self._array.view()
+        view.flags.writeable = False
+        constant = wrap(view)
+        owner = self if self._base is None else self._base
+        constant._saved = owner._saved if type(owner._saved) is Alias else Alias(owner)
+        return constant
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> ndarray:
         if self.requires_grad:
@@ -526,10 +532,21 @@ def link(a: Autograd, b: Autograd) -> Autograd:
     return young
 
 
+class Alias(weakref.ref[Tensor]):
+    """In the place of the tapes that read a memory: the Tensor that can write to it, and is told who reads it."""
+
+    __slots__ = ()
+
+
 def note_saved(owner: Tensor, tape: Autograd) -> None:
     """Remember that `tape` will read the values in the memory of `owner`."""
     ref = tape.ref
     saved = owner._saved
+    if type(saved) is Alias:
+        writer = saved()
+        if writer is not None:
+            note_saved(writer, tape)
+        return
     if saved is None or (type(saved) is not list and (saved is ref or saved() is None)):
         owner._saved = ref
         return
@@ -542,6 +559,9 @@ def savers(owner: Tensor) -> list[Autograd]:
     saved = owner._saved
     if saved is None:
         return []
+    if type(saved) is Alias:
+        writer = saved()
+        return [] if writer is None else savers(writer)
     if type(saved) is not list:
         tape = saved()
         return [] if tape is None else [tape]
@@ -773,16 +793,12 @@ def note_changed(leaves: list[Tensor]) -> None:
     """Tell the tapes that read the values of `leaves` that they are gone."""
     moment: tuple[int, CodeType, int] | None = None
     for leaf in leaves:
-        saved = leaf._saved
-        for reference in saved if type(saved) is list else (saved,):
-            tape = None if reference is None else reference()
-            if tape is None:
-                continue
+        for tape in savers(leaf):
             if moment is None:
                 moment = (next_serial(), *caller())
             if tape.stale is None:
                 tape.stale = {}
-            tape.stale[leaf._key] = moment
+            tape.stale[memory_name(leaf._array)] = moment
 
 
 def before_unseen_write(tensor: Tensor) -> bool:
@@ -795,7 +811,7 @@ def before_unseen_write(tensor: Tensor) -> bool:
         return False
     code, lasti = caller()
     for tape in readers:
-        tape.stale = {**(tape.stale or {}), tensor._key: (next_serial(), code, lasti)}
+        tape.stale = {**(tape.stale or {}), memory_name(tensor._array): (next_serial(), code, lasti)}
     return True
 
 

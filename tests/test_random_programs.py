@@ -141,7 +141,13 @@ SETTINGS: dict[str, Any] = {"deadline": None, "derandomize": True, "suppress_hea
     seed=0,
 )
 @example(
-    program=[("view", 2, 2, 0), ("write", 0, 0, 0), ("in place", 1, 2, 0), ("binary", 12, 0, 3), ("unary", 0, 4, 0)],
+    program=[
+        ("view", 2, 2, 0),
+        ("write", 0, 0, 0),
+        ("in place", 1, 2, 0),
+        ("binary", 12, 0, 3),
+        ("unary", 0, 4, 0),
+    ],
     shape=(1,),
     seed=0,
 )

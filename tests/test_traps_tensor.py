@@ -379,6 +379,45 @@ def test_a_step_after_backward_harms_only_passes_that_read_the_old_value():
     assert (x.grad.item(), w.grad.item()) == (4.0, 5.0)
 
 
+@pytest.mark.parametrize(
+    "detached", [Tensor.detach, lambda y: y[:].detach(), lambda y: y.detach()[:].detach()]
+)
+def test_what_was_detached_keeps_its_value_when_the_memory_is_written(detached):
+    for y in (leaf(1.0, 2.0) * 1, Tensor([1.0, 2.0])):
+        w = leaf(3.0, 4.0)
+        z = w * detached(y)
+        y[0] = 50.0
+        z.sum().backward()
+        np.testing.assert_array_equal(w.grad.numpy(), [1.0, 2.0])
+        with pytest.raises(ValueError, match="read-only"):
+            detached(y)[0] = 1.0
+
+
+def test_a_detached_value_does_not_keep_its_tape_alive():
+    y = leaf(1.0) * 1
+    tape = weakref.ref(y.tape)
+    constant = y.detach()
+    del y
+    assert tape() is None
+    z = leaf(2.0) * constant
+    z.backward()
+
+
+def test_a_parameter_that_was_stepped_is_noticed_where_it_was_read_as_a_constant():
+    x, w = leaf(2.0), leaf(3.0)
+    frozen = Tensor([5.0])
+    for constant, parameter in ((x.detach(), x), (frozen, frozen)):
+        z = w * constant
+        parameter.requires_grad = True
+        with no_grad():
+            parameter -= 1
+        with pytest.raises(
+            TapeError, match=r"multiply, recorded at .* reads a value that was changed in place"
+        ):
+            z.backward()
+        (w * parameter.detach()).backward()
+
+
 def test_values_written_under_no_grad_are_constants():
     x = leaf(2.0)
     y = x * 1
