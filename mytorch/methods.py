@@ -13,7 +13,7 @@ import numpy as np
 
 from mytorch.dispatch import array_function, array_ufunc, view_of_copy
 from mytorch.rules.registry import RULES
-from mytorch.tensor import ABSENT, Tensor, record
+from mytorch.tensor import ABSENT, Tensor, is_number, record
 
 FUNCTIONS = """
     all any argmax argmin argpartition argsort choose clip cumprod cumsum dot nonzero ptp put repeat round searchsorted
@@ -132,8 +132,8 @@ def _in_place(operator: Callable[[Tensor, Any], Any]) -> Callable[[Tensor, Any],
 
     def update(self: Any, other: Any) -> Any:
         result = operator(self, other)
-        if result is NotImplemented or (self.ndim == 0 and not self.is_leaf):
-            return result  # what NumPy computes as one number is a value: the name is rebound
+        if result is NotImplemented or is_number(self):
+            return result
         np.copyto(self, result)
         return self
 

@@ -16,7 +16,7 @@ from mytorch import arrays
 from mytorch.autograd_engine import Autograd, Exact, Operation, caller, next_serial, outside_files
 from mytorch.gradient_buffer import Region
 from mytorch.rules.registry import LETTERS, RULES, Rule
-from mytorch.tensor import Tensor, _is_recording, note_saved, raw, record, target, wrap, write
+from mytorch.tensor import Tensor, _is_recording, is_number, note_saved, raw, record, target, wrap, write
 
 _OPERANDS = (Tensor, np.ndarray, np.generic, float, int, complex, bool, list, tuple)
 
@@ -267,10 +267,8 @@ def _in_place(function: np.ufunc) -> Callable[[Tensor, Any], Tensor]:
     rule = RULES[function]
 
     def operator(self: Tensor, other: Any) -> Tensor:
-        if self._tape is not None and self._base is None and self._array.ndim == 0:
-            return _general(
-                rule, self, other
-            )  # what NumPy computes as one number is a value: the name is rebound
+        if is_number(self):
+            return _general(rule, self, other)
         data, array = self._array, raw(other)
         write(self, ..., lambda: function(data, array, data), rule, (self, other))
         return self

@@ -60,7 +60,7 @@ from mytorch.rules.registry import RULES, Rule
 asarray = arrays.asarray
 _recording: ContextVar[bool] = ContextVar("mytorch_recording", default=True)
 _is_recording = _recording.get
-_RARE = frozenset(("_grad", "_hooks", "_layout", "_offset", "_region"))
+_RARE = frozenset(("_box", "_grad", "_hooks", "_layout", "_offset", "_region"))
 ABSENT: dict[
     str, str
 ] = {}  # attributes that ndarray has and Tensor has not, with the reason (mytorch/methods.py)
@@ -113,6 +113,7 @@ class Tensor:
         "__weakref__",
         "_array",
         "_base",
+        "_box",
         "_grad",
         "_guard",
         "_hooks",
@@ -148,9 +149,11 @@ class Tensor:
         self._layout = None
         self._grad: Any = None
         self._hooks: list[Callable[[Any], Any]] | None = None
+        self._box = data.ndim == 0
         if requires_grad:
             self.requires_grad = True
 
+    _box: bool | None
     _layout: Layout | None
     _offset: int | None
     _region: Region | None
@@ -181,6 +184,7 @@ class Tensor:
                 )
             gradient_dtype(self._array.dtype)
             owner._key = next_serial()
+            owner._box = owner._array.ndim == 0
         elif not wanted and owner._key is not None:
             if owner._tape is not None:
                 raise TapeError("this Tensor was computed from ones that require gradients; use .detach()")
@@ -375,7 +379,7 @@ class Tensor:
             if type(array) is ndarray or (isinstance(array, ndarray) and array.base is not None):
                 return _view(self, array)
             # One entry is a value, not a view: `old = x[0]; x[0] = 1` keeps `old`, as in NumPy.
-            return _view(self, self._array[_open_ended(index)]).copy()
+            return apply(RULES[memory_rules.copy], (_view(self, self._array[_open_ended(index)]),))
         return apply(RULES[memory_rules.take_at], (self,), {"index": index})
 
     def __setitem__(self, index: Any, value: Any) -> None:
@@ -399,7 +403,9 @@ class Tensor:
 
     def copy(self, order: str = "C") -> Tensor:
         """Return a Tensor of the same values in memory of its own."""
-        return apply(RULES[memory_rules.copy], (self,), None if order == "C" else {"order": order})
+        return _boxed(
+            apply(RULES[memory_rules.copy], (self,), None if order == "C" else {"order": order}), self
+        )
 
     def astype(self, dtype: Any, copy: bool = True, **options: Any) -> Tensor:
         """Return the values converted to `dtype`; gradients are converted back."""
@@ -407,8 +413,8 @@ class Tensor:
         if dtype == self._array.dtype and not copy:
             return self
         if dtype.kind not in "fc":
-            return wrap(self._array.astype(dtype))
-        return apply(RULES[memory_rules.cast], (self,), {"dtype": dtype})
+            return _boxed(wrap(self._array.astype(dtype)), self)
+        return _boxed(apply(RULES[memory_rules.cast], (self,), {"dtype": dtype}), self)
 
     # -- differentiation ----------------------------------------------------------------------------------------
 
@@ -447,7 +453,7 @@ def _refuse_store(frame: FrameType) -> None:
 def _new(data: ndarray, key: int | None, tape: Autograd | None) -> Tensor:
     """Return a Tensor that owns `data`, without the checks and copies of the constructor.
 
-    The slots that few Tensors use (`_grad`, `_hooks`, `_layout`, `_offset`, `_region`) stay unset: see `__getattr__`.
+    The slots that few Tensors use (`_RARE`) stay unset: see `__getattr__`.
     """
     tensor = _make(Tensor)
     tensor._array = data
@@ -462,7 +468,29 @@ _make = Tensor.__new__
 
 def wrap(array: Any) -> Tensor:
     """Return a constant Tensor that shows `array` without a copy."""
-    return _new(array if type(array) is ndarray else as_ndarray(array), None, None)
+    if type(array) is ndarray:
+        tensor = _new(array, None, None)
+        if array.ndim == 0:
+            tensor._box = True
+        return tensor
+    tensor = _new(as_ndarray(array), None, None)
+    tensor._box = isinstance(array, ndarray) and not getattr(array, "is_number", False)
+    return tensor
+
+
+def is_number(tensor: Tensor) -> bool:
+    """Say whether NumPy has a number here, which no update changes: ``s += 1`` makes another, and names that.
+
+    An array without axes (`_box`), and a view of a single entry, are updated in place.
+    """
+    return tensor._array.ndim == 0 and tensor._base is None and not tensor._box
+
+
+def _boxed(twin: Tensor, tensor: Tensor) -> Tensor:
+    """Return `twin`, a copy of `tensor`, as an array if that is one, and as a number else."""
+    if twin._array.ndim == 0:
+        twin._box = not is_number(tensor)
+    return twin
 
 
 def as_ndarray(x: Any) -> Any:

@@ -1,6 +1,7 @@
 """Tensors: views, in-place updates, reused memory and unseen writes, at first and second order."""
 
 import gc
+import operator
 import weakref
 from typing import Any
 
@@ -106,6 +107,47 @@ def test_a_computed_number_is_a_value_too():
     entry += 10  # a view of one entry, as in NumPy
     y.sum().backward()
     np.testing.assert_array_equal(y.numpy(), [12.0, 5.0])
+
+
+NUMBERS = {
+    "sum": lambda x, zeros: (x * 2.0).sum(),
+    "sum of a constant": lambda x, zeros: zeros(x).sum(),
+    "entry": lambda x, zeros: (x * 1.0)[0],
+    "entry of a constant": lambda x, zeros: zeros(x)[0],
+    "copy of a number": lambda x, zeros: x.sum().copy(),
+    "converted": lambda x, zeros: x.sum().astype(np.float32),
+    "array": lambda x, zeros: zeros(x[0, ...]),
+    "copy of an array": lambda x, zeros: zeros(x[0, ...]).copy(),
+    "view": lambda x, zeros: (x * 1.0)[0, ...],
+    "view of a constant": lambda x, zeros: zeros(x)[0, ...],
+}
+
+
+@pytest.mark.parametrize("update", ["iadd", "imul", "isub", "itruediv", "ipow", "imod", "ifloordiv"])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_an_update_changes_arrays_without_axes_and_no_numbers(name, update):
+    def f(x):
+        value = old = NUMBERS[name](x, np.zeros_like)
+        for _ in range(2):  # what was updated once is no other thing than before
+            value = getattr(operator, update)(value, x[0] + 1.5)
+        return old, value
+
+    x = np.array([0.8, 2.0])
+    for tensor in (leaf(*x), Tensor(x)):
+        for found, expected in zip(f(tensor), f(x), strict=True):
+            found = found.numpy() if isinstance(found, Tensor) else found  # quotients have no slope
+            np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_an_array_without_axes_adds_up_what_several_calls_write():
+    def add(total, x):
+        total += x * x
+
+    x, total = leaf(3.0), Tensor(0.0)
+    add(total, x[0])
+    add(total, x[0])
+    total.backward()
+    assert (total.item(), x.grad.item()) == (18.0, 12.0)
 
 
 def test_a_time_loop_in_place():
