@@ -216,6 +216,11 @@ def call_view(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[
             return shown
         # NumPy had to copy: so do we, where the tape sees it, in the order in which the call reads the memory.
         order = registry.signature_of(function, None).bind(*args, **kwargs).arguments.get("order")
+        if order == "K" and 0 in [s for s, n in zip(source.strides, source.shape, strict=True) if n > 1]:
+            raise ValueError(
+                f"{function.__name__}: the order in memory ('K') of an array that was broadcast is not defined; "
+                "give order='C', or a .copy()"
+            )
         source = source.copy(order if order in ("F", "K") else "C")
         result = function(source._array, *untracked(rest), **untracked(kwargs))
     if isinstance(result, list | tuple):

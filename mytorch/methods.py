@@ -31,7 +31,7 @@ OPERATORS = {
     "lshift": np.left_shift,
     "rshift": np.right_shift,
 }
-UNARY = {"__abs__": np.absolute, "__invert__": np.invert, "conj": np.conjugate, "conjugate": np.conjugate}
+UNARY = {"__abs__": np.absolute, "__invert__": np.invert}
 
 _BITS = "it takes numbers apart into bytes, which have no derivative; take the values with .numpy() first"
 _MEMORY = "it hands out memory that could be written unseen by the tape; take the values with .numpy()"
@@ -143,9 +143,15 @@ def _in_place(operator: Callable[[Tensor, Any], Any]) -> Callable[[Tensor, Any],
 # -- methods whose arguments differ from the function's, and those that write --------------------------------
 
 
+def _conjugate(self: Tensor) -> Any:
+    """Return ``numpy.conjugate(self)``; of real numbers, as NumPy's method does, the Tensor itself."""
+    return array_ufunc(self, np.conjugate, "__call__", self) if self._array.dtype.kind == "c" else self
+
+
 def _flatten(self: Any, order: Any = "C") -> Any:
     """Return a copy of the values in one row."""
-    return np.ravel(self.copy(order), order)
+    row: Any = np.ravel(self, order)
+    return row.copy() if np.may_share_memory(row._array, self._array) else row
 
 
 def _compress(self: Any, condition: Any, axis: int | None = None, out: Any = None) -> Any:
@@ -237,6 +243,7 @@ def install() -> None:
     for function in (_flatten, _compress, _fill, _sort, _partition, _view):
         name = function.__name__.removeprefix("_")
         methods[name] = _named(function, name, function.__doc__ or "")
+    methods["conj"] = methods["conjugate"] = _named(_conjugate, "conjugate", _conjugate.__doc__ or "")
     methods |= {name: _values_method(name) for name in ("tobytes", "tofile")}
     methods |= {name: _values_attribute(name) for name in ("flags", "strides")}
     methods |= {"real": _set_part("real"), "imag": _set_part("imag"), "mT": property(_matrix_transpose)}

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy import ndarray
+from numpy.exceptions import ComplexWarning
 
 from mytorch import arrays
 from mytorch.autograd_engine import (
@@ -385,7 +386,9 @@ class Tensor:
     def __setitem__(self, index: Any, value: Any) -> None:
         """Write `value` to ``self[index]``."""
         index = given = _plain(index)
-        data = raw(value)
+        data = (
+            arrays.asarray(value) if type(value) in (list, tuple) else raw(value)
+        )  # which may fail half-way
 
         def compute() -> None:
             self._array[given] = data
@@ -410,6 +413,11 @@ class Tensor:
     def astype(self, dtype: Any, copy: bool = True, **options: Any) -> Tensor:
         """Return the values converted to `dtype`; gradients are converted back."""
         dtype = np.dtype(dtype)
+        casting = options.get("casting", "unsafe")
+        if casting != "unsafe" and not np.can_cast(self._array.dtype, dtype, casting):
+            raise TypeError(
+                f"Cannot cast array data from {self._array.dtype!r} to {dtype!r} according to the rule {casting!r}"
+            )
         if dtype == self._array.dtype and not copy:
             return self
         if dtype.kind not in "fc":
@@ -786,7 +794,14 @@ def write(
     before = savers(owner)
     old = arrays.array(destination._array[index]) if before else None
     others = [other for other in before if other is not tape]
-    compute()
+    try:
+        compute()
+    except (FloatingPointError, RuntimeWarning) as error:
+        if isinstance(error, ComplexWarning):
+            raise
+        failure: Exception | None = error  # NumPy has written all the same, so this goes on the tape
+    else:
+        failure = None
     if reads_output:
         record.output = arrays.array(destination._array)
     record.place(owner._key, destination._array, index, old)
@@ -794,6 +809,8 @@ def write(
     record.target = target(_view(destination, destination._array[index]) if _is_basic(index) else destination)
     tape.operation_list.append(record)
     _keep_old(others, destination._array, index, old)
+    if failure is not None:
+        raise failure
 
 
 def _write_unrecorded(destination: Tensor, owner: Tensor, index: Any, compute: Callable[[], None]) -> None:
@@ -803,12 +820,16 @@ def _write_unrecorded(destination: Tensor, owner: Tensor, index: Any, compute: C
         compute()
         return
     if owner._key is not None and owner._tape is None:
-        compute()  # a parameter that is stepped: to keep every old value would cost as much as the step
-        note_changed([owner])
+        try:
+            compute()  # a parameter that is stepped: to keep every old value would cost as much as the step
+        finally:
+            note_changed([owner])
         return
     old = arrays.array(destination._array[index])
-    compute()
-    _keep_old(readers, destination._array, index, old)
+    try:
+        compute()
+    finally:  # what fails may have written
+        _keep_old(readers, destination._array, index, old)
 
 
 def update(parameter: Tensor, change: Callable[..., None], *arguments: Any) -> None:

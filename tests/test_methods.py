@@ -272,6 +272,13 @@ def test_setting_the_imaginary_part_of_real_numbers_is_an_error() -> None:
         t.imag = 1.0
 
 
+def test_a_conversion_casts_as_it_is_told() -> None:
+    x = Tensor([1.0], requires_grad=True)
+    assert x.astype(np.float32, casting="same_kind").dtype == np.float32
+    with pytest.raises(TypeError, match=r"Cannot cast array data .* according to the rule 'safe'"):
+        x.astype(np.float32, casting="safe")
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.int64, np.complex64])
 def test_a_view_as_other_numbers_is_refused(dtype: Any) -> None:
     with pytest.raises(TypeError, match="shows other numbers"):

@@ -274,6 +274,58 @@ def test_memory_is_as_it_was_after_a_pass_that_failed():
     assert x.grad is None
 
 
+def _divided(y):
+    y /= np.array([0.0, 2.0])
+
+
+def _rooted(y):
+    np.sqrt(y - 1.5, out=y)
+
+
+def _listed(y):
+    y[...] = [5.0, "no number"]
+
+
+def _complex(y):
+    y[...] = np.array([1j, 2j])
+
+
+@pytest.mark.parametrize("write", [_divided, _rooted, _listed, _complex])
+@pytest.mark.parametrize("mode", ["raise", "warn"])
+@pytest.mark.filterwarnings("error")
+def test_a_write_that_raised_is_on_the_tape_if_it_happened(write, mode):
+    def f(x):
+        y = x * 1.0
+        z = y * y
+        with np.errstate(all=mode), pytest.raises((FloatingPointError, RuntimeWarning, ValueError)):
+            write(y)
+        return z, y
+
+    x = leaf(1.0, 2.0)
+    z, y = f(x)
+    # NumPy has written all numbers by then; of a list, only those before the one that it cannot convert.
+    np.testing.assert_array_equal(y.numpy(), [1.0, 2.0] if write is _listed else f(x.numpy())[1])
+    with np.errstate(all="ignore"):
+        (z + y).backward([0.0, 1.0])
+    slope = {_divided: 0.5, _rooted: 0.5 / np.sqrt(0.5)}.get(write, 1.0)
+    np.testing.assert_allclose(x.grad[1], 4.0 + slope)
+
+
+@pytest.mark.parametrize("rewritten", [lambda x: x, lambda x: Tensor(x.numpy())])
+def test_an_unrecorded_write_that_raised_is_noticed(rewritten):
+    x, w = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    c = rewritten(x)
+    z = w * c
+    with no_grad(), np.errstate(all="raise"), pytest.raises(FloatingPointError):
+        c /= np.array([0.0, 2.0])
+    if c is x:
+        with pytest.raises(TapeError, match="changed in place"):
+            z.sum().backward()
+    else:
+        z.sum().backward()
+        np.testing.assert_array_equal(w.grad.numpy(), [1.0, 2.0])
+
+
 def test_the_same_tensor_twice_and_out_into_itself():
     x = leaf(3.0)
     y = x * 1

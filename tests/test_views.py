@@ -182,6 +182,41 @@ def test_a_copy_that_numpy_has_to_make_is_no_view(order: Any, x: np.ndarray) -> 
     assert np.array_equal(t.numpy(), x)
 
 
+def test_the_order_in_memory_of_what_was_broadcast_is_refused(x: np.ndarray) -> None:
+    wide = np.broadcast_to(Tensor(x[:1], requires_grad=True), (2, *x.shape))
+    for flat in (lambda: np.ravel(wide, "K"), lambda: wide.ravel("K"), lambda: wide.flatten("K")):
+        with pytest.raises(
+            ValueError, match=r"ravel: the order in memory \('K'\).* give order='C', or a .copy\(\)"
+        ):
+            flat()
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: np.pad(x, 0, "edge"),
+        lambda x: np.pad(x, 0),
+        lambda x: np.pad(x[0, 0, ...], 0),
+        lambda x: np.einsum("->", x[0, 0, ...]),
+        lambda x: np.einsum("...->...", x[0, 0, ...]),
+        lambda x: x.flatten(),
+        lambda x: x[::2].flatten("F"),
+        lambda x: x.conj(),
+        lambda x: x.T.conjugate(),
+        lambda x: np.conj(x),
+        lambda x: np.meshgrid(x[0, ::-1], copy=False, sparse=True)[0],
+    ],
+)
+def test_results_are_views_where_those_of_numpy_are(function: View, x: np.ndarray) -> None:
+    t = Tensor(x, requires_grad=True) * 1.0
+    result = function(t)
+    expected = np.shares_memory(function(x), x)
+    assert np.shares_memory(result._array, t._array) == expected
+    np.testing.assert_array_equal(result.numpy(), function(x))
+    result[...] = 0.0 if result.ndim else result + 1  # what is no view has memory of its own
+    assert np.array_equal(t.numpy(), x) != expected
+
+
 def test_every_view_function_is_tested_here() -> None:
     names = " ".join(WRITABLE | READ_ONLY)
     ours = [f for f in VIEWS if f.__module__.startswith("numpy")]
