@@ -305,6 +305,8 @@ def sweep(
                     continue
                 memory[operation.serial] = g
             target = operation.target
+            if hooks is not None and target is not None:
+                _show_hooks(hooks, key_of(target), shadow)
             g = None if target is None else take(target)
             if type(operation) is Write:
                 if target is not None:
@@ -315,8 +317,6 @@ def sweep(
                 continue
             if stale is not None:
                 _refuse_stale(operation, stale)
-            if hooks is not None and key_of(target) in hooks:
-                g = run_hooks(hooks[key_of(target)], g)
             rule = operation.rule
             if type(rule) is not Rule:
                 _apply_opaque(operations, operation, g, add)
@@ -364,6 +364,13 @@ def run_hooks(hooks: Sequence[Callable[[Any], Any]], gradient: Any) -> Any:
         if replacement is not None:
             gradient = replacement
     return gradient
+
+
+def _show_hooks(hooks: dict[int, list[Callable[[Any], Any]]], key: int, shadow: Shadow) -> None:
+    """Show the gradient of the memory `key`, all of it also where only a part was written, to its hooks."""
+    gradient = shadow.take(key) if key in hooks else None
+    if gradient is not None:
+        shadow.add(key, run_hooks(hooks[key], gradient))
 
 
 def _refuse_stale(operation: Any, stale: dict[int, tuple[int, CodeType, int]]) -> None:
@@ -581,6 +588,10 @@ class Autograd:
         self.ref = ref(self)
         self.stale: dict[int, tuple[int, CodeType, int]] | None = None
         self.hooks: dict[int, list[Callable[[Any], Any]]] | None = None
+
+    def __reduce__(self) -> Any:
+        """Copies, and what is pickled, are empty tapes: what was recorded concerns the original's arrays."""
+        return Autograd, (self._guard,)
 
     @property
     def known(self) -> Known:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -21,7 +22,7 @@ from mytorch.gradient_buffer import Shadow, Target, gradient_dtype, key_of, owne
 from mytorch.rules import memory
 from mytorch.rules.constants import ONE
 from mytorch.rules.registry import RULES, Call
-from mytorch.tensor import Tensor, _new, _view, link, record, target, wrap
+from mytorch.tensor import Retained, Tensor, _new, _view, link, record, target, wrap
 
 _ONE = sys.getrefcount(np.empty(1)) + 1
 
@@ -438,6 +439,16 @@ def _read(shadow: Shadow, tensor: Tensor, place: Target | None, on_tensors: bool
     return arrays.array(gradient, tensor.dtype)
 
 
+def _call_hook(hook: Callable[[Tensor], Any], gradient: Any) -> Any:
+    """Show `gradient` to a user's hook as a Tensor; return what replaces it, in the form that it came in, or None."""
+    if isinstance(gradient, Tensor):
+        return hook(gradient)
+    replacement = hook(wrap(arrays.array(gradient)))
+    if replacement is None:
+        return None
+    return arrays.array(replacement._array if isinstance(replacement, Tensor) else replacement)
+
+
 def add_hook(tensor: Tensor, hook: Callable[[Tensor], Any]) -> Callable[[], None]:
     """Register a gradient hook (see `Tensor.register_hook`)."""
     if not tensor.requires_grad:
@@ -446,19 +457,13 @@ def add_hook(tensor: Tensor, hook: Callable[[Tensor], Any]) -> Callable[[], None
         raise TapeError("a hook on a view would see the gradient of more than the view; hook its .copy()")
     if tensor._tape is None:
         tensor._hooks = hooks = tensor._hooks or []
-        entry = hook
+        entry: Callable[[Any], Any] = hook
     else:
         table = tensor._tape.hooks = tensor._tape.hooks or {}
         assert tensor._key is not None
         hooks = table.setdefault(tensor._key, [])
 
-        def entry(gradient: Any) -> Any:
-            shown = gradient if isinstance(gradient, Tensor) else wrap(arrays.array(gradient))
-            replacement = hook(shown)
-            if replacement is None or isinstance(gradient, Tensor):
-                return replacement
-            return arrays.array(replacement._array if isinstance(replacement, Tensor) else replacement)
-
+        entry = hook if type(hook) is Retained else partial(_call_hook, hook)
     hooks.append(entry)
 
     def remove() -> None:

@@ -427,17 +427,14 @@ class Tensor:
     # -- differentiation ----------------------------------------------------------------------------------------
 
     def retain_grad(self) -> None:
-        """Ask that `backward` also fills the `grad` of this Tensor, which is not a leaf."""
-        if self.is_leaf:
-            return
-        reference = weakref.ref(self)
+        """Ask that `backward` also fills the `grad` of this Tensor, which is not a leaf.
 
-        def keep(gradient: Tensor) -> None:
-            tensor = reference()
-            if tensor is not None:
-                tensor._grad = gradient if tensor._grad is None else tensor._grad + gradient
+        If it is written in place, the gradient is that of its last values, as in PyTorch.
+        """
+        from mytorch.reverse import add_hook
 
-        self.register_hook(keep)
+        if not self.is_leaf:
+            add_hook(self, Retained(self))
 
     def register_hook(self, hook: Callable[[Tensor], Any]) -> Callable[[], None]:
         """Call ``hook(gradient)`` whenever a backward pass has this Tensor's gradient; return the remover.
@@ -447,6 +444,22 @@ class Tensor:
         from mytorch.reverse import add_hook
 
         return add_hook(self, hook)
+
+
+class Retained:
+    """The hook of `Tensor.retain_grad`."""
+
+    __slots__ = ("tensor",)
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = weakref.ref(tensor)
+
+    def __call__(self, gradient: Any) -> None:
+        tensor = self.tensor()
+        if tensor is not None:
+            if not isinstance(gradient, Tensor):
+                gradient = wrap(arrays.array(gradient))
+            tensor._grad = gradient if tensor._grad is None else tensor._grad + gradient
 
 
 def _refuse_store(frame: FrameType) -> None:
@@ -794,6 +807,7 @@ def write(
     before = savers(owner)
     old = arrays.array(destination._array[index]) if before else None
     others = [other for other in before if other is not tape]
+    former, previous = owner._tape, owner._key
     try:
         compute()
     except (FloatingPointError, RuntimeWarning) as error:
@@ -804,13 +818,24 @@ def write(
         failure = None
     if reads_output:
         record.output = arrays.array(destination._array)
-    record.place(owner._key, destination._array, index, old)
+    record.place(previous, destination._array, index, old)
     owner._key, owner._tape = serial, tape
+    if former is not None and former.hooks is not None:
+        _move_retained(former.hooks.get(previous, []), tape, serial)  # type: ignore[arg-type]
     record.target = target(_view(destination, destination._array[index]) if _is_basic(index) else destination)
     tape.operation_list.append(record)
     _keep_old(others, destination._array, index, old)
     if failure is not None:
         raise failure
+
+
+def _move_retained(hooks: list[Callable[[Any], Any]], tape: Autograd, key: int) -> None:
+    """Move what `Tensor.retain_grad` asked for from the `hooks` of a memory to those of its new name."""
+    retained = [hook for hook in hooks if type(hook) is Retained]
+    if retained:
+        hooks[:] = [hook for hook in hooks if type(hook) is not Retained]
+        tape.hooks = tape.hooks or {}
+        tape.hooks.setdefault(key, []).extend(retained)
 
 
 def _write_unrecorded(destination: Tensor, owner: Tensor, index: Any, compute: Callable[[], None]) -> None:

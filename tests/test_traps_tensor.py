@@ -290,6 +290,46 @@ def _complex(y):
     y[...] = np.array([1j, 2j])
 
 
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_hook_on_what_was_partly_written_sees_all_of_its_gradient(create_graph):
+    x = leaf(1.0, 2.0, 3.0)
+    for y in (x * 2, Tensor(np.zeros(3))):
+        y[0] = x[1]
+        y.retain_grad()
+        seen: list[Tensor] = []
+        y.register_hook(seen.append)
+        y.register_hook(lambda g: g * 10)
+        expected = 2 * y.numpy()
+        x.grad = None
+        (y * y).sum().backward(create_graph=create_graph)
+        np.testing.assert_array_equal(y.grad.numpy(), expected)
+        np.testing.assert_array_equal(seen[0].numpy(), expected)
+        slopes = 2.0 if expected[2] else 0.0
+        np.testing.assert_array_equal(
+            x.grad.numpy(), 10 * np.array([0, expected[0] + slopes * expected[1], slopes * expected[2]])
+        )
+
+
+def test_a_retained_gradient_is_that_of_the_last_values(torch):
+    def f(x, y):
+        y.retain_grad()
+        y.register_hook(lambda g: None)
+        z = y * 1
+        y[0] = x[1]
+        (y * y + z).sum().backward()
+        return y.grad
+
+    x, theirs = leaf(1.0, 2.0), torch.tensor([1.0, 2.0], requires_grad=True)
+    np.testing.assert_array_equal(f(x, x * 2).numpy(), f(theirs, theirs * 2).numpy())
+    np.testing.assert_array_equal(x.grad.numpy(), theirs.grad.numpy())
+    total = Tensor(np.zeros(2))
+    total += x
+    total.retain_grad()
+    total += leaf(1.0, 1.0) * 3  # of a younger tape
+    (total * total).sum().backward()
+    np.testing.assert_array_equal(total.grad.numpy(), 2 * total.numpy())
+
+
 @pytest.mark.parametrize("write", [_divided, _rooted, _listed, _complex])
 @pytest.mark.parametrize("mode", ["raise", "warn"])
 @pytest.mark.filterwarnings("error")
