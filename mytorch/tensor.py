@@ -808,14 +808,7 @@ def write(
     old = arrays.array(destination._array[index]) if before else None
     others = [other for other in before if other is not tape]
     former, previous = owner._tape, owner._key
-    try:
-        compute()
-    except (FloatingPointError, RuntimeWarning) as error:
-        if isinstance(error, ComplexWarning):
-            raise
-        failure: Exception | None = error  # NumPy has written all the same, so this goes on the tape
-    else:
-        failure = None
+    failure = _after(compute)
     if reads_output:
         record.output = arrays.array(destination._array)
     record.place(previous, destination._array, index, old)
@@ -827,6 +820,17 @@ def write(
     _keep_old(others, destination._array, index, old)
     if failure is not None:
         raise failure
+
+
+def _after(compute: Callable[[], None]) -> Exception | None:
+    """Run a write; return the error that NumPy raises after it has written, which is to be raised later."""
+    try:
+        compute()
+    except (FloatingPointError, RuntimeWarning) as error:
+        if isinstance(error, ComplexWarning):  # which comes before
+            raise
+        return error
+    return None
 
 
 def _move_retained(hooks: list[Callable[[Any], Any]], tape: Autograd, key: int) -> None:
@@ -845,16 +849,15 @@ def _write_unrecorded(destination: Tensor, owner: Tensor, index: Any, compute: C
         compute()
         return
     if owner._key is not None and owner._tape is None:
-        try:
-            compute()  # a parameter that is stepped: to keep every old value would cost as much as the step
-        finally:
-            note_changed([owner])
-        return
-    old = arrays.array(destination._array[index])
-    try:
-        compute()
-    finally:  # what fails may have written
+        # A parameter that is stepped: to keep every old value would cost as much as the step.
+        failure = _after(compute)
+        note_changed([owner])
+    else:
+        old = arrays.array(destination._array[index])
+        failure = _after(compute)
         _keep_old(readers, destination._array, index, old)
+    if failure is not None:
+        raise failure
 
 
 def update(parameter: Tensor, change: Callable[..., None], *arguments: Any) -> None:

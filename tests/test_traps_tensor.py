@@ -356,6 +356,12 @@ def test_an_unrecorded_write_that_raised_is_noticed(rewritten):
     x, w = leaf(1.0, 2.0), leaf(3.0, 4.0)
     c = rewritten(x)
     z = w * c
+    with no_grad(), pytest.raises(ValueError, match="read-only"):
+        np.broadcast_to(c, (2, 2))[0] = 5.0  # which did not happen
+    w.grad = None
+    (z * 1).sum().backward()
+    np.testing.assert_array_equal(w.grad.numpy(), [1.0, 2.0])
+    w.grad = None
     with no_grad(), np.errstate(all="raise"), pytest.raises(FloatingPointError):
         c /= np.array([0.0, 2.0])
     if c is x:

@@ -192,6 +192,17 @@ def test_at_of_one_argument(f: Any) -> None:
     check(updated(f, PLACES), P)
 
 
+@pytest.mark.parametrize("f", [np.multiply, np.add, np.divide])
+def test_at_reads_its_operand_before_it_writes(f: Any) -> None:
+    def updated(a: Any) -> Any:
+        a = a * 1.0
+        f.at(a, [0, 0, 1], a[:1])
+        f.at(a, ([0, 2, 0],), a[::-1])
+        return a
+
+    check(updated, P[0, :3])
+
+
 def test_at_broadcasts_its_operand() -> None:
     check(updated(np.add, PLACES), P, np.array(0.5))
     check(updated(np.multiply, PLACES), P, P[0])

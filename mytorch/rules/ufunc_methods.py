@@ -186,6 +186,7 @@ def at(ufunc: np.ufunc, destination: Any, index: Any, *operands: Any) -> None:
     """Do ``destination[index] = ufunc(destination[index], *operands)``, once for every time that a place is named."""
     places = arrays.lifted(np.arange(destination.size)).reshape(destination.shape)[plain_index(index)]
     operands = tuple(np.broadcast_to(as_array(x), places.shape) for x in operands)
+    operands = tuple(x.copy() if np.may_share_memory(x, destination) else x for x in operands)
     if ufunc in (np.add, np.subtract):
         where = np.unravel_index(places, destination.shape)
         ufunc(destination, put_at(operands[0], index=where, shape=destination.shape), out=destination)
