@@ -51,6 +51,7 @@ from mytorch.gradient_buffer import (
     gradient_dtype,
     key_of,
     memory_name,
+    overlaps_itself,
     owner_of,
     target_of,
 )
@@ -795,6 +796,9 @@ def write(
     if np.size(destination._array[index]) == 0:
         compute()  # checks the shapes, and changes nothing
         return
+    place = _view(destination, destination._array[index]) if _is_basic(index) else destination
+    if destination._base is not None:
+        refuse_overlap(place._array)
     targets, tape, mask = _targets((*operands, destination))
     if tape is None:  # what is differentiable is empty
         _write_unrecorded(destination, owner, index, compute)
@@ -815,11 +819,20 @@ def write(
     owner._key, owner._tape = serial, tape
     if former is not None and former.hooks is not None:
         _move_retained(former.hooks.get(previous, []), tape, serial)  # type: ignore[arg-type]
-    record.target = target(_view(destination, destination._array[index]) if _is_basic(index) else destination)
+    record.target = target(place)
     tape.operation_list.append(record)
     _keep_old(others, destination._array, index, old)
     if failure is not None:
         raise failure
+
+
+def refuse_overlap(array: ndarray) -> None:
+    """Raise if entries of `array`, which is to be written, share memory with each other."""
+    if overlaps_itself(array) and array.flags.writeable:
+        raise ValueError(
+            f"entries of this view of shape {array.shape} and strides {array.strides} share memory, so which of the "
+            "values that are written to it stay is not defined; write to the array that it shows, or to a copy"
+        )
 
 
 def _after(compute: Callable[[], None]) -> Exception | None:

@@ -145,6 +145,23 @@ def test_overlapping_windows_can_be_written_where_they_do_not_overlap(x: np.ndar
     check_gradients(program, x, w)
 
 
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda v, x: v.__setitem__(..., x),
+        lambda v, x: v.__setitem__((slice(None), [0]), x),
+        lambda v, x: v.__setitem__(np.ones(v.shape, bool), x),
+        lambda v, x: v.__imul__(x),
+        lambda v, x: np.multiply.at(v, [0], x),
+    ],
+)
+def test_windows_are_not_written_where_they_overlap(write: Any, x: np.ndarray) -> None:
+    y = Tensor(x, requires_grad=True) * 1.0
+    with pytest.raises(ValueError, match="share memory"):
+        write(windows(y, 2, axis=1, writeable=True), y[0, 0] * 2)
+    assert np.array_equal(y.numpy(), x)
+
+
 def test_as_strided_by_way_of_view_as(x: np.ndarray) -> None:
     strides = (8, 24)
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mytorch import arrays
+from mytorch.gradient_buffer import overlaps_itself
 from mytorch.rules.constants import values
 from mytorch.rules.memory import put_at
 from mytorch.rules.reductions import fmax_reduce, fmin_reduce, logsumexp, logsumexp2
@@ -184,6 +185,11 @@ def outer(ufunc: np.ufunc, a: Any, b: Any, **options: Any) -> Any:
 
 def at(ufunc: np.ufunc, destination: Any, index: Any, *operands: Any) -> None:
     """Do ``destination[index] = ufunc(destination[index], *operands)``, once for every time that a place is named."""
+    if overlaps_itself(destination):
+        raise ValueError(
+            f"np.{ufunc.__name__}.at: entries of this view of shape {destination.shape} and strides "
+            f"{destination.strides} share memory; write to the array that it shows"
+        )
     places = arrays.lifted(np.arange(destination.size)).reshape(destination.shape)[plain_index(index)]
     operands = tuple(np.broadcast_to(as_array(x), places.shape) for x in operands)
     operands = tuple(x.copy() if np.may_share_memory(x, destination) else x for x in operands)
