@@ -19,7 +19,7 @@ from mytorch.autograd_engine import TapeError
 from mytorch.rules import memory, registry, ufunc_methods
 from mytorch.rules.registry import RULES, Rule
 from mytorch.rules.shapes import as_array
-from mytorch.tensor import Tensor, apply, raw, record, wrap, write
+from mytorch.tensor import Tensor, apply, raw, record, refuse_kind, wrap, write
 
 
 def array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
@@ -28,6 +28,8 @@ def array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **kwar
         return _at(ufunc, *inputs)
     out = kwargs.pop("out", None)
     inputs = tuple(as_array(x) if isinstance(x, list | tuple) else x for x in inputs)
+    for x in inputs:
+        refuse_kind(type(x))
     if method != "__call__":
         result = ufunc_methods.call(ufunc, method, inputs, kwargs)
     elif kwargs and ufunc.signature is None:
@@ -128,6 +130,8 @@ def array_function(
     kwargs: dict[str, Any],
 ) -> Any:
     """Answer a call of a NumPy function that has a Tensor among its arguments."""
+    for kind in types:
+        refuse_kind(kind)
     out, args = out_of(function, args, kwargs)
     rule, composed = RULES.get(function), registry.COMPOSED.get(function)
     if rule is not None and (composed is None or rule.covers(args, kwargs)):

@@ -16,7 +16,18 @@ from mytorch import arrays
 from mytorch.autograd_engine import Autograd, Exact, Operation, caller, next_serial, outside_files
 from mytorch.gradient_buffer import Region
 from mytorch.rules.registry import LETTERS, RULES, Rule
-from mytorch.tensor import Tensor, _is_recording, is_number, note_saved, raw, record, target, wrap, write
+from mytorch.tensor import (
+    Tensor,
+    _is_recording,
+    is_number,
+    note_saved,
+    raw,
+    record,
+    refuse_kind,
+    target,
+    wrap,
+    write,
+)
 
 _OPERANDS = (Tensor, np.ndarray, np.generic, float, int, complex, bool, list, tuple)
 
@@ -258,6 +269,7 @@ def _general(rule: Rule, a: Any, b: Any) -> Any:
     for x in (a, b):
         if not isinstance(x, _OPERANDS):
             return NotImplemented
+        refuse_kind(type(x))
     a = arrays.asarray(a) if isinstance(a, list | tuple) else a
     b = arrays.asarray(b) if isinstance(b, list | tuple) else b
     return record(rule, rule.function(raw(a), raw(b)), (a, b))
@@ -269,6 +281,7 @@ def _in_place(function: np.ufunc) -> Callable[[Tensor, Any], Tensor]:
     def operator(self: Tensor, other: Any) -> Tensor:
         if is_number(self):
             return _general(rule, self, other)
+        refuse_kind(type(other))
         data, array = self._array, raw(other)
         write(self, ..., lambda: function(data, array, data), rule, (self, other))
         return self

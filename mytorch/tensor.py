@@ -133,6 +133,7 @@ class Tensor:
         if isinstance(array, Tensor):
             array = array._array
         data = arrays.array(array, dtype) if copy else asarray(array, dtype)
+        refuse_kind(type(array))
         if data.dtype == object:
             raise TypeError(
                 f"a Tensor holds numbers, got {type(array).__name__} that NumPy makes an object array of; "
@@ -387,6 +388,7 @@ class Tensor:
     def __setitem__(self, index: Any, value: Any) -> None:
         """Write `value` to ``self[index]``."""
         index = given = _plain(index)
+        refuse_kind(type(value))
         data = (
             arrays.asarray(value) if type(value) in (list, tuple) else raw(value)
         )  # which may fail half-way
@@ -513,6 +515,19 @@ def _boxed(twin: Tensor, tensor: Tensor) -> Tensor:
     if twin._array.ndim == 0:
         twin._box = not is_number(tensor)
     return twin
+
+
+def refuse_kind(kind: type) -> None:
+    """Raise for a kind of arrays that computes otherwise than an ndarray does, which a Tensor would forget."""
+    if kind is Tensor or kind is ndarray or not issubclass(kind, ndarray):
+        return
+    if issubclass(kind, np.ma.MaskedArray):
+        raise TypeError(
+            "a Tensor would forget the mask of a masked array; give its values, x.filled(value), and choose with "
+            "np.where"
+        )
+    if issubclass(kind, np.matrix):
+        raise TypeError("np.matrix has operators of its own; give np.asarray(matrix), and multiply with @")
 
 
 def as_ndarray(x: Any) -> Any:

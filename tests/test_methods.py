@@ -291,6 +291,39 @@ def test_pickle_keeps_requires_grad() -> None:
     assert np.array_equal(twin.numpy(), X)
 
 
+MASKED = np.ma.array(X[0], mask=[True, *[False] * (X.shape[1] - 1)])
+WITH: dict[str, Callable[[Any, Any], Any]] = {
+    "operator": lambda x, o: x * o,
+    "other operator": lambda x, o: x % o,
+    "reflected": lambda x, o: o @ x.T,
+    "update": lambda x, o: operator.imul(x, o),
+    "assignment": lambda x, o: operator.setitem(x, slice(0, 1), o),
+    "ufunc": lambda x, o: np.multiply(o, x),
+    "function": lambda x, o: np.where(x > 0, x, o),
+    "function of a list": lambda x, o: np.concatenate([x, o.reshape(1, -1)]),
+    "tensor": lambda x, o: Tensor(o),
+}
+
+
+@pytest.mark.parametrize("name", WITH)
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (
+            MASKED,
+            r"forget the mask of a masked array; give its values, x.filled\(value\), and choose with np.where",
+        ),
+        (
+            X[:1].view(np.matrix),
+            r"np.matrix has operators of its own; give np.asarray\(matrix\), and multiply with @",
+        ),
+    ],
+)
+def test_arrays_that_compute_otherwise_are_refused(name: str, other: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        WITH[name](Tensor(X, requires_grad=True) * 1.0, other)
+
+
 # -- plain arrays that a Tensor is written to ------------------------------------------------------------------
 
 
