@@ -214,6 +214,8 @@ def call_view(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[
             f"{function.__name__}: expected a Tensor as the first argument, got {type(source).__name__}"
         )
     result = function(source._array, *untracked(rest), **untracked(kwargs))
+    if isinstance(result, np.generic) or getattr(result, "is_number", False):
+        return apply(RULES[memory.copy], (source,))  # `flip` takes the entry out of an array without axes
     if not _shows(result, source._array):
         shown = view_of_copy(source, result)
         if shown is not None:
