@@ -57,7 +57,9 @@ def owner_of(array: np.ndarray) -> np.ndarray:
 
 def memory_name(array: np.ndarray) -> int:
     """Return the identity of the owner of `array`'s memory, under whatever name a tape knows it."""
-    return id(owner_of(arrays.settled(array)))
+    if type(array) is not ndarray:
+        array = arrays.settled(array)
+    return id(array if array.base is None else owner_of(array))
 
 
 def address_of(array: np.ndarray) -> int:

@@ -380,7 +380,11 @@ class Tensor:
         if _is_basic(index):
             array = self._array[index]
             if type(array) is ndarray or (isinstance(array, ndarray) and array.base is not None):
-                return _view(self, array)
+                shown = self.view_as(array)
+                if shown is self:  # of a number, [...] makes an array
+                    shown = self.copy()
+                    shown._box = True
+                return shown
             # One entry is a value, not a view: `old = x[0]; x[0] = 1` keeps `old`, as in NumPy.
             return apply(RULES[memory_rules.copy], (_view(self, self._array[_open_ended(index)]),))
         return apply(RULES[memory_rules.take_at], (self,), {"index": index})
@@ -404,7 +408,9 @@ class Tensor:
         write(self, index, compute, RULES[memory_rules.assign_at], (self, value), static)
 
     def view_as(self, array: ndarray) -> Tensor:
-        """Return the Tensor that shows `array`, a view of this Tensor's memory."""
+        """Return the Tensor that shows `array`, a view of this Tensor's memory; of a number, which has none, a copy."""
+        if is_number(self) and array.flags.writeable:
+            return _view_of_number(self, array)
         return _view(self, array)
 
     def copy(self, order: str = "C") -> Tensor:
@@ -508,6 +514,17 @@ def is_number(tensor: Tensor) -> bool:
     An array without axes (`_box`), and a view of a single entry, are updated in place.
     """
     return tensor._array.ndim == 0 and tensor._base is None and not tensor._box
+
+
+def _view_of_number(number: Tensor, array: ndarray) -> Tensor:
+    """Return what NumPy makes of a number where an array would have the view `array`: a number, or new memory."""
+    if array.ndim == 0:
+        return (
+            number
+            if array.dtype == number.dtype
+            else apply(RULES[memory_rules.copy], (_view(number, array),))
+        )
+    return _view(twin := apply(RULES[memory_rules.copy], (number,)), twin._array.reshape(array.shape))
 
 
 def _boxed(twin: Tensor, tensor: Tensor) -> Tensor:
@@ -898,7 +915,10 @@ def note_changed(leaves: list[Tensor]) -> None:
     """Tell the tapes that read the values of `leaves` that they are gone."""
     moment: tuple[int, CodeType, int] | None = None
     for leaf in leaves:
-        for tape in savers(leaf):
+        saved = leaf._saved
+        for tape in savers(leaf) if type(saved) is list or type(saved) is Alias else (saved and saved(),):
+            if tape is None:
+                continue
             if moment is None:
                 moment = (next_serial(), *caller())
             if tape.stale is None:

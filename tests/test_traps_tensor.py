@@ -11,6 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 import mytorch
 from mytorch import TapeError, Tensor, no_grad
+from mytorch.gradcheck import check_gradients
 from mytorch.reverse import gradients
 
 
@@ -137,6 +138,36 @@ def test_an_update_changes_arrays_without_axes_and_no_numbers(name, update):
         for found, expected in zip(f(tensor), f(x), strict=True):
             found = found.numpy() if isinstance(found, Tensor) else found  # quotients have no slope
             np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+SHOWN: dict[str, Any] = {
+    "atleast_1d": np.atleast_1d,
+    "reshape": lambda s: s.reshape(1, 1)[0],
+    "ravel": np.ravel,
+    "squeeze": lambda s: s.squeeze(),
+    "T": lambda s: s.T,
+    "[None]": lambda s: s[None],
+    "[...]": lambda s: s[...],
+    "real": lambda s: (s * 1j).real,
+    "imag": lambda s: (s * 1j).imag,
+    "expand_dims": lambda s: np.expand_dims(s, 0),
+    "view": lambda s: s.view(),
+    "transpose": np.transpose,
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_what_shows_a_number_does_not_change_it(name):
+    def f(x):
+        number = x.sum() * 1
+        shown = old = SHOWN[name](number)
+        shown += x[0]
+        shown *= shown
+        return np.stack([number, np.sum(shown), np.sum(old)])
+
+    x = np.array([0.3, 0.5])
+    np.testing.assert_allclose(f(leaf(*x)).numpy(), f(x))
+    check_gradients(f, x)
 
 
 def test_an_array_without_axes_adds_up_what_several_calls_write():
