@@ -85,6 +85,10 @@ class Autograd:
         self.stale: dict[int, tuple[int, CodeType, int]] | None = None
         self.hooks: dict[int, list[Callable[[Any], Any]]] | None = None
 
+    def __reduce__(self) -> Any:
+        """Copies, and what is pickled, are empty tapes: what was recorded concerns the original's arrays."""
+        return Autograd, (self._guard,)
+
     @property
     def known(self) -> Known:
         """The raw arrays that the tape was given."""

@@ -21,7 +21,7 @@ from mytorch.records import TapeError
 from mytorch.rules import memory, registry, ufunc_methods
 from mytorch.rules.registry import RULES, Rule
 from mytorch.rules.shapes import as_array
-from mytorch.tensor import Tensor, raw, wrap
+from mytorch.tensor import Tensor, raw, refuse_kind, wrap
 
 
 def array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
@@ -30,6 +30,8 @@ def array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **kwar
         return _at(ufunc, *inputs)
     out = kwargs.pop("out", None)
     inputs = tuple(as_array(x) if isinstance(x, list | tuple) else x for x in inputs)
+    for x in inputs:
+        refuse_kind(type(x))
     if method != "__call__":
         result = ufunc_methods.call(ufunc, method, inputs, kwargs)
     elif kwargs and ufunc.signature is None:
@@ -130,6 +132,8 @@ def array_function(
     kwargs: dict[str, Any],
 ) -> Any:
     """Answer a call of a NumPy function that has a Tensor among its arguments."""
+    for kind in types:
+        refuse_kind(kind)
     out, args = out_of(function, args, kwargs)
     rule, composed = RULES.get(function), registry.COMPOSED.get(function)
     if rule is not None and (composed is None or rule.covers(args, kwargs)):
@@ -212,12 +216,19 @@ def call_view(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[
             f"{function.__name__}: expected a Tensor as the first argument, got {type(source).__name__}"
         )
     result = function(source._array, *untracked(rest), **untracked(kwargs))
+    if isinstance(result, np.generic) or getattr(result, "is_number", False):
+        return apply(RULES[memory.copy], (source,))  # `flip` takes the entry out of an array without axes
     if not _shows(result, source._array):
         shown = view_of_copy(source, result)
         if shown is not None:
             return shown
         # NumPy had to copy: so do we, where the tape sees it, in the order in which the call reads the memory.
         order = registry.signature_of(function, None).bind(*args, **kwargs).arguments.get("order")
+        if order == "K" and 0 in [s for s, n in zip(source.strides, source.shape, strict=True) if n > 1]:
+            raise ValueError(
+                f"{function.__name__}: the order in memory ('K') of an array that was broadcast is not defined; "
+                "give order='C', or a .copy()"
+            )
         source = source.copy(order if order in ("F", "K") else "C")
         result = function(source._array, *untracked(rest), **untracked(kwargs))
     if isinstance(result, list | tuple):

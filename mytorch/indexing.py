@@ -13,7 +13,7 @@ from mytorch.recording import apply
 from mytorch.regions import is_basic, open_ended
 from mytorch.rules import memory
 from mytorch.rules.registry import RULES
-from mytorch.tensor import Tensor, new_view, raw
+from mytorch.tensor import Tensor, is_number, new_view, raw, refuse_kind
 
 
 def _getitem(self: Tensor, index: Any) -> Tensor:
@@ -24,16 +24,21 @@ def _getitem(self: Tensor, index: Any) -> Tensor:
     if is_basic(index):
         array = self._array[index]
         if type(array) is ndarray or (isinstance(array, ndarray) and array.base is not None):
-            return new_view(self, array)
+            shown = self.view_as(array)
+            if shown is self:  # of a number, [...] makes an array
+                shown = self.copy()
+                shown._box = True
+            return shown
         # One entry is a value, not a view: `old = x[0]; x[0] = 1` keeps `old`, as in NumPy.
-        return new_view(self, self._array[open_ended(index)]).copy()
+        return apply(RULES[memory.copy], (new_view(self, self._array[open_ended(index)]),))
     return apply(RULES[memory.take_at], (self,), {"index": index})
 
 
 def _setitem(self: Tensor, index: Any, value: Any) -> None:
     """Write `value` to ``self[index]``."""
     index = given = _plain(index)
-    data = raw(value)
+    refuse_kind(type(value))
+    data = arrays.asarray(value) if type(value) in (list, tuple) else raw(value)  # which may fail half-way
 
     def compute() -> None:
         self._array[given] = data
@@ -44,6 +49,16 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
         return
     static = {"index": index, "kept": _kept_places(self._array.shape, index)}
     write(self, index, compute, RULES[memory.assign_at], (self, value), static)
+
+
+def _view_as(self: Tensor, array: ndarray) -> Tensor:
+    """Return the Tensor that shows `array`, a view of this Tensor's memory; of a number, which has none, a copy."""
+    if not is_number(self) or not array.flags.writeable:
+        return new_view(self, array)
+    if array.ndim > 0:
+        twin = apply(RULES[memory.copy], (self,))
+        return new_view(twin, twin._array.reshape(array.shape))
+    return self if array.dtype == self.dtype else apply(RULES[memory.copy], (new_view(self, array),))
 
 
 def _slice(tensor: Tensor, index: slice) -> Tensor:
@@ -77,3 +92,4 @@ def _kept_places(shape: tuple[int, ...], index: Any) -> ndarray | None:
 
 Tensor.__getitem__ = _getitem  # type: ignore[method-assign]
 Tensor.__setitem__ = _setitem  # type: ignore[method-assign]
+Tensor.view_as = _view_as  # type: ignore[method-assign]

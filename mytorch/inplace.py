@@ -7,21 +7,48 @@ noted as stale: to keep every old value would cost as much as the step.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
+from numpy.exceptions import ComplexWarning
 
 from mytorch import arrays
 from mytorch.autograd_engine import Autograd
 from mytorch.lines import caller
 from mytorch.recording import kept, metas_of_operands, savers, targets_of
 from mytorch.records import TapeError, Write, next_serial
-from mytorch.regions import is_basic
+from mytorch.regions import is_basic, memory_name, overlaps_itself
 from mytorch.rules.registry import Rule
-from mytorch.tensor import Tensor, is_recording, new_view, target
+from mytorch.tensor import Alias, Tensor, is_recording, new_view, target, wrap
+
+
+class Retained:
+    """The hook of `Tensor.retain_grad`."""
+
+    __slots__ = ("tensor",)
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = weakref.ref(tensor)
+
+    def __call__(self, gradient: Any) -> None:
+        tensor = self.tensor()
+        if tensor is not None:
+            if not isinstance(gradient, Tensor):
+                gradient = wrap(arrays.array(gradient))
+            tensor._grad = gradient if tensor._grad is None else tensor._grad + gradient
+
+
+def move_retained(hooks: list[Callable[[Any], Any]], tape: Autograd, key: int) -> None:
+    """Move what `Tensor.retain_grad` asked for from the `hooks` of a memory to those of its new name."""
+    retained = [hook for hook in hooks if type(hook) is Retained]
+    if retained:
+        hooks[:] = [hook for hook in hooks if type(hook) is not Retained]
+        tape.hooks = tape.hooks or {}
+        tape.hooks.setdefault(key, []).extend(retained)
 
 
 def write(
@@ -52,6 +79,9 @@ def write(
     if np.size(destination._array[index]) == 0:
         compute()  # checks the shapes, and changes nothing
         return
+    place = new_view(destination, destination._array[index]) if is_basic(index) else destination
+    if destination._base is not None:
+        refuse_overlap(place._array)
     targets, tape, mask = targets_of((*operands, destination))
     if tape is None:  # what is differentiable is empty
         _write_unrecorded(destination, owner, index, compute)
@@ -64,16 +94,39 @@ def write(
     before = savers(owner)
     old = arrays.array(destination._array[index]) if before else None
     others = [other for other in before if other is not tape]
-    compute()
+    former, previous = owner._tape, owner._key
+    failure = _after(compute)
     if reads_output:
         record.output = arrays.array(destination._array)
-    record.place(owner._key, destination._array, index, old)
+    record.place(previous, destination._array, index, old)
     owner._key, owner._tape = serial, tape
-    record.target = target(
-        new_view(destination, destination._array[index]) if is_basic(index) else destination
-    )
+    if former is not None and former.hooks is not None:
+        move_retained(former.hooks.get(previous, []), tape, serial)  # type: ignore[arg-type]
+    record.target = target(place)
     tape.operation_list.append(record)
     _keep_old(others, destination._array, index, old)
+    if failure is not None:
+        raise failure
+
+
+def refuse_overlap(array: ndarray) -> None:
+    """Raise if entries of `array`, which is to be written, share memory with each other."""
+    if overlaps_itself(array) and array.flags.writeable:
+        raise ValueError(
+            f"entries of this view of shape {array.shape} and strides {array.strides} share memory, so which of the "
+            "values that are written to it stay is not defined; write to the array that it shows, or to a copy"
+        )
+
+
+def _after(compute: Callable[[], None]) -> Exception | None:
+    """Run a write; return the error that NumPy raises after it has written, which is to be raised later."""
+    try:
+        compute()
+    except (FloatingPointError, RuntimeWarning) as error:
+        if isinstance(error, ComplexWarning):  # which comes before
+            raise
+        return error
+    return None
 
 
 def _write_unrecorded(destination: Tensor, owner: Tensor, index: Any, compute: Callable[[], None]) -> None:
@@ -83,12 +136,15 @@ def _write_unrecorded(destination: Tensor, owner: Tensor, index: Any, compute: C
         compute()
         return
     if owner._key is not None and owner._tape is None:
-        compute()  # a parameter that is stepped: to keep every old value would cost as much as the step
+        # A parameter that is stepped: to keep every old value would cost as much as the step.
+        failure = _after(compute)
         note_changed([owner])
-        return
-    old = arrays.array(destination._array[index])
-    compute()
-    _keep_old(readers, destination._array, index, old)
+    else:
+        old = arrays.array(destination._array[index])
+        failure = _after(compute)
+        _keep_old(readers, destination._array, index, old)
+    if failure is not None:
+        raise failure
 
 
 def update(parameter: Tensor, change: Callable[..., None], *arguments: Any) -> None:
@@ -102,15 +158,14 @@ def note_changed(leaves: list[Tensor]) -> None:
     moment: tuple[int, CodeType, int] | None = None
     for leaf in leaves:
         saved = leaf._saved
-        for reference in saved if type(saved) is list else (saved,):
-            tape = None if reference is None else reference()
+        for tape in savers(leaf) if type(saved) is list or type(saved) is Alias else (saved and saved(),):
             if tape is None:
                 continue
             if moment is None:
                 moment = (next_serial(), *caller())
             if tape.stale is None:
                 tape.stale = {}
-            tape.stale[leaf._key] = moment
+            tape.stale[memory_name(leaf._array)] = moment
 
 
 def before_unseen_write(tensor: Tensor) -> bool:
@@ -123,7 +178,7 @@ def before_unseen_write(tensor: Tensor) -> bool:
         return False
     code, lasti = caller()
     for tape in readers:
-        tape.stale = {**(tape.stale or {}), tensor._key: (next_serial(), code, lasti)}
+        tape.stale = {**(tape.stale or {}), memory_name(tensor._array): (next_serial(), code, lasti)}
     return True
 
 

@@ -15,7 +15,7 @@ from mytorch.dispatch import array_function, array_ufunc, view_of_copy
 from mytorch.recording import apply, record
 from mytorch.rules import memory
 from mytorch.rules.registry import RULES
-from mytorch.tensor import ABSENT, Tensor, wrap
+from mytorch.tensor import ABSENT, Tensor, boxed, is_number, wrap
 
 FUNCTIONS = """
     all any argmax argmin argpartition argsort choose clip cumprod cumsum dot nonzero ptp put repeat round searchsorted
@@ -33,7 +33,7 @@ OPERATORS = {
     "lshift": np.left_shift,
     "rshift": np.right_shift,
 }
-UNARY = {"__abs__": np.absolute, "__invert__": np.invert, "conj": np.conjugate, "conjugate": np.conjugate}
+UNARY = {"__abs__": np.absolute, "__invert__": np.invert}
 
 _BITS = "it takes numbers apart into bytes, which have no derivative; take the values with .numpy() first"
 _MEMORY = "it hands out memory that could be written unseen by the tape; take the values with .numpy()"
@@ -138,8 +138,8 @@ def _in_place(operator: Callable[[Tensor, Any], Any]) -> Callable[[Tensor, Any],
 
     def update(self: Any, other: Any) -> Any:
         result = operator(self, other)
-        if result is NotImplemented or (self.ndim == 0 and not self.is_leaf):
-            return result  # what NumPy computes as one number is a value: the name is rebound
+        if result is NotImplemented or is_number(self):
+            return result
         np.copyto(self, result)
         return self
 
@@ -151,22 +151,33 @@ def _in_place(operator: Callable[[Tensor, Any], Any]) -> Callable[[Tensor, Any],
 
 def _copy(self: Tensor, order: str = "C") -> Tensor:
     """Return a Tensor of the same values in memory of its own."""
-    return apply(RULES[memory.copy], (self,), None if order == "C" else {"order": order})
+    return boxed(apply(RULES[memory.copy], (self,), None if order == "C" else {"order": order}), self)
 
 
 def _astype(self: Tensor, dtype: Any, copy: bool = True, **options: Any) -> Tensor:
     """Return the values converted to `dtype`; gradients are converted back."""
     dtype = np.dtype(dtype)
+    casting = options.get("casting", "unsafe")
+    if casting != "unsafe" and not np.can_cast(self._array.dtype, dtype, casting):
+        raise TypeError(
+            f"Cannot cast array data from {self._array.dtype!r} to {dtype!r} according to the rule {casting!r}"
+        )
     if dtype == self._array.dtype and not copy:
         return self
     if dtype.kind not in "fc":
-        return wrap(self._array.astype(dtype))
-    return apply(RULES[memory.cast], (self,), {"dtype": dtype})
+        return boxed(wrap(self._array.astype(dtype)), self)
+    return boxed(apply(RULES[memory.cast], (self,), {"dtype": dtype}), self)
+
+
+def _conjugate(self: Tensor) -> Any:
+    """Return ``numpy.conjugate(self)``; of real numbers, as NumPy's method does, the Tensor itself."""
+    return array_ufunc(self, np.conjugate, "__call__", self) if self._array.dtype.kind == "c" else self
 
 
 def _flatten(self: Any, order: Any = "C") -> Any:
     """Return a copy of the values in one row."""
-    return np.ravel(self.copy(order), order)
+    row: Any = np.ravel(self, order)
+    return row.copy() if np.may_share_memory(row._array, self._array) else row
 
 
 def _compress(self: Any, condition: Any, axis: int | None = None, out: Any = None) -> Any:
@@ -262,6 +273,7 @@ def install() -> None:
     for function in (_copy, _astype, _flatten, _compress, _fill, _sort, _partition, _view):
         name = function.__name__.removeprefix("_")
         methods[name] = _named(function, name, function.__doc__ or "")
+    methods["conj"] = methods["conjugate"] = _named(_conjugate, "conjugate", _conjugate.__doc__ or "")
     methods |= {name: _values_method(name) for name in ("tobytes", "tofile")}
     methods |= {name: _values_attribute(name) for name in ("flags", "strides")}
     methods |= {"real": _set_part("real"), "imag": _set_part("imag"), "mT": property(_matrix_transpose)}

@@ -20,7 +20,7 @@ from mytorch.recording import note_saved, record
 from mytorch.records import Exact, Operation, next_serial
 from mytorch.regions import Region
 from mytorch.rules.registry import LETTERS, RULES, Rule
-from mytorch.tensor import Tensor, is_recording, raw, target, wrap
+from mytorch.tensor import Tensor, is_number, is_recording, raw, refuse_kind, target, wrap
 
 _OPERANDS = (Tensor, np.ndarray, np.generic, float, int, complex, bool, list, tuple)
 
@@ -262,6 +262,7 @@ def _general(rule: Rule, a: Any, b: Any) -> Any:
     for x in (a, b):
         if not isinstance(x, _OPERANDS):
             return NotImplemented
+        refuse_kind(type(x))
     a = arrays.asarray(a) if isinstance(a, list | tuple) else a
     b = arrays.asarray(b) if isinstance(b, list | tuple) else b
     return record(rule, rule.function(raw(a), raw(b)), (a, b))
@@ -271,10 +272,9 @@ def _in_place(function: np.ufunc) -> Callable[[Tensor, Any], Tensor]:
     rule = RULES[function]
 
     def operator(self: Tensor, other: Any) -> Tensor:
-        if self._tape is not None and self._base is None and self._array.ndim == 0:
-            return _general(
-                rule, self, other
-            )  # what NumPy computes as one number is a value: the name is rebound
+        if is_number(self):
+            return _general(rule, self, other)
+        refuse_kind(type(other))
         data, array = self._array, raw(other)
         write(self, ..., lambda: function(data, array, data), rule, (self, other))
         return self

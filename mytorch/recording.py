@@ -17,7 +17,7 @@ from mytorch.lines import caller
 from mytorch.records import Exact, Operation, next_serial
 from mytorch.regions import Region, Target, gradient_dtype
 from mytorch.rules.registry import Rule
-from mytorch.tensor import Tensor, as_ndarray, is_recording, new_tensor, target
+from mytorch.tensor import Alias, Tensor, as_ndarray, is_recording, new_tensor, target
 
 
 def link(a: Autograd, b: Autograd) -> Autograd:
@@ -34,6 +34,11 @@ def note_saved(owner: Tensor, tape: Autograd) -> None:
     """Remember that `tape` will read the values in the memory of `owner`."""
     ref = tape.ref
     saved = owner._saved
+    if type(saved) is Alias:
+        writer = saved()
+        if writer is not None:
+            note_saved(writer, tape)
+        return
     if saved is None or (type(saved) is not list and (saved is ref or saved() is None)):
         owner._saved = ref
         return
@@ -46,6 +51,9 @@ def savers(owner: Tensor) -> list[Autograd]:
     saved = owner._saved
     if saved is None:
         return []
+    if type(saved) is Alias:
+        writer = saved()
+        return [] if writer is None else savers(writer)
     if type(saved) is not list:
         tape = saved()
         return [] if tape is None else [tape]

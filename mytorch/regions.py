@@ -49,6 +49,13 @@ def owner_of(array: np.ndarray) -> np.ndarray:
     return array
 
 
+def memory_name(array: np.ndarray) -> int:
+    """Return the identity of the owner of `array`'s memory, under whatever name a tape knows it."""
+    if type(array) is not ndarray:
+        array = arrays.settled(array)
+    return id(array if array.base is None else owner_of(array))
+
+
 def address_of(array: np.ndarray) -> int:
     """Return the address of the first byte of `array`'s data."""
     address: int = array.__array_interface__["data"][0]
@@ -240,7 +247,7 @@ class Region:
             repeated = tuple(i for i, s in enumerate(self.strides) if s == 0 and self.shape[i] != 1)
             gradient = gradient.sum(axis=repeated, keepdims=True)
             view = view[tuple(slice(0, 1) if i in repeated else slice(None) for i in range(view.ndim))]
-        if _overlaps_itself(view):
+        if overlaps_itself(view):
             _add_overlapping(view, gradient)
         else:
             view += gradient
@@ -331,7 +338,7 @@ def is_block(array: Any, layout: Layout) -> bool:
     )
 
 
-def _overlaps_itself(view: np.ndarray) -> bool:
+def overlaps_itself(view: np.ndarray) -> bool:
     """Say whether two entries of `view` may share bytes (exact for windows; never a false 'no')."""
     reach = view.itemsize
     if view.ndim == 1:
@@ -349,7 +356,7 @@ def _add_overlapping(view: np.ndarray, gradient: np.ndarray) -> None:
     looped: list[int] = []
     for axis in order:
         rest = tuple(0 if i in looped else slice(None) for i in range(view.ndim))
-        if not _overlaps_itself(view[rest]):
+        if not overlaps_itself(view[rest]):
             break
         looped.append(axis)
     gradient = np.broadcast_to(gradient, view.shape)

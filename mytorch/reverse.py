@@ -7,9 +7,9 @@ to the same tape, and the next reverse pass walks on from there: that is all the
 from __future__ import annotations
 
 import sys
-import weakref
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -19,6 +19,7 @@ from numpy import ndarray
 from mytorch import arrays
 from mytorch.autograd_engine import Autograd
 from mytorch.gradient_buffer import Shadow
+from mytorch.inplace import Retained
 from mytorch.recording import link, record
 from mytorch.records import Operation, TapeError, Write
 from mytorch.regions import Target, gradient_dtype, key_of, owner_of
@@ -109,7 +110,8 @@ def _apply(function: Any, operands: tuple[Any, ...], **static: Any) -> Tensor:
 def lifter(tape: Autograd) -> Callable[[Operation, bool, Any], tuple[Any, Any]]:
     """Return the function that shows an operation's arrays, and the gradient of its output, as Tensors on `tape`.
 
-    Where its rule reads nothing that depends on anything, numbers stay numbers.
+    Where its rule reads nothing that depends on anything, numbers stay numbers, unless they are to be multiplied with
+    a gradient that is recorded: the tape would take them for arrays of the user's, and hold their memory read-only.
     """
     wholes: dict[int, Tensor] = {}
 
@@ -124,7 +126,7 @@ def lifter(tape: Autograd) -> Callable[[Operation, bool, Any], tuple[Any, Any]]:
                 else:
                     x = _lifted(x, place, tape, earlier, wholes)
             shown.append(x)
-        if not depends:
+        if not depends and not (isinstance(g, Tensor) and g.requires_grad):
             return operation, g
         if output is not None:
             output = _lifted(output, operation.target, tape, earlier, wholes)
@@ -439,17 +441,22 @@ def _read(shadow: Shadow, tensor: Tensor, place: Target | None, on_tensors: bool
 
 
 def retain_grad(self: Tensor) -> None:
-    """Ask that `backward` also fills the `grad` of this Tensor, which is not a leaf."""
-    if self.is_leaf:
-        return
-    reference = weakref.ref(self)
+    """Ask that `backward` also fills the `grad` of this Tensor, which is not a leaf.
 
-    def keep(gradient: Tensor) -> None:
-        tensor = reference()
-        if tensor is not None:
-            tensor._grad = gradient if tensor._grad is None else tensor._grad + gradient
+    If it is written in place, the gradient is that of its last values, as in PyTorch.
+    """
+    if not self.is_leaf:
+        self.register_hook(Retained(self))
 
-    self.register_hook(keep)
+
+def _call_hook(hook: Callable[[Tensor], Any], gradient: Any) -> Any:
+    """Show `gradient` to a user's hook as a Tensor; return what replaces it, in the form that it came in, or None."""
+    if isinstance(gradient, Tensor):
+        return hook(gradient)
+    replacement = hook(wrap(arrays.array(gradient)))
+    if replacement is None:
+        return None
+    return arrays.array(replacement._array if isinstance(replacement, Tensor) else replacement)
 
 
 def register_hook(self: Tensor, hook: Callable[[Tensor], Any]) -> Callable[[], None]:
@@ -463,19 +470,12 @@ def register_hook(self: Tensor, hook: Callable[[Tensor], Any]) -> Callable[[], N
         raise TapeError("a hook on a view would see the gradient of more than the view; hook its .copy()")
     if self._tape is None:
         self._hooks = hooks = self._hooks or []
-        entry = hook
+        entry: Callable[[Any], Any] = hook
     else:
         table = self._tape.hooks = self._tape.hooks or {}
         assert self._key is not None
         hooks = table.setdefault(self._key, [])
-
-        def entry(gradient: Any) -> Any:
-            shown = gradient if isinstance(gradient, Tensor) else wrap(arrays.array(gradient))
-            replacement = hook(shown)
-            if replacement is None or isinstance(gradient, Tensor):
-                return replacement
-            return arrays.array(replacement._array if isinstance(replacement, Tensor) else replacement)
-
+        entry = hook if type(hook) is Retained else partial(_call_hook, hook)
     hooks.append(entry)
 
     def remove() -> None:

@@ -20,7 +20,7 @@ from mytorch import arrays
 from mytorch.gradient_buffer import Shadow
 from mytorch.lines import caller, caused_by, shown
 from mytorch.records import FROM_INPUTS, Exact, TapeError, Write, metas_of
-from mytorch.regions import Target, key_of
+from mytorch.regions import Target, key_of, memory_name
 from mytorch.rules.registry import Call, Rule, fit
 
 _FLOAT64, _FLOAT32 = np.dtype(np.float64), np.dtype(np.float32)
@@ -44,7 +44,7 @@ def sweep(
         recorded (higher orders); it is told whether memory is being shown at an earlier time, so that values
         have to be copied
     wanted : the memories whose gradients matter (None: all)
-    stale : memories that were changed unseen by the tape, with the time and the line
+    stale : memories that were changed unseen by the tape (their owners' identities), with the time and the line
     hooks : per memory, functions that see, and may replace, its gradient
     """
     undone: list[Write] = []
@@ -65,6 +65,8 @@ def sweep(
                     continue
                 memory[operation.serial] = g
             target = operation.target
+            if hooks is not None and target is not None:
+                _show_hooks(hooks, key_of(target), shadow)
             g = None if target is None else take(target)
             if type(operation) is Write:
                 if target is not None:
@@ -75,8 +77,6 @@ def sweep(
                 continue
             if stale is not None:
                 _refuse_stale(operation, stale)
-            if hooks is not None and key_of(target) in hooks:
-                g = run_hooks(hooks[key_of(target)], g)
             rule = operation.rule
             if type(rule) is not Rule:
                 _apply_opaque(operations, operation, g, add)
@@ -126,12 +126,20 @@ def run_hooks(hooks: Sequence[Callable[[Any], Any]], gradient: Any) -> Any:
     return gradient
 
 
+def _show_hooks(hooks: dict[int, list[Callable[[Any], Any]]], key: int, shadow: Shadow) -> None:
+    """Show the gradient of the memory `key`, all of it also where only a part was written, to its hooks."""
+    gradient = shadow.take(key) if key in hooks else None
+    if gradient is not None:
+        shadow.add(key, run_hooks(hooks[key], gradient))
+
+
 def _refuse_stale(operation: Any, stale: dict[int, tuple[int, CodeType, int]]) -> None:
     """Raise if the operation's rule reads values that were changed outside the tape."""
-    for target, array in zip(operation.targets, operation.inputs, strict=False):
-        if target is None or array is None:
+    for array in operation.inputs:
+        if not isinstance(array, np.ndarray):
             continue
-        time, code, lasti = stale.get(key_of(target), (0, None, 0))
+        # By its owner, since it may be read as a constant, too: detached, or before gradients were wanted.
+        time, code, lasti = stale.get(memory_name(array), (0, None, 0))
         if time > operation.serial:
             raise TapeError(
                 f"the backward pass of {operation.name}, recorded at {operation.line}, reads a value that was "

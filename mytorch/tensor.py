@@ -25,6 +25,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from types import FrameType
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import numpy as np
 from numpy import ndarray
@@ -39,7 +40,7 @@ from mytorch.regions import Layout, Region, Target, gradient_dtype, target_of
 asarray = arrays.asarray
 _recording: ContextVar[bool] = ContextVar("mytorch_recording", default=True)
 is_recording = _recording.get
-_RARE = frozenset(("_grad", "_hooks", "_layout", "_offset", "_region"))
+_RARE = frozenset(("_box", "_grad", "_hooks", "_layout", "_offset", "_region"))
 # Attributes that ndarray has and Tensor has not, with the reason (mytorch/methods.py).
 ABSENT: dict[str, str] = {}
 
@@ -107,6 +108,7 @@ class Tensor:
         "__weakref__",
         "_array",
         "_base",
+        "_box",
         "_grad",
         "_guard",
         "_hooks",
@@ -123,6 +125,7 @@ class Tensor:
     ) -> None:
         if isinstance(array, Tensor):
             array = array._array
+        refuse_kind(type(array))
         data = arrays.array(array, dtype) if copy else asarray(array, dtype)
         if data.dtype.kind not in "biufcmM":
             raise TypeError(
@@ -143,9 +146,11 @@ class Tensor:
         self._layout = None
         self._grad: Any = None
         self._hooks: list[Callable[[Any], Any]] | None = None
+        self._box = data.ndim == 0
         if requires_grad:
             self.requires_grad = True
 
+    _box: bool | None
     _layout: Layout | None
     _offset: int | None
     _region: Region | None
@@ -176,6 +181,7 @@ class Tensor:
                 )
             gradient_dtype(self._array.dtype)
             owner._key = next_serial()
+            owner._box = owner._array.ndim == 0
         elif not wanted and owner._key is not None:
             if owner._tape is not None:
                 raise TapeError("this Tensor was computed from ones that require gradients; use .detach()")
@@ -270,7 +276,12 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """Return a constant Tensor of the same values, sharing (read-only) memory."""
-        return wrap(self.numpy())
+        view = self._array.view()
+        view.flags.writeable = False
+        constant = wrap(view)
+        owner = self if self._base is None else self._base
+        constant._saved = owner._saved if type(owner._saved) is Alias else Alias(owner)
+        return constant
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> ndarray:
         if self.requires_grad:
@@ -350,6 +361,7 @@ class Tensor:
         def __getitem__(self, index: Any) -> Tensor: ...
         def __setitem__(self, index: Any, value: Any) -> None: ...
         def copy(self, order: str = "C") -> Tensor: ...
+        def view_as(self, array: ndarray) -> Tensor: ...
         def astype(self, dtype: Any, copy: bool = True, **options: Any) -> Tensor: ...
         def backward(self, gradient: Any = None, *, create_graph: bool = False) -> None: ...
         def retain_grad(self) -> None: ...
@@ -368,9 +380,11 @@ class Tensor:
 
     # -- memory -----------------------------------------------------------------------------------------------
 
-    def view_as(self, array: ndarray) -> Tensor:
-        """Return the Tensor that shows `array`, a view of this Tensor's memory."""
-        return new_view(self, array)
+
+class Alias(ref[Tensor]):
+    """In the place of the tapes that read a memory: the Tensor that can write to it, and is told who reads it."""
+
+    __slots__ = ()
 
 
 def _refuse_store(frame: FrameType) -> None:
@@ -385,7 +399,7 @@ def _refuse_store(frame: FrameType) -> None:
 def new_tensor(data: ndarray, key: int | None, tape: Autograd | None) -> Tensor:
     """Return a Tensor that owns `data`, without the checks and copies of the constructor.
 
-    The slots that few Tensors use (`_grad`, `_hooks`, `_layout`, `_offset`, `_region`) stay unset: see `__getattr__`.
+    The slots that few Tensors use (`_RARE`) stay unset: see `__getattr__`.
     """
     tensor = _make(Tensor)
     tensor._array = data
@@ -400,7 +414,42 @@ _make = Tensor.__new__
 
 def wrap(array: Any) -> Tensor:
     """Return a constant Tensor that shows `array` without a copy."""
-    return new_tensor(array if type(array) is ndarray else as_ndarray(array), None, None)
+    if type(array) is ndarray:
+        tensor = new_tensor(array, None, None)
+        if array.ndim == 0:
+            tensor._box = True
+        return tensor
+    tensor = new_tensor(as_ndarray(array), None, None)
+    tensor._box = isinstance(array, ndarray) and not getattr(array, "is_number", False)
+    return tensor
+
+
+def is_number(tensor: Tensor) -> bool:
+    """Say whether NumPy has a number here, which no update changes: ``s += 1`` makes another, and names that.
+
+    An array without axes (`_box`), and a view of a single entry, are updated in place.
+    """
+    return tensor._array.ndim == 0 and tensor._base is None and not tensor._box
+
+
+def boxed(twin: Tensor, tensor: Tensor) -> Tensor:
+    """Return `twin`, a copy of `tensor`, as an array if that is one, and as a number else."""
+    if twin._array.ndim == 0:
+        twin._box = not is_number(tensor)
+    return twin
+
+
+def refuse_kind(kind: type) -> None:
+    """Raise for a kind of arrays that computes otherwise than an ndarray does, which a Tensor would forget."""
+    if kind is Tensor or kind is ndarray or not issubclass(kind, ndarray):
+        return
+    if issubclass(kind, np.ma.MaskedArray):
+        raise TypeError(
+            "a Tensor would forget the mask of a masked array; give its values, x.filled(value), and choose with "
+            "np.where"
+        )
+    if issubclass(kind, np.matrix):
+        raise TypeError("np.matrix has operators of its own; give np.asarray(matrix), and multiply with @")
 
 
 def as_ndarray(x: Any) -> Any:

@@ -105,3 +105,14 @@ def test_nothing_is_written_by_a_call_that_fails() -> None:
             call()
     assert np.array_equal(y.numpy(), X)
     y.sum().backward()
+
+
+def test_nothing_to_write_writes_nothing() -> None:
+    for write in (
+        lambda a: np.putmask(a, a > 0, []),
+        lambda a: np.fill_diagonal(a, []),
+        lambda a: np.put(a, [0], []),
+    ):
+        for array in (X.copy(), Tensor(X), Tensor(X, requires_grad=True) * 1):
+            write(array)
+            np.testing.assert_array_equal(array if isinstance(array, np.ndarray) else array.numpy(), X)

@@ -60,6 +60,17 @@ def test_a_later_change_of_the_index_changes_nothing(name: str) -> None:
     check_gradients(changed, X)
 
 
+def test_masks_write_to_arrays_without_axes() -> None:
+    def f(x: Any) -> Any:
+        y = np.zeros_like(x[0, ...])
+        y[...] = x[0] * x[0]
+        y[np.array(True)] = y * x[1]
+        y[np.array(False)] = 7.0
+        return y * y
+
+    check_gradients(f, np.array([0.7, 1.3]))
+
+
 @pytest.mark.parametrize("name", CALLS)
 def test_an_index_may_be_a_tensor(name: str) -> None:
     function, index, other = CALLS[name]

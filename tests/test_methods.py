@@ -272,6 +272,13 @@ def test_setting_the_imaginary_part_of_real_numbers_is_an_error() -> None:
         t.imag = 1.0
 
 
+def test_a_conversion_casts_as_it_is_told() -> None:
+    x = Tensor([1.0], requires_grad=True)
+    assert x.astype(np.float32, casting="same_kind").dtype == np.float32
+    with pytest.raises(TypeError, match=r"Cannot cast array data .* according to the rule 'safe'"):
+        x.astype(np.float32, casting="safe")
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.int64, np.complex64])
 def test_a_view_as_other_numbers_is_refused(dtype: Any) -> None:
     with pytest.raises(TypeError, match="shows other numbers"):
@@ -282,6 +289,39 @@ def test_pickle_keeps_requires_grad() -> None:
     twin = pickle.loads(pickle.dumps(Tensor(X, requires_grad=True)))
     assert twin.requires_grad
     assert np.array_equal(twin.numpy(), X)
+
+
+MASKED = np.ma.array(X[0], mask=[True, *[False] * (X.shape[1] - 1)])
+WITH: dict[str, Callable[[Any, Any], Any]] = {
+    "operator": lambda x, o: x * o,
+    "other operator": lambda x, o: x % o,
+    "reflected": lambda x, o: o @ x.T,
+    "update": lambda x, o: operator.imul(x, o),
+    "assignment": lambda x, o: operator.setitem(x, slice(0, 1), o),
+    "ufunc": lambda x, o: np.multiply(o, x),
+    "function": lambda x, o: np.where(x > 0, x, o),
+    "function of a list": lambda x, o: np.concatenate([x, o.reshape(1, -1)]),
+    "tensor": lambda x, o: Tensor(o),
+}
+
+
+@pytest.mark.parametrize("name", WITH)
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (
+            MASKED,
+            r"forget the mask of a masked array; give its values, x.filled\(value\), and choose with np.where",
+        ),
+        (
+            X[:1].view(np.matrix),
+            r"np.matrix has operators of its own; give np.asarray\(matrix\), and multiply with @",
+        ),
+    ],
+)
+def test_arrays_that_compute_otherwise_are_refused(name: str, other: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        WITH[name](Tensor(X, requires_grad=True) * 1.0, other)
 
 
 # -- plain arrays that a Tensor is written to ------------------------------------------------------------------

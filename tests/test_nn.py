@@ -1,5 +1,7 @@
 """Modules, losses and optimizers: on raw arrays and on Tensors, against PyTorch, for any batch, without overflow."""
 
+import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -263,3 +265,35 @@ def test_a_parameter_without_a_gradient_stays():
     (used * 2).backward()
     optimizer.step()
     assert (used.item(), unused.item()) == (0.8, 1.0)
+
+
+COPIES: dict[str, Any] = {
+    "copy.deepcopy": copy.deepcopy,
+    "pickle": lambda model: pickle.loads(pickle.dumps(model)),
+}
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_a_copied_model_is_one_of_its_own(name: str, rng: np.random.Generator) -> None:
+    x, target = rng.standard_normal((4, 3)), rng.standard_normal((4, 2))
+    model = nn.Sequential(nn.Linear(3, 2), nn.Tanh())
+    model(Tensor(x)).sum().backward()
+    twin: Any = COPIES[name](model)
+    for parameter, other in zip(model.parameters(), twin.parameters(), strict=True):
+        assert other is not parameter
+        assert np.array_equal(other.numpy(), parameter.numpy())
+    assert twin.modules[1].state is None
+    assert np.array_equal(twin(Tensor(x)).numpy(), model(Tensor(x)).numpy())
+
+    engine = Autograd()
+    layer, loss = nn.Linear(3, 2, engine), nn.MSELoss(engine)
+    loss(target, layer(x))
+    loss.backward()
+    other, other_loss = COPIES[name]((layer, loss))
+    assert other.autograd_engine is other_loss.autograd_engine is not engine
+    other.dW[...] = 0
+    other_loss(target, other(x))
+    other_loss.backward()
+    np.testing.assert_array_equal(other.dW, layer.dW)
+    engine.zero_grad()
+    assert layer.W.flags.writeable

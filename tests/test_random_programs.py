@@ -140,6 +140,17 @@ SETTINGS: dict[str, Any] = {"deadline": None, "derandomize": True, "suppress_hea
     shape=(3,),
     seed=0,
 )
+@example(
+    program=[
+        ("view", 2, 2, 0),
+        ("write", 0, 0, 0),
+        ("in place", 1, 2, 0),
+        ("binary", 12, 0, 3),
+        ("unary", 0, 4, 0),
+    ],
+    shape=(1,),
+    seed=0,
+)
 def test_random_programs(program, shape, seed):
     check(program, shape, seed)
 

@@ -1,6 +1,7 @@
 """Tensors: views, in-place updates, reused memory and unseen writes, at first and second order."""
 
 import gc
+import operator
 import weakref
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 import mytorch
 from mytorch import TapeError, Tensor, no_grad
+from mytorch.gradcheck import check_gradients
 from mytorch.reverse import gradients
 
 
@@ -106,6 +108,77 @@ def test_a_computed_number_is_a_value_too():
     entry += 10  # a view of one entry, as in NumPy
     y.sum().backward()
     np.testing.assert_array_equal(y.numpy(), [12.0, 5.0])
+
+
+NUMBERS = {
+    "sum": lambda x, zeros: (x * 2.0).sum(),
+    "sum of a constant": lambda x, zeros: zeros(x).sum(),
+    "entry": lambda x, zeros: (x * 1.0)[0],
+    "entry of a constant": lambda x, zeros: zeros(x)[0],
+    "copy of a number": lambda x, zeros: x.sum().copy(),
+    "converted": lambda x, zeros: x.sum().astype(np.float32),
+    "array": lambda x, zeros: zeros(x[0, ...]),
+    "copy of an array": lambda x, zeros: zeros(x[0, ...]).copy(),
+    "view": lambda x, zeros: (x * 1.0)[0, ...],
+    "view of a constant": lambda x, zeros: zeros(x)[0, ...],
+}
+
+
+@pytest.mark.parametrize("update", ["iadd", "imul", "isub", "itruediv", "ipow", "imod", "ifloordiv"])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_an_update_changes_arrays_without_axes_and_no_numbers(name, update):
+    def f(x):
+        value = old = NUMBERS[name](x, np.zeros_like)
+        for _ in range(2):  # what was updated once is no other thing than before
+            value = getattr(operator, update)(value, x[0] + 1.5)
+        return old, value
+
+    x = np.array([0.8, 2.0])
+    for tensor in (leaf(*x), Tensor(x)):
+        for found, expected in zip(f(tensor), f(x), strict=True):
+            found = found.numpy() if isinstance(found, Tensor) else found  # quotients have no slope
+            np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+SHOWN: dict[str, Any] = {
+    "atleast_1d": np.atleast_1d,
+    "reshape": lambda s: s.reshape(1, 1)[0],
+    "ravel": np.ravel,
+    "squeeze": lambda s: s.squeeze(),
+    "T": lambda s: s.T,
+    "[None]": lambda s: s[None],
+    "[...]": lambda s: s[...],
+    "real": lambda s: (s * 1j).real,
+    "imag": lambda s: (s * 1j).imag,
+    "expand_dims": lambda s: np.expand_dims(s, 0),
+    "view": lambda s: s.view(),
+    "transpose": np.transpose,
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_what_shows_a_number_does_not_change_it(name):
+    def f(x):
+        number = x.sum() * 1
+        shown = old = SHOWN[name](number)
+        shown += x[0]
+        shown *= shown
+        return np.stack([number, np.sum(shown), np.sum(old)])
+
+    x = np.array([0.3, 0.5])
+    np.testing.assert_allclose(f(leaf(*x)).numpy(), f(x))
+    check_gradients(f, x)
+
+
+def test_an_array_without_axes_adds_up_what_several_calls_write():
+    def add(total, x):
+        total += x * x
+
+    x, total = leaf(3.0), Tensor(0.0)
+    add(total, x[0])
+    add(total, x[0])
+    total.backward()
+    assert (total.item(), x.grad.item()) == (18.0, 12.0)
 
 
 def test_a_time_loop_in_place():
@@ -232,6 +305,104 @@ def test_memory_is_as_it_was_after_a_pass_that_failed():
     assert x.grad is None
 
 
+def _divided(y):
+    y /= np.array([0.0, 2.0])
+
+
+def _rooted(y):
+    np.sqrt(y - 1.5, out=y)
+
+
+def _listed(y):
+    y[...] = [5.0, "no number"]
+
+
+def _complex(y):
+    y[...] = np.array([1j, 2j])
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_hook_on_what_was_partly_written_sees_all_of_its_gradient(create_graph):
+    x = leaf(1.0, 2.0, 3.0)
+    for y in (x * 2, Tensor(np.zeros(3))):
+        y[0] = x[1]
+        y.retain_grad()
+        seen: list[Tensor] = []
+        y.register_hook(seen.append)
+        y.register_hook(lambda g: g * 10)
+        expected = 2 * y.numpy()
+        x.grad = None
+        (y * y).sum().backward(create_graph=create_graph)
+        np.testing.assert_array_equal(y.grad.numpy(), expected)
+        np.testing.assert_array_equal(seen[0].numpy(), expected)
+        slopes = 2.0 if expected[2] else 0.0
+        np.testing.assert_array_equal(
+            x.grad.numpy(), 10 * np.array([0, expected[0] + slopes * expected[1], slopes * expected[2]])
+        )
+
+
+def test_a_retained_gradient_is_that_of_the_last_values(torch):
+    def f(x, y):
+        y.retain_grad()
+        y.register_hook(lambda g: None)
+        z = y * 1
+        y[0] = x[1]
+        (y * y + z).sum().backward()
+        return y.grad
+
+    x, theirs = leaf(1.0, 2.0), torch.tensor([1.0, 2.0], requires_grad=True)
+    np.testing.assert_array_equal(f(x, x * 2).numpy(), f(theirs, theirs * 2).numpy())
+    np.testing.assert_array_equal(x.grad.numpy(), theirs.grad.numpy())
+    total = Tensor(np.zeros(2))
+    total += x
+    total.retain_grad()
+    total += leaf(1.0, 1.0) * 3  # of a younger tape
+    (total * total).sum().backward()
+    np.testing.assert_array_equal(total.grad.numpy(), 2 * total.numpy())
+
+
+@pytest.mark.parametrize("write", [_divided, _rooted, _listed, _complex])
+@pytest.mark.parametrize("mode", ["raise", "warn"])
+@pytest.mark.filterwarnings("error")
+def test_a_write_that_raised_is_on_the_tape_if_it_happened(write, mode):
+    def f(x):
+        y = x * 1.0
+        z = y * y
+        with np.errstate(all=mode), pytest.raises((FloatingPointError, RuntimeWarning, ValueError)):
+            write(y)
+        return z, y
+
+    x = leaf(1.0, 2.0)
+    z, y = f(x)
+    # NumPy has written all numbers by then; of a list, only those before the one that it cannot convert.
+    np.testing.assert_array_equal(y.numpy(), [1.0, 2.0] if write is _listed else f(x.numpy())[1])
+    with np.errstate(all="ignore"):
+        (z + y).backward([0.0, 1.0])
+    slope = {_divided: 0.5, _rooted: 0.5 / np.sqrt(0.5)}.get(write, 1.0)
+    np.testing.assert_allclose(x.grad[1], 4.0 + slope)
+
+
+@pytest.mark.parametrize("rewritten", [lambda x: x, lambda x: Tensor(x.numpy())])
+def test_an_unrecorded_write_that_raised_is_noticed(rewritten):
+    x, w = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    c = rewritten(x)
+    z = w * c
+    with no_grad(), pytest.raises(ValueError, match="read-only"):
+        np.broadcast_to(c, (2, 2))[0] = 5.0  # which did not happen
+    w.grad = None
+    (z * 1).sum().backward()
+    np.testing.assert_array_equal(w.grad.numpy(), [1.0, 2.0])
+    w.grad = None
+    with no_grad(), np.errstate(all="raise"), pytest.raises(FloatingPointError):
+        c /= np.array([0.0, 2.0])
+    if c is x:
+        with pytest.raises(TapeError, match="changed in place"):
+            z.sum().backward()
+    else:
+        z.sum().backward()
+        np.testing.assert_array_equal(w.grad.numpy(), [1.0, 2.0])
+
+
 def test_the_same_tensor_twice_and_out_into_itself():
     x = leaf(3.0)
     y = x * 1
@@ -264,6 +435,17 @@ def test_a_constant_that_becomes_differentiable():
     ((before + x * c).sum() + c.sum()).backward()
     # sum(x) + (x + x * x + x) + (1 + x + 1)
     assert x.grad.item() == 3 + (2 + 10) + 1
+
+
+def test_a_constant_that_is_rewritten_is_right_at_second_order_too():
+    x, c = leaf(1.0, 2.0), Tensor([3.0, 4.0])
+    a = np.sin(x) * c
+    c[0] = 5.0
+    b = a * c
+    (slope,) = gradients([(b * b).sum()], [x], [None], create_graph=True)
+    c[1] = 100.0
+    (second,) = gradients([slope], [x], [np.ones(2)])
+    np.testing.assert_allclose(second, 2 * np.array([15.0, 16.0]) ** 2 * np.cos([2.0, 4.0]))
 
 
 def test_memory_shared_by_two_tapes_is_right_on_both():
@@ -366,6 +548,45 @@ def test_a_step_after_backward_harms_only_passes_that_read_the_old_value():
         w -= 1
     y.backward()
     assert (x.grad.item(), w.grad.item()) == (4.0, 5.0)
+
+
+@pytest.mark.parametrize(
+    "detached", [Tensor.detach, lambda y: y[:].detach(), lambda y: y.detach()[:].detach()]
+)
+def test_what_was_detached_keeps_its_value_when_the_memory_is_written(detached):
+    for y in (leaf(1.0, 2.0) * 1, Tensor([1.0, 2.0])):
+        w = leaf(3.0, 4.0)
+        z = w * detached(y)
+        y[0] = 50.0
+        z.sum().backward()
+        np.testing.assert_array_equal(w.grad.numpy(), [1.0, 2.0])
+        with pytest.raises(ValueError, match="read-only"):
+            detached(y)[0] = 1.0
+
+
+def test_a_detached_value_does_not_keep_its_tape_alive():
+    y = leaf(1.0) * 1
+    tape = weakref.ref(y.tape)
+    constant = y.detach()
+    del y
+    assert tape() is None
+    z = leaf(2.0) * constant
+    z.backward()
+
+
+def test_a_parameter_that_was_stepped_is_noticed_where_it_was_read_as_a_constant():
+    x, w = leaf(2.0), leaf(3.0)
+    frozen = Tensor([5.0])
+    for constant, parameter in ((x.detach(), x), (frozen, frozen)):
+        z = w * constant
+        parameter.requires_grad = True
+        with no_grad():
+            parameter -= 1
+        with pytest.raises(
+            TapeError, match=r"multiply, recorded at .* reads a value that was changed in place"
+        ):
+            z.backward()
+        (w * parameter.detach()).backward()
 
 
 def test_values_written_under_no_grad_are_constants():

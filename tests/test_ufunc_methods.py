@@ -82,7 +82,7 @@ def test_outer(f: Any) -> None:
     check(lambda a, b: f.outer(a, b), P[0], rng.uniform(0.5, 1.5, size=(2, 3)))
 
 
-@pytest.mark.parametrize("f", [np.add, np.multiply, np.maximum, np.minimum, np.logaddexp])
+@pytest.mark.parametrize("f", [np.add, np.multiply, np.maximum, np.minimum, np.logaddexp, np.hypot])
 def test_reductions_in_any_order_take_several_axes(f: Any) -> None:
     check(lambda a: f.reduce(a, axis=None), P)
     check(lambda a: f.reduce(a, axis=(0, 1), keepdims=True), P)
@@ -91,6 +91,23 @@ def test_reductions_in_any_order_take_several_axes(f: Any) -> None:
 @pytest.mark.parametrize("f", [np.add, np.multiply, np.maximum, np.subtract, np.divide])
 def test_reduce_where(f: Any) -> None:
     check(lambda a: f.reduce(a, axis=1, initial=0.7, where=P > 0.8), P)
+
+
+def test_a_reduction_with_an_identity_starts_from_it() -> None:
+    check(lambda a: np.hypot.reduce(a, axis=1, where=P > 0.8), -P)
+    for negative in (-P, -P[:1], -P[:, :1]):
+        check(lambda a: np.hypot.reduce(a), negative)
+        check(lambda a: np.hypot.reduce(a, axis=(), initial=0.7), negative)
+        check(lambda a: np.hypot.reduceat(a, [0]), negative)
+    assert np.hypot.reduce(variable(P[:0])).tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("f", [np.hypot, np.arctan2, np.power, np.subtract, np.maximum, np.logaddexp])
+def test_the_reduction_of_one_entry_is_no_view_of_it(f: Any) -> None:
+    x = variable(P[:1])
+    y = x * 1
+    f.reduce(y)[...] = 7.0
+    np.testing.assert_array_equal(y.numpy(), P[:1])
 
 
 def test_reduce_in_another_precision() -> None:
@@ -132,8 +149,8 @@ def test_methods_of_constant_functions_give_plain_arrays() -> None:
     ("call", "error", "message"),
     [
         (lambda x: np.power.reduce(x, axis=(0, 1)), ValueError, "'power' is not reorderable"),
-        (lambda x: np.hypot.reduce(x[:0]), ValueError, "zero-size array to reduction operation hypot"),
-        (lambda x: np.hypot.reduce(x, where=P > 1, initial=0), TypeError, "np.hypot.reduce .* where="),
+        (lambda x: np.arctan2.reduce(x[:0]), ValueError, "zero-size array to reduction operation arctan2"),
+        (lambda x: np.arctan2.reduce(x, where=P > 1, initial=0), TypeError, "np.arctan2.reduce .* where="),
         (
             lambda x: np.subtract.reduce(x, where=P > 1),
             ValueError,
@@ -173,6 +190,17 @@ def test_at(f: Any, index: Any) -> None:
 @pytest.mark.parametrize("f", [np.tanh, np.negative, np.sqrt])
 def test_at_of_one_argument(f: Any) -> None:
     check(updated(f, PLACES), P)
+
+
+@pytest.mark.parametrize("f", [np.multiply, np.add, np.divide])
+def test_at_reads_its_operand_before_it_writes(f: Any) -> None:
+    def updated(a: Any) -> Any:
+        a = a * 1.0
+        f.at(a, [0, 0, 1], a[:1])
+        f.at(a, ([0, 2, 0],), a[::-1])
+        return a
+
+    check(updated, P[0, :3])
 
 
 def test_at_broadcasts_its_operand() -> None:

@@ -145,6 +145,23 @@ def test_overlapping_windows_can_be_written_where_they_do_not_overlap(x: np.ndar
     check_gradients(program, x, w)
 
 
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda v, x: v.__setitem__(..., x),
+        lambda v, x: v.__setitem__((slice(None), [0]), x),
+        lambda v, x: v.__setitem__(np.ones(v.shape, bool), x),
+        lambda v, x: v.__imul__(x),
+        lambda v, x: np.multiply.at(v, [0], x),
+    ],
+)
+def test_windows_are_not_written_where_they_overlap(write: Any, x: np.ndarray) -> None:
+    y = Tensor(x, requires_grad=True) * 1.0
+    with pytest.raises(ValueError, match="share memory"):
+        write(windows(y, 2, axis=1, writeable=True), y[0, 0] * 2)
+    assert np.array_equal(y.numpy(), x)
+
+
 def test_as_strided_by_way_of_view_as(x: np.ndarray) -> None:
     strides = (8, 24)
 
@@ -180,6 +197,49 @@ def test_a_copy_that_numpy_has_to_make_is_no_view(order: Any, x: np.ndarray) -> 
     flat = np.ravel(part, order)
     flat[...] = 0.0
     assert np.array_equal(t.numpy(), x)
+
+
+def test_the_order_in_memory_of_what_was_broadcast_is_refused(x: np.ndarray) -> None:
+    wide = np.broadcast_to(Tensor(x[:1], requires_grad=True), (2, *x.shape))
+    for flat in (lambda: np.ravel(wide, "K"), lambda: wide.ravel("K"), lambda: wide.flatten("K")):
+        with pytest.raises(
+            ValueError, match=r"ravel: the order in memory \('K'\).* give order='C', or a .copy\(\)"
+        ):
+            flat()
+
+
+def test_a_number_that_is_flipped_is_a_number() -> None:
+    for x in (Tensor(2.0, requires_grad=True), Tensor([2.0], requires_grad=True).sum(), Tensor(2.0)):
+        y: Any = np.flip(x)
+        old = y
+        y += 1
+        assert (x.item(), old.numpy().item(), (y * y).item()) == (2.0, 2.0, 9.0)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: np.pad(x, 0, "edge"),
+        lambda x: np.pad(x, 0),
+        lambda x: np.pad(x[0, 0, ...], 0),
+        lambda x: np.einsum("->", x[0, 0, ...]),
+        lambda x: np.einsum("...->...", x[0, 0, ...]),
+        lambda x: x.flatten(),
+        lambda x: x[::2].flatten("F"),
+        lambda x: x.conj(),
+        lambda x: x.T.conjugate(),
+        lambda x: np.conj(x),
+        lambda x: np.meshgrid(x[0, ::-1], copy=False, sparse=True)[0],
+    ],
+)
+def test_results_are_views_where_those_of_numpy_are(function: View, x: np.ndarray) -> None:
+    t = Tensor(x, requires_grad=True) * 1.0
+    result = function(t)
+    expected = np.shares_memory(function(x), x)
+    assert np.shares_memory(result._array, t._array) == expected
+    np.testing.assert_array_equal(result.numpy(), function(x))
+    result[...] = 0.0 if result.ndim else result + 1  # what is no view has memory of its own
+    assert np.array_equal(t.numpy(), x) != expected
 
 
 def test_every_view_function_is_tested_here() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from mytorch import functional
 from mytorch.nn.module import ARRAYS, Module
 from mytorch.records import TapeError
-from mytorch.tensor import Tensor
+from mytorch.tensor import Tensor, new_view
 
 
 class Loss(Module):
@@ -63,7 +63,10 @@ class Loss(Module):
 
     def compute(self, *inputs: Any, **parameters: Any) -> Any:
         prediction, *target = inputs
-        return type(self).function(prediction, target[0] if target else self._target).reshape(1)
+        value = type(self).function(prediction, target[0] if target else self._target)
+        if not isinstance(value, Tensor):
+            return value.reshape(1)
+        return new_view(value, value._array.reshape(1))  # nobody else has the number: it needs no copy
 
     def backward(self) -> None:
         """Differentiate the loss back to all inputs and parameters."""

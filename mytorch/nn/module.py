@@ -76,6 +76,13 @@ class Module:
                 elif isinstance(part, Tensor) and part.requires_grad and part.is_leaf:
                     yield part
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy of the module has, or a pickled one: all but the values that were computed last."""
+        return {
+            name: None if isinstance(value, Tensor) and not value.is_leaf else value
+            for name, value in vars(self).items()
+        }
+
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
         for parameter in self.parameters():

@@ -150,7 +150,7 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
     axes = list(range(len(xi)))
     if indexing == "xy" and len(xi) > 1:
         axes[:2] = 1, 0
-    arrays = [np.ravel(as_array(x)) for x in xi]
+    arrays = [np.reshape(as_array(x), -1) for x in xi]
     grids = [np.expand_dims(x, [j for j in axes if j != i]) for i, x in zip(axes, arrays, strict=True)]
     if not sparse:
         grids = list(np.broadcast_arrays(*grids))

@@ -112,7 +112,7 @@ def contract(factors: tuple[Any, ...], terms: tuple[str, ...], output: str, opti
         return contract_many(*factors, terms=terms, output=output, optimize=optimize)
     if len(factors) == 2:
         return contract_two(*factors, terms=(terms[0], terms[1]), output=output)
-    if set(terms[0]) == set(output):
+    if output and set(terms[0]) == set(output):
         return window(*factors, term=terms[0], output=output)
     return contract_one(*factors, term=terms[0], output=output)
 

@@ -177,7 +177,8 @@ def place(arr: Any, mask: Any, vals: Any) -> None:
 def putmask(a: Any, mask: Any, values: Any) -> None:
     """Write, where `mask` is true, the entries of `values` (repeated to the size of `a`) at the same places."""
     mask = np.reshape(arrays.array(mask, bool), np.shape(a))
-    a[mask] = np.resize(as_array(values), np.shape(a))[mask]
+    if np.size(values):
+        a[mask] = np.resize(as_array(values), np.shape(a))[mask]
 
 
 @composed(np.copyto)
@@ -200,4 +201,5 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
     """Write `val`, repeated as often as needed, to the diagonal."""
     mask = np.zeros(np.shape(a), bool)
     np.fill_diagonal(mask, True, wrap)
-    a[mask] = np.resize(as_array(val), np.count_nonzero(mask))
+    if np.size(val):
+        a[mask] = np.resize(as_array(val), np.count_nonzero(mask))

@@ -124,7 +124,7 @@ def untile(g: Any, shape: tuple[int, ...], reps: Any) -> Any:
 
 def unrepeat(g: Any, shape: tuple[int, ...], repeats: Any, axis: int | None) -> Any:
     """Return the sums over what `np.repeat` made of each entry of an array of `shape`."""
-    if axis is None:
+    if axis is None or not shape:
         flat = (int(np.prod(shape)),)
         return np.reshape(unrepeat(g, flat, repeats, 0), shape)
     axis = normalize_axis_index(axis, len(shape))

@@ -95,7 +95,7 @@ def _rows(index: Any) -> np.ndarray | None:
 @dispatched
 def clear_at(a: np.ndarray, *, index: Any) -> np.ndarray:
     """Return a copy of `a` that is zero at `index`."""
-    result = a.copy()
+    result = arrays.array(a)
     result[index] = 0
     return result
 
@@ -109,7 +109,7 @@ def assign(a: np.ndarray) -> np.ndarray:
 @dispatched
 def assign_at(a: np.ndarray, b: np.ndarray, *, index: Any, kept: np.ndarray | None = None) -> np.ndarray:
     """Return a copy of `a` with `b` at `index`; of places named twice, `kept` says which value stays."""
-    result = a.copy()
+    result = arrays.array(a)
     result[index] = b
     return result
 

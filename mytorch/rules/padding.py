@@ -44,7 +44,8 @@ def pad_with_zeros(a: np.ndarray, *, widths: list[tuple[int, int]]) -> np.ndarra
 
 def inner(g: Any, widths: list[tuple[int, int]]) -> Any:
     """Return the view of what is not padding."""
-    return g[tuple(slice(before, n - after) for (before, after), n in zip(widths, g.shape, strict=True))]
+    cuts = [slice(before, n - after) for (before, after), n in zip(widths, g.shape, strict=True)]
+    return g[(*cuts, ...)]
 
 
 backward_of(pad_with_zeros, lambda g, *, widths: inner(g, widths))
@@ -63,6 +64,8 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **options: Any) -> A
     values = _checked(mode, options)
     if mode == "constant" and isinstance(values, int | float) and values == 0:
         return pad_with_zeros(array, widths=widths)
+    if not any(map(any, widths)):
+        return np.copy(array)
     ends = pairs(values, array.ndim) if mode in STATISTICS or mode in ("constant", "linear_ramp") else None
     for axis, width in enumerate(widths):
         if mode in ("reflect", "symmetric", "wrap"):

@@ -7,18 +7,20 @@ every ufunc of two arguments, but slow for a long axis.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from mytorch import arrays
+from mytorch.regions import overlaps_itself
 from mytorch.rules.constants import values
 from mytorch.rules.memory import put_at
 from mytorch.rules.reductions import fmax_reduce, fmin_reduce, logsumexp, logsumexp2
 from mytorch.rules.registry import CONSTANT
-from mytorch.rules.shapes import along, as_array, normalize_axis_index
+from mytorch.rules.shapes import along, as_array, normalize_axis_index, normalize_axis_tuple
 
 
 def call(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -45,29 +47,46 @@ def reduce(ufunc: np.ufunc, a: Any, axis: Any = 0, dtype: Any = None, **options:
 def fold(
     ufunc: np.ufunc, a: Any, axis: Any, keepdims: bool = False, initial: Any = None, where: Any = True
 ) -> Any:
-    """Return the reduction by its definition, from the first entry to the last."""
-    axis = only_axis(ufunc, axis, a.ndim)
+    """Return the reduction by its definition, from the identity, if there is one, or the first entry to the last."""
+    identity = ufunc.identity
+    axes = (only_axis(ufunc, axis, a.ndim),) if identity is None else several_axes(axis, a.ndim)
     if where is not True:
-        raise TypeError(
-            f"np.{ufunc.__name__}.reduce is not differentiable with where=; select the entries first"
-        )
-    entries = [*([] if initial is None else [initial]), *np.moveaxis(a, axis, 0)]
+        if identity is None:
+            raise TypeError(
+                f"np.{ufunc.__name__}.reduce is not differentiable with where=; select the entries first"
+            )
+        a = np.where(values(where), a, identity)
+    start = identity if initial is None else initial
+    kept = [n for i, n in enumerate(a.shape) if i not in axes]
+    rows = np.reshape(np.moveaxis(a, axes, range(len(axes))), (math.prod(a.shape[i] for i in axes), *kept))
+    entries = [*([] if start is None else [np.full_like(a, start, shape=kept)]), *rows]
     if not entries:
         raise ValueError(f"zero-size array to reduction operation {ufunc.__name__} which has no identity")
+    result = folded(ufunc, entries) if len(entries) > 1 else np.copy(entries[0])
+    return np.expand_dims(result, axes) if keepdims else result
+
+
+def folded(ufunc: np.ufunc, entries: Sequence[Any]) -> Any:
+    """Return ``ufunc(ufunc(entries[0], entries[1]), entries[2])`` and so on."""
     result = entries[0]
     for entry in entries[1:]:
         result = ufunc(result, entry)
-    return np.expand_dims(result, axis) if keepdims else result
+    return result
+
+
+def several_axes(axis: Any, ndim: int) -> tuple[int, ...]:
+    """Return the axes of a reduction as a tuple, not negative; None means all."""
+    return tuple(range(ndim)) if axis is None else normalize_axis_tuple(axis, ndim)
 
 
 def only_axis(ufunc: np.ufunc, axis: Any, ndim: int) -> int:
     """Return the one axis of a reduction that depends on the order of the entries, not negative."""
-    axes = tuple(range(ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    axes = several_axes(axis, ndim)
     if len(axes) != 1:
         raise ValueError(
             f"reduction operation '{ufunc.__name__}' is not reorderable, so exactly one axis may be specified"
         )
-    return int(normalize_axis_index(axes[0], ndim))
+    return axes[0]
 
 
 def first_and_rest(
@@ -106,15 +125,17 @@ REDUCE: dict[np.ufunc, Callable[..., Any]] = {
 def reduceat(ufunc: np.ufunc, a: Any, indices: Any, axis: int = 0, dtype: Any = None) -> Any:
     """Return the reductions of the slices between neighbouring `indices`; of an empty slice, its first entry."""
     a, starts = as_array(a), arrays.asarray(values(indices))
+    a = a if dtype is None else a.astype(dtype)
     axis = normalize_axis_index(axis, a.ndim)
     n = a.shape[axis]
     for i in starts:
         if not 0 <= i < n:
             raise IndexError(f"index {i} out-of-bounds in {ufunc.__name__}.reduceat [0, {n})")
-    parts = [
-        reduce(ufunc, a[along(axis, slice(i, max(i + 1, j)))], axis, dtype)
-        for i, j in zip(starts, [*starts[1:], n], strict=True)
-    ]
+    slices = [a[along(axis, slice(i, max(i + 1, j)))] for i, j in zip(starts, [*starts[1:], n], strict=True)]
+    if ufunc in REDUCE:
+        parts = [reduce(ufunc, part, axis) for part in slices]
+    else:  # from the first entry also where there is an identity
+        parts = [folded(ufunc, np.moveaxis(part, axis, 0)) for part in slices]
     return np.stack(parts, axis)
 
 
@@ -164,8 +185,14 @@ def outer(ufunc: np.ufunc, a: Any, b: Any, **options: Any) -> Any:
 
 def at(ufunc: np.ufunc, destination: Any, index: Any, *operands: Any) -> None:
     """Do ``destination[index] = ufunc(destination[index], *operands)``, once for every time that a place is named."""
+    if overlaps_itself(destination):
+        raise ValueError(
+            f"np.{ufunc.__name__}.at: entries of this view of shape {destination.shape} and strides "
+            f"{destination.strides} share memory; write to the array that it shows"
+        )
     places = arrays.lifted(np.arange(destination.size)).reshape(destination.shape)[plain_index(index)]
     operands = tuple(np.broadcast_to(as_array(x), places.shape) for x in operands)
+    operands = tuple(x.copy() if np.may_share_memory(x, destination) else x for x in operands)
     if ufunc in (np.add, np.subtract):
         where = np.unravel_index(places, destination.shape)
         ufunc(destination, put_at(operands[0], index=where, shape=destination.shape), out=destination)

@@ -51,6 +51,7 @@ CASES = [
     Case(np.tile, (A, (0, 2)), name="nothing"),
     Case(np.tile, (S, 3), name="0-d"),
     Case(np.repeat, (A, 2)),
+    Case(np.repeat, (np.array(1.5), 2), {"axis": 0}, name="number"),
     Case(np.repeat, (A, 3), {"axis": -1}, name="negative axis"),
     Case(np.repeat, (A, [2, 0, 1], 1), name="each its own"),
     Case(np.repeat, (A, np.arange(6)), name="each its own, flattened"),
