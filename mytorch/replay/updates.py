@@ -95,7 +95,8 @@ def _update(position: int, uses: Uses) -> Update | None:
     same_form = (
         gradient.shape == change.shape == place.shape and gradient.dtype == change.dtype == place.dtype
     )
-    if not same_form or not uses.unchanged(gradient.buffer, scaling, position):
+    operands = [x for x in (rate, gradient) if isinstance(x, Value)]
+    if not same_form or not all(uses.unchanged(x.buffer, scaling, position) for x in operands):
         return None
     return Update(scaling, position, rate, gradient, place)
 
@@ -112,6 +113,8 @@ def rates_early(listing: Listing) -> Listing:
     uses = Uses(listing)
     groups: dict[Any, list[Update]] = {}
     for update in updates_of(uses):
+        if update.place.dtype == np.float16:  # a cotangent times the rate may be less than its smallest numbers
+            continue
         key = update.rate.key if isinstance(update.rate, Value) else repr(update.rate)
         groups.setdefault((key, update.place.dtype), []).append(update)
     for updates in groups.values():
@@ -151,7 +154,7 @@ class _Motion:
                 operands = [instruction.args[i] for i in self.through[position]]
                 if not operands or any(x.buffer.number not in self.free for x in operands):
                     self._cut(position)
-        if self.cost > sum(update.gradient.size for update in self.updates) + CALL:
+        if self.cost >= sum(update.gradient.size for update in self.updates) + CALL:
             return None
         for update in self.updates:
             subtraction = self.instructions[update.subtraction]
@@ -242,7 +245,8 @@ class _Motion:
         if not isinstance(x, Value) and not isinstance(self.rate, Value):
             return x * self.rate
         steady = not isinstance(x, Value) or (x.shape == () and x.buffer.kind == INSIDE)
-        scaled = self._new(x.array if isinstance(x, Value) else np.empty((), self.dtype))
+        dtype = np.result_type(x.dtype, self.dtype) if isinstance(x, Value) else self.dtype  # of a count, too
+        scaled = self._new(np.empty_like(x.array, dtype) if isinstance(x, Value) else np.empty((), dtype))
         multiplication = self._multiply(x, scaled)
         (self.first if steady else self.before.setdefault(position, [])).append(multiplication)
         return scaled
@@ -296,7 +300,8 @@ def in_pieces(listing: Listing) -> Listing:
     gone: set[int] = set()
     for update in updates_of(uses):
         place, gradient = update.place, update.gradient
-        if place.size > PIECE and place.is_contiguous and gradient.is_contiguous:
+        apart = gradient.buffer is not place.buffer or gradient.key == place.key  # no piece changes a later one
+        if apart and place.size > PIECE and place.is_contiguous and gradient.is_contiguous:
             gone.add(update.scaling)
             scratch = np.empty(PIECE, place.dtype)
             changed[update.subtraction] = uses.instructions[update.subtraction].twin(
