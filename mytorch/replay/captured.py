@@ -28,6 +28,7 @@ PLAIN = (int, float, complex, bool, str, bytes, type(None))
 GENERATORS = (np.random.Generator, np.random.RandomState)
 # Parts of this package whose objects and functions hold what is the user's.
 _HOLDERS = ("mytorch.nn", "mytorch.optim", "mytorch.transforms", "mytorch.faces", "mytorch.replay")
+_WITH_NUMBERS = ("mytorch.nn", "mytorch.optim")  # whose attributes are numbers that the user may change
 _LIMIT = 10_000  # objects that are looked at
 _LEAVES = (Tensor, np.ndarray, np.generic, *GENERATORS, *PLAIN)
 
@@ -168,7 +169,8 @@ class _Search:
             return True
         if isinstance(cell.container, type):
             return False
-        return isinstance(cell.value, Tensor) or not isinstance(cell.value, PLAIN)
+        kind: Any = type(cell.container)
+        return not isinstance(cell.value, PLAIN) or cell.key in _asked_by(kind)
 
     def _cells_of(self, thing: Any, path: str) -> Iterator[Cell]:
         if isinstance(thing, types.MethodType):
@@ -270,6 +272,19 @@ class _Search:
                 self._note_names(constant)
             elif isinstance(constant, str) and constant.isidentifier():  # as getattr takes it
                 self.names.add(constant)
+
+
+@cache
+def _asked_by(kind: type) -> frozenset[str]:
+    """Return the names that the methods of this package's modules and optimizers mention, of a class or its bases."""
+    methods = [
+        member.__code__
+        for base in kind.__mro__
+        if base.__module__.startswith(_WITH_NUMBERS)
+        for name, member in vars(base).items()
+        if isinstance(member, types.FunctionType) and name not in ("__init__", "__repr__")
+    ]
+    return frozenset(name for code in methods for name in code.co_names)
 
 
 @lru_cache(maxsize=1024)

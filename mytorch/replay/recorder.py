@@ -70,6 +70,8 @@ class Recorder:
         self.left: set[int] = set()  # of those among them that other code has seen
         self.numbers: dict[tuple[int, str], tuple[Any, Traced]] = {}
         self.fetched: list[tuple[Any, str]] = []
+        # Of such numbers, those that the user's code itself reads or sets.
+        self.asked: set[tuple[int, str]] = set()
         self.once: str | None = None
         self.excuse: str | None = None  # what the function did that no replay would do
         self.refused: ReplayError | None = None  # the error that something cannot be followed
@@ -185,8 +187,8 @@ class Recorder:
 
     def live_number(self, owner: Any, name: str) -> Any:
         """Return a number that an object holds as an array that every replay fills anew."""
-        number = getattr(owner, name)
-        if isinstance(number, Traced):
+        number = vars(owner)[name] if name in vars(owner) else getattr(owner, name)
+        if isinstance(number, Traced) or (id(owner), name) in self.asked:
             return number
         known = self.numbers.get((id(owner), name))
         if known is None:

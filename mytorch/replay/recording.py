@@ -123,6 +123,7 @@ def record(
         found, recording.structure = trees.flatten(result)
         found = [x._generator if isinstance(x, Generator) else x for x in found]
         recording.leaves = [_leaf(x, recorder) for x in found]
+        fetched = {(id(owner), name) for owner, name in recorder.fetched} - recorder.asked
         recording.made = _made(found, leaves, cells)
         after, before = recorder.gradients()
         recording.assigned, recording.changed = _changes(cells, recorder, given, found)
@@ -130,7 +131,6 @@ def record(
     recording.after, recording.before = after, before
     recording.instructions, recording.once = recorder.instructions, recorder.once
     recording.excuse = recorder.excuse
-    fetched = {(id(owner), name) for owner, name in recorder.fetched}
     recording.cells = [
         cell
         for cell in cells
@@ -329,17 +329,33 @@ def _set_grad(tensor: Tensor, gradient: Any) -> None:
         now.grad_set(tensor)
 
 
+def _rate_of(optimizer: Optimizer) -> Any:
+    now = arrays.recording()
+    if now is not None:
+        now.asked.add((id(optimizer), "lr"))
+    return vars(optimizer)["lr"]
+
+
+def _set_rate(optimizer: Optimizer, rate: Any) -> None:
+    now = arrays.recording()
+    if now is not None:
+        now.asked.add((id(optimizer), "lr"))
+    vars(optimizer)["lr"] = rate
+
+
 @contextmanager
 def _hooks() -> Iterator[None]:
     """Within the context, reading a Tensor's array or gradient goes through the recording of the thread, if it has one.
 
-    Outside of it Tensors are as fast as ever: nothing asks whether something is recorded.
+    So does reading or setting the learning rate of an optimizer.  Outside of it Tensors are as fast as ever: nothing
+    asks whether something is recorded.
     """
     global _running
     with _lock:
         _running += 1
         if _running == 1:
             _replace_slots(property(_array_of, _set_array), property(_grad_of, _set_grad))
+            Optimizer.lr = property(_rate_of, _set_rate)  # type: ignore[assignment]
     try:
         yield
     finally:
@@ -347,6 +363,7 @@ def _hooks() -> Iterator[None]:
             _running -= 1
             if _running == 0:
                 _replace_slots(_SLOT, _GRAD)
+                delattr(Optimizer, "lr")
 
 
 def _replace_slots(array: Any, grad: Any) -> None:

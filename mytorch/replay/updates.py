@@ -113,7 +113,9 @@ def rates_early(listing: Listing) -> Listing:
     uses = Uses(listing)
     groups: dict[Any, list[Update]] = {}
     for update in updates_of(uses):
-        if update.place.dtype == np.float16:  # a cotangent times the rate may be less than its smallest numbers
+        if (
+            update.place.dtype == np.float16
+        ):  # whose smallest numbers a cotangent times the rate may not reach
             continue
         key = update.rate.key if isinstance(update.rate, Value) else repr(update.rate)
         groups.setdefault((key, update.place.dtype), []).append(update)
@@ -300,7 +302,8 @@ def in_pieces(listing: Listing) -> Listing:
     gone: set[int] = set()
     for update in updates_of(uses):
         place, gradient = update.place, update.gradient
-        apart = gradient.buffer is not place.buffer or gradient.key == place.key  # no piece changes a later one
+        # No piece may change what a later one reads.
+        apart = gradient.buffer is not place.buffer or gradient.key == place.key
         if apart and place.size > PIECE and place.is_contiguous and gradient.is_contiguous:
             gone.add(update.scaling)
             scratch = np.empty(PIECE, place.dtype)
