@@ -48,7 +48,7 @@ class Cell:
 
     `kind` is "item" (of a dict, list or deque), "attribute" (in an object's ``__dict__``), "slot" (an attribute that is
     not in it), "class" (an attribute of a class), "names" (how many attributes an
-    object has), "closure" (a variable of one), or "context" (the value of a ContextVar).
+    object has), "closure" (a variable of one), "context" (the value of a ContextVar), or "argument" (of the call).
     """
 
     __slots__ = ("container", "copy", "key", "keys", "kind", "path", "size", "value")
@@ -142,7 +142,7 @@ class _Search:
 
     def all_of(self, function: Callable[..., Any], arguments: dict[str, Any]) -> Iterator[Cell]:
         self.waiting = [(function, ""), *((value, name) for name, value in arguments.items())]
-        cells: list[Cell] = []
+        cells = [Cell("argument", arguments, name, value, name) for name, value in arguments.items()]
         while self.waiting and len(self.seen) < _LIMIT:
             thing, path = self.waiting.pop(0)
             if id(thing) in self.seen:

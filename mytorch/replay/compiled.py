@@ -179,6 +179,11 @@ def shortcut(path: Path) -> Callable[[tuple[Any, ...]], Any] | None:
             terms.append(
                 f"({x} is {value} or equal({x}, {value}))" if isinstance(leaf, PLAIN) else f"{x} is {value}"
             )
+    given = [x for x, leaf in zip(names, path.leaves, strict=True) if type(leaf) is ndarray]
+    if len(given) > len(recording.arguments):  # one of them is there twice
+        return None
+    if len(given) > 1:
+        terms.append(f"len({{{', '.join(f'id({x})' for x in given)}}}) == {len(given)}")
     terms += _terms(recording, bound)
     for tensor, gradient in recording.before:
         terms.append(f"{bound.name(tensor)}._grad is {'' if gradient is None else 'not '}None")
@@ -230,7 +235,10 @@ def _released(lock: Any) -> Iterator[None]:
 
 
 def _equal(a: Any, b: Any) -> bool:
-    return type(a) is type(b) and bool(a == b or (a != a and b != b))
+    """Say whether two numbers or strings are alike; 0.0 is not -0.0."""
+    if isinstance(a, float | complex):
+        return type(a) is type(b) and repr(a) == repr(b)
+    return type(a) is type(b) and bool(a == b)
 
 
 class Compiled:
@@ -329,22 +337,23 @@ class Compiled:
                 return result
         if entry.excuse is not None:
             return self.function(*args, **kwargs)
-        return self._record(entry, leaves, structure, tried)
+        return self._record(entry, leaves, structure, tried, (args, kwargs))
 
-    def _record(self, entry: Entry, leaves: list[Any], structure: trees.Structure, tried: list[Path]) -> Any:
+    def _record(
+        self, entry: Entry, leaves: list[Any], structure: trees.Structure, tried: list[Path], call: Any
+    ) -> Any:
         """Run the function, and keep the recording."""
+        args, kwargs = call
         if overlap(leaves):  # whether that matters is known only of a recording
-            args, kwargs = structure.unflatten(leaves)
             return self.function(*args, **kwargs)
         if not _one_records.acquire(blocking=False):
-            args, kwargs = structure.unflatten(leaves)
             # No longer: the other recording may be waiting for this thread.
             if not _one_records.acquire(timeout=PATIENCE):
                 return self.function(*args, **kwargs)
             with _released(_one_records):  # what looked changed may have been in the other's hands
                 return self._run(entry, leaves, structure, args, kwargs)
         with _released(_one_records):
-            result, recording = record(self.function, leaves, structure)
+            result, recording = record(self.function, leaves, structure, call)
         if recording.once is not None:
             return result
         entry.paths = [path for path in entry.paths if path.fits()]
@@ -420,12 +429,17 @@ def signature(leaves: list[Any], structure: trees.Structure) -> tuple[Any, list[
             parts.append(
                 ("Tensor", leaf.requires_grad, array.shape, array.dtype, array.strides, leaf._grad is None)
             )
-        elif isinstance(leaf, np.generic):
+        elif isinstance(leaf, np.generic) and leaf.dtype.kind in "biufc":
             parts.append(leaf.dtype)
         elif isinstance(leaf, PLAIN):
-            parts.append((kind, leaf if leaf == leaf else repr(leaf)))
+            # Not a number is no key, and zeros of two signs would be one.
+            is_key = not isinstance(leaf, float | complex) or (leaf == leaf and leaf and kind is float)
+            parts.append((kind, leaf if is_key else repr(leaf)))
         else:
             parts.append(_named(leaf, holds))
+    seen = [id(leaf) for leaf in leaves if isinstance(leaf, ndarray | Tensor)]
+    if len(set(seen)) < len(seen):  # a function may ask whether two are one
+        parts.append(tuple(map(seen.index, seen)))
     return tuple(parts), holds
 
 

@@ -20,8 +20,9 @@ from mytorch.autograd_engine import _PACKAGE
 from mytorch.gradient_buffer import owner_of
 from mytorch.optim.optimizer import Optimizer
 from mytorch.replay.captured import GENERATORS, PLAIN, Cell, captured, is_followed
+from mytorch.replay.containers import Containers
 from mytorch.replay.errors import note
-from mytorch.replay.impure import noticed, watched
+from mytorch.replay.impure import Passing, noticed, watched
 from mytorch.replay.instructions import ARGUMENT, OUTSIDE, Buffer, Instruction, Value, name_of
 from mytorch.replay.locals import watching
 from mytorch.replay.making import PLACES, maker
@@ -89,15 +90,19 @@ class Recording:
 
 
 def record(
-    function: Callable[..., Any], leaves: list[Any], structure: trees.Structure
+    function: Callable[..., Any], leaves: list[Any], structure: trees.Structure, call: Any
 ) -> tuple[Any, Recording]:
     """Call a function, and return its result and the recording.
 
-    `leaves` and `structure` are those of its ``(args, kwargs)``.
+    `leaves` and `structure` are those of `call`, its ``(args, kwargs)``.
     """
     start = time.perf_counter()
     recording, recorder = Recording(), _TensorRecorder()
-    objects = {f"argument {i}": leaf for i, leaf in enumerate(leaves) if not isinstance(leaf, _VALUES)}
+    objects = {
+        f"argument {i}": leaf
+        for i, leaf in enumerate(leaves)
+        if not isinstance(leaf, _VALUES) or (type(leaf) is ndarray and not is_followed(leaf))
+    }
     for optimizer in [c.value for c in captured(function, objects)[0] if isinstance(c.value, Optimizer)]:
         pack(optimizer)
     cells, recording.catches = captured(function, objects)
@@ -105,10 +110,12 @@ def record(
     recording.function, recording.structure_given = function, structure
     recording.given = [None if isinstance(leaf, Tensor | ndarray | np.generic) else leaf for leaf in leaves]
     for cell in cells:
-        recording.paths.setdefault(id(cell.value), []).append(cell.path)
-    given = [_given(leaf, i, recorder, recording) for i, leaf in enumerate(leaves)]
-    args, kwargs = structure.unflatten(given)
-    with _hooks(), recorder.running(cells):
+        if cell.kind != "argument":
+            recording.paths.setdefault(id(cell.value), []).append(cell.path)
+    given = _all_given(leaves, recorder, recording)
+    containers = Containers(call, given, _shown)
+    args, kwargs = containers.copied
+    with containers.settled(), _hooks(), recorder.running(cells):
         try:
             with watching(lambda name, value: recorder.note_local(name, value, recording.local_names)):
                 result = function(*args, **kwargs)
@@ -122,11 +129,14 @@ def record(
             raise
         found, recording.structure = trees.flatten(result)
         found = [x._generator if isinstance(x, Generator) else x for x in found]
+        found = [x._iterator if isinstance(x, Passing) else x for x in found]
         recording.leaves = [_leaf(x, recorder) for x in found]
         fetched = {(id(owner), name) for owner, name in recorder.fetched} - recorder.asked
         recording.made = _made(found, leaves, cells)
         after, before = recorder.gradients()
         recording.assigned, recording.changed = _changes(cells, recorder, given, found)
+    if containers.changed:
+        recording.changed.append(Cell("argument", {}, 0, None, "a list or dict among its arguments"))
     recording.kinds = [(cell, type(cell.value)) for cell, _ in recording.assigned]
     recording.after, recording.before = after, before
     recording.instructions, recording.once = recorder.instructions, recorder.once
@@ -169,6 +179,8 @@ _CONSTANTS = (
 
 
 def _can_change(cell: Cell) -> bool:
+    if cell.kind == "argument":  # the call's signature names the object
+        return cell.size is not None or cell.copy is not None
     return not isinstance(cell.container, tuple | types.MethodType)
 
 
@@ -185,7 +197,11 @@ def _changes(
         position = next((i for i, x in enumerate(given) if x is now), None)
         if cell.kind == "names":
             recorder.once = f"it gave {cell.path} a new attribute"
-        elif isinstance(now, PLAIN) or not (position is not None or isinstance(now, Tensor | Traced)):
+        elif (
+            cell.kind == "argument"
+            or isinstance(now, PLAIN)
+            or not (position is not None or isinstance(now, Tensor | Traced))
+        ):
             changed.append(cell)
         elif not isinstance(cell.value, Tensor) and not is_followed(cell.value):
             recorder.once = f"it gave {cell.path} its first array"
@@ -230,6 +246,20 @@ def _is_old(now: Any, recorder: _TensorRecorder) -> bool:
     return recorder.value(real.array if isinstance(real, Traced) else real).buffer.kind == OUTSIDE
 
 
+def _all_given(leaves: list[Any], recorder: Recorder, recording: Recording) -> list[Any]:
+    """Return what the function is given for the leaves of its arguments; an array that is there twice is one."""
+    known: dict[int, Any] = {}
+    given = []
+    for i, leaf in enumerate(leaves):
+        shown = known.get(id(leaf))
+        if shown is None:
+            shown = _given(leaf, i, recorder, recording)
+        if isinstance(leaf, Tensor | ndarray):
+            known[id(leaf)] = shown
+        given.append(shown)
+    return given
+
+
 def _given(leaf: Any, i: int, recorder: Recorder, recording: Recording) -> Any:
     """Return what the function is given for a leaf of its arguments."""
     if isinstance(leaf, Tensor | ndarray) and id(owner_of(_real(leaf))) in recorder.outside:
@@ -253,7 +283,7 @@ def _given(leaf: Any, i: int, recorder: Recorder, recording: Recording) -> Any:
         return recorder.show(own)
     if isinstance(leaf, GENERATORS):
         return Generator(leaf, recorder)
-    return leaf
+    return noticed(Cell("argument", {}, i, leaf, f"argument {i}"), recorder)
 
 
 def _real(leaf: Any) -> Any:
@@ -261,8 +291,10 @@ def _real(leaf: Any) -> Any:
 
 
 def overlap(leaves: Sequence[Any]) -> bool:
-    """Say whether two arrays among the leaves share memory."""
-    found = [_real(leaf) for leaf in leaves if isinstance(leaf, Tensor | ndarray)]
+    """Say whether two arrays among the leaves share memory, and are not one."""
+    found = [
+        _real(x) for x in {id(leaf): leaf for leaf in leaves if isinstance(leaf, Tensor | ndarray)}.values()
+    ]
     return any(np.may_share_memory(a, b) for i, a in enumerate(found) for b in found[:i])
 
 
@@ -566,7 +598,7 @@ def _patch(cells: Sequence[Cell], recorder: Recorder) -> list[tuple[Cell, Any]]:
     places += [Cell("attribute", np, name, getattr(np, name), f"np.{name}") for name in PLACES]
     patched = []
     for cell in places:
-        if isinstance(cell.container, tuple | types.MethodType):
+        if isinstance(cell.container, tuple | types.MethodType) or cell.kind == "argument":
             continue
         if is_followed(cell.value):
             shown: Any = recorder.live(cell.value)
