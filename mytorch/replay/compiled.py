@@ -411,7 +411,8 @@ class Compiled:
 def signature(leaves: list[Any], structure: trees.Structure) -> tuple[Any, list[Any]]:
     """Return what calls that are alike have in common, and the objects that it names by identity.
 
-    None stands for calls that something outside differentiates: they run as they are written.
+    None stands for calls that run as they are written: something outside differentiates them, or an array is one of a
+    subclass.
     """
     parts: list[Any] = [structure, _is_recording()]
     holds: list[Any] = []
@@ -429,6 +430,8 @@ def signature(leaves: list[Any], structure: trees.Structure) -> tuple[Any, list[
             parts.append(
                 ("Tensor", leaf.requires_grad, array.shape, array.dtype, array.strides, leaf._grad is None)
             )
+        elif issubclass(kind, ndarray):  # whose operations may be others
+            return None, holds
         elif isinstance(leaf, np.generic) and leaf.dtype.kind in "biufc":
             parts.append(leaf.dtype)
         elif isinstance(leaf, PLAIN):

@@ -215,6 +215,8 @@ class Recorder:
 
     def plain(self, array: ndarray) -> Value:
         """Return the Value of a plain array that is read."""
+        if type(array) not in (ndarray, np.memmap):
+            self.refuse(f"computing with a {type(array).__name__}", "it with plain arrays")
         if id(array) not in self.guards.seen:
             self.guards.protect(array)
         return self.value(array)

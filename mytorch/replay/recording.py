@@ -105,12 +105,12 @@ def record(
     }
     for optimizer in [c.value for c in captured(function, objects)[0] if isinstance(c.value, Optimizer)]:
         pack(optimizer)
-    cells, recording.catches = captured(function, objects)
+    cells, recording.catches, recorder.excuse = captured(function, objects)
     recorder.know(cells)
     recording.function, recording.structure_given = function, structure
     recording.given = [None if isinstance(leaf, Tensor | ndarray | np.generic) else leaf for leaf in leaves]
     for cell in cells:
-        if cell.kind != "argument":
+        if cell.kind != "fixed":
             recording.paths.setdefault(id(cell.value), []).append(cell.path)
     given = _all_given(leaves, recorder, recording)
     containers = Containers(call, given, _shown)
@@ -136,7 +136,7 @@ def record(
         after, before = recorder.gradients()
         recording.assigned, recording.changed = _changes(cells, recorder, given, found)
     if containers.changed:
-        recording.changed.append(Cell("argument", {}, 0, None, "a list or dict among its arguments"))
+        recording.changed.append(Cell("fixed", {}, 0, None, "a list or dict among its arguments"))
     recording.kinds = [(cell, type(cell.value)) for cell, _ in recording.assigned]
     recording.after, recording.before = after, before
     recording.instructions, recording.once = recorder.instructions, recorder.once
@@ -179,8 +179,8 @@ _CONSTANTS = (
 
 
 def _can_change(cell: Cell) -> bool:
-    if cell.kind == "argument":  # the call's signature names the object
-        return cell.size is not None or cell.copy is not None
+    if cell.kind == "fixed":
+        return any(x is not None for x in (cell.size, cell.keys, cell.copy))
     return not isinstance(cell.container, tuple | types.MethodType)
 
 
@@ -198,7 +198,7 @@ def _changes(
         if cell.kind == "names":
             recorder.once = f"it gave {cell.path} a new attribute"
         elif (
-            cell.kind == "argument"
+            cell.kind == "fixed"
             or isinstance(now, PLAIN)
             or not (position is not None or isinstance(now, Tensor | Traced))
         ):
@@ -283,7 +283,7 @@ def _given(leaf: Any, i: int, recorder: Recorder, recording: Recording) -> Any:
         return recorder.show(own)
     if isinstance(leaf, GENERATORS):
         return Generator(leaf, recorder)
-    return noticed(Cell("argument", {}, i, leaf, f"argument {i}"), recorder)
+    return noticed(Cell("fixed", {}, i, leaf, f"argument {i}"), recorder)
 
 
 def _real(leaf: Any) -> Any:
@@ -598,7 +598,7 @@ def _patch(cells: Sequence[Cell], recorder: Recorder) -> list[tuple[Cell, Any]]:
     places += [Cell("attribute", np, name, getattr(np, name), f"np.{name}") for name in PLACES]
     patched = []
     for cell in places:
-        if isinstance(cell.container, tuple | types.MethodType) or cell.kind == "argument":
+        if isinstance(cell.container, tuple | types.MethodType) or cell.kind == "fixed":
             continue
         if is_followed(cell.value):
             shown: Any = recorder.live(cell.value)
