@@ -689,6 +689,42 @@ def test_random_numbers_are_drawn_anew(build: Callable[[], Any]) -> None:
     assert what_became_of(compiled) == REPLAYED
 
 
+# What is done with a number of Python's that a generator draws (r), another (q), an integer (n), and an array.
+WITH_NUMBERS: dict[str, Callable[..., Any]] = {
+    "operators": lambda r, q, n, x: (x * -r, x * (1 - r), x * r**2, x / 2**r, x + r // 0.1, x * abs(q), q % 0.3 * x),
+    "in place": lambda r, q, n, x: x * functools.reduce(operator.iadd, [r, q, 1, n]),
+    "divmod": lambda r, q, n, x: (divmod(q, 0.3), divmod(7.5, r), x * divmod(n, 2)[0]),
+    "rounded": lambda r, q, n, x: x * round(r * 0, 2) + round(r * 0),
+    "comparisons": lambda r, q, n, x: x * ((r < 2) + (q < 9) + (n == n)),
+    "NumPy's functions": lambda r, q, n, x: (x * np.sin(r), np.minimum(r, 0.5) * x, np.multiply(x, r), np.add(r, 1)),
+    "NumPy's numbers": lambda r, q, n, x: (np.float32(2) * r + x, x[0] * r, x[0] + n),
+    "integers": lambda r, q, n, x: (n // 3, n / 3, n % 3, n << 1, ~n, n & 3, x * n, x.astype(np.int8) + n),
+    "Tensors": lambda r, q, n, x: (Tensor(x) * r, r - Tensor(x), Tensor(x * x) ** (r + 1), Tensor(x) / n),
+    "kept": lambda r, q, n, x: {"r": r, "sum": [r + q, sum([r, q, n])], "n": n},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", WITH_NUMBERS)
+def test_numbers_that_are_drawn_are_pythons_own(name: str, dtype: str) -> None:
+    def build() -> Any:
+        rng, old = np.random.default_rng(0), np.random.RandomState(0)
+        return lambda x: WITH_NUMBERS[name](rng.random(), rng.normal(), old.randint(1, 9), x)
+
+    eager, compiled = build(), mytorch.compile(build())
+    for x in XS:
+        assert_same(eager(x.astype(dtype)), compiled(x.astype(dtype)))
+    assert what_became_of(compiled) == REPLAYED
+
+
+def test_numbers_of_numpy_are_keys() -> None:
+    names = {0: "none", 1: "one"}
+    outcome, _ = compared(
+        lambda x: (x, names.get((x > 1).sum(), "more"), np.round(x.max()) in {0.0, 1.0}), CALLS
+    )
+    assert outcome == REPLAYED
+
+
 def use(f: Callable[[], Any]) -> Any:
     return lambda x: x * f()
 

@@ -36,7 +36,7 @@ from mytorch.replay.instructions import (
     mapped,
     name_of,
 )
-from mytorch.replay.traced import Number, Traced
+from mytorch.replay.traced import BINARY, COMPARE, POWERS, UNARY, Number, Traced
 
 # Functions that write to their first argument and return nothing.
 WRITERS = {np.copyto, np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis}
@@ -260,12 +260,6 @@ class Recorder:
             return call(*self.real(inputs), **self.real(kwargs), **({"out": self.real(outs)} if outs else {}))
         weak = [x for x in inputs if type(x) is Weak]
         if weak:
-            if not outs and method == "__call__" and all(type(x) in (Weak, int, float) for x in inputs):
-                plain = [x.array if type(x) is Weak else x for x in inputs]
-                result = self.results(
-                    "ufunc", call, tuple([_strong(x) for x in inputs]), kwargs, call(*plain)
-                )
-                return Weak(result, result.array.item())
             inputs = tuple([x.weak_for(inputs) if type(x) is Weak else x for x in inputs])
         kwargs = {k: v for k, v in kwargs.items() if v is not None or k not in ("dtype", "where")}
         if method == "at":
@@ -288,6 +282,14 @@ class Recorder:
             self.note("ufunc", call, inputs, kwargs, tuple(places), False)
             return next(iter(outs)) if len(outs) == 1 else tuple(outs)
         return self.results("ufunc", call, inputs, kwargs, self.call(call, inputs, kwargs))
+
+    def of_numbers(self, ufunc: np.ufunc, *inputs: Any) -> Any:
+        """Compute an operator of Python's numbers, which gives one."""
+        plain = [x.array if type(x) is Weak else x for x in inputs]
+        if self.closed:
+            return ufunc(*plain).item()
+        result = self.results("ufunc", ufunc, tuple([_strong(x) for x in inputs]), {}, ufunc(*plain))
+        return Weak(result, result.array.item())
 
     def function(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Compute a NumPy function, or one of this package's own."""
@@ -555,7 +557,10 @@ class Recorder:
 
 
 class Weak(Number):
-    """A number of Python's: it takes the dtype of the array that it meets."""
+    """A number of Python's: it takes the dtype of the array that it meets.
+
+    Operators of it with numbers give such numbers, comparisons decide; NumPy's functions give numbers of NumPy's.
+    """
 
     __slots__ = ("number",)
 
@@ -570,6 +575,68 @@ class Weak(Number):
         dtype = np.result_type(*kinds, self.number) if kinds else self.array.dtype
         shown = self.recorder.show(self.array)
         return shown if dtype == self.array.dtype else shown.astype(dtype)
+
+    def __pow__(self, exponent: Any) -> Any:
+        if type(exponent) not in _NUMBERS:
+            return super().__pow__(exponent)
+        ufunc = POWERS.get(exponent) if self.array.dtype.kind == "f" and type(exponent) is not Weak else None
+        if ufunc is not None:
+            return self.recorder.of_numbers(ufunc, self)
+        return self.recorder.of_numbers(np.power, self, exponent)
+
+    def __rpow__(self, base: Any) -> Any:
+        return (
+            self.recorder.of_numbers(np.power, base, self)
+            if type(base) in _NUMBERS
+            else super().__rpow__(base)
+        )
+
+    __ipow__ = __pow__
+
+    def __divmod__(self, other: Any) -> Any:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> Any:
+        return other // self, other % self
+
+    def __round__(self, digits: int | None = None) -> Any:
+        return self.recorder.decide(self, "round", lambda array: round(array.item(), digits))
+
+
+_NUMBERS = (Weak, int, float)
+
+
+def _of_numbers(name: str, ufunc: np.ufunc, reflected: bool = False) -> Callable[..., Any]:
+    """Return an operator of Python's numbers, which is the array's where it meets one."""
+    inherited = getattr(Number, name)
+
+    def method(self: Any, *others: Any) -> Any:
+        if not all(type(x) in _NUMBERS for x in others):
+            return inherited(self, *others)
+        return self.recorder.of_numbers(ufunc, *((*others, self) if reflected else (self, *others)))
+
+    return method
+
+
+def _decided(name: str) -> Callable[..., Any]:
+    """Return a comparison of Python's numbers, which is the array's where it meets one."""
+    inherited = getattr(Number, name)
+
+    def method(self: Any, other: Any) -> Any:
+        result = inherited(self, other)
+        return bool(result) if type(other) in _NUMBERS else result
+
+    return method
+
+
+for _name, _ufunc in BINARY.items():
+    for _prefix in ("", "i"):
+        setattr(Weak, f"__{_prefix}{_name}__", _of_numbers(f"__{_prefix}{_name}__", _ufunc))
+    setattr(Weak, f"__r{_name}__", _of_numbers(f"__r{_name}__", _ufunc, reflected=True))
+for _name, _ufunc in UNARY.items():
+    setattr(Weak, f"__{_name}__", _of_numbers(f"__{_name}__", _ufunc))
+for _name in COMPARE:
+    setattr(Weak, f"__{_name}__", _decided(f"__{_name}__"))
 
 
 class Raises:

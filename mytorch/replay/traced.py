@@ -322,6 +322,9 @@ class Number(Traced):
             inside = sys._getframe(1).f_code.co_filename.startswith(_PACKAGE)
             return np.ndarray if inside else self.array.dtype.type
 
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(self.recorder.decide(self, "a key", lambda array: array[()]))
+
     def _place(self) -> dict[str, Any]:
         return {}
 
