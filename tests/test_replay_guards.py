@@ -717,6 +717,11 @@ def test_numbers_that_are_drawn_are_pythons_own(name: str, dtype: str) -> None:
     assert what_became_of(compiled) == REPLAYED
 
 
+def test_an_array_has_the_methods_that_numpys_have() -> None:
+    outcome, _ = compared(lambda x: (np.ptp(x), hasattr(x, "ptp"), hasattr(x, "itemset")), CALLS)
+    assert outcome == REPLAYED
+
+
 def test_numbers_of_numpy_are_keys() -> None:
     names = {0: "none", 1: "one"}
     outcome, _ = compared(

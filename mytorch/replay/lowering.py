@@ -260,7 +260,7 @@ def _ufunc_method(instruction: Instruction) -> list[Form]:
     found: list[Form] = [[(function, (a, axis, dtype, out, keepdims), {})]]
     if dtype is None and isinstance(axis, int) and a.shape and a.dtype == out.dtype and out.size:
         found += _along(ufunc, a, axis % len(a.shape), out)
-    if ufunc is np.add and dtype is None and a.dtype.char in _FLOATS and a.dtype == out.dtype:
+    if ufunc is np.add and dtype is None and a.dtype.char in "fd" and a.dtype == out.dtype:
         found += _sums(a, axis, out)
     return found
 

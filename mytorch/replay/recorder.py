@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dis import opmap
 from inspect import signature
-from itertools import count
+from itertools import count, pairwise
 from types import FrameType
 from typing import Any
 from weakref import WeakValueDictionary
@@ -45,6 +45,7 @@ METADATA = {
     np.shape, np.ndim, np.size, np.result_type, np.common_type, np.min_scalar_type, np.can_cast, np.iscomplexobj,
     np.isrealobj, np.may_share_memory, np.shares_memory,
 }  # fmt: skip
+SHARING = {np.may_share_memory, np.shares_memory}
 # Functions of one array that are methods, so that both are recorded alike.
 AS_METHODS: dict[Any, str] = {
     np.sum: "sum", np.prod: "prod", np.max: "max", np.min: "min", np.amax: "max", np.amin: "min", np.any: "any",
@@ -162,6 +163,17 @@ class Recorder:
             number = self.buffer(place.array).number
             return number in self.new and number not in self.left
         return type(place) is ndarray
+
+    def shared(self) -> str | None:
+        """Return which memory outside is written and has another owner, too (None: none), which nothing follows."""
+        outside = [b for b in self.memories if b.kind == OUTSIDE and b.nbytes]
+        outside.sort(key=lambda b: b.low)
+        for first, second in pairwise(outside):
+            if second.low < first.low + first.nbytes and (first.writes or second.writes):
+                return (
+                    f"writes to memory that {first.name} and {second.name} share without being views of one"
+                )
+        return None
 
     def live(self, array: ndarray) -> Traced:
         """Return what stands for an array that lives outside."""
@@ -301,6 +313,8 @@ class Recorder:
                     return x.__array_function__(function, (type(x),), args, kwargs)
             return function.__wrapped__(*args, **kwargs)  # type: ignore[attr-defined]
         if function in METADATA:
+            if function in SHARING and making._is_users(sys._getframe(2).f_code.co_filename):
+                self.excuse = "asks whether arrays share memory"  # which no signature says
             return function(*self.real(args), **self.real(kwargs))
         if function in AS_METHODS and args and isinstance(args[0], Traced) and "where" not in kwargs:
             name = AS_METHODS[function]

@@ -140,7 +140,7 @@ def record(
     recording.kinds = [(cell, type(cell.value)) for cell, _ in recording.assigned]
     recording.after, recording.before = after, before
     recording.instructions, recording.once = recorder.instructions, recorder.once
-    recording.excuse = recorder.excuse
+    recording.excuse = recorder.excuse or recorder.shared()
     recording.cells = [
         cell
         for cell in cells

@@ -411,7 +411,8 @@ def _install() -> None:
     for name in STATIC_ATTRIBUTES:
         table[name] = property(operator.attrgetter(f"array.{name}"))
     for name, entry in table.items():
-        setattr(Traced, name, entry)
+        if hasattr(np.ndarray, name):  # NumPy 2 has fewer methods
+            setattr(Traced, name, entry)
 
 
 _install()
