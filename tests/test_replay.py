@@ -85,6 +85,15 @@ def test_integers_and_booleans() -> None:
     assert outcome == REPLAYED
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "uint64"])
+def test_comparisons_with_numbers_beyond_those_of_the_dtype(dtype: str) -> None:
+    def function(x: Any) -> Any:
+        return x > 300, x < -1, x != 300, x <= 10**30, x > -1e300, x <= 1e300, np.equal(x, 44), x.max() < 1e6
+
+    outcome, _ = compared(function, [(np.arange(n, n + 60).astype(dtype),) for n in range(4)])
+    assert outcome == REPLAYED
+
+
 Point = collections.namedtuple("Point", "x y")
 
 

@@ -8,6 +8,7 @@ measures them on the program's own memory and keeps the best.
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -241,12 +242,23 @@ def _as_arrays(function: np.ufunc, args: tuple[Any, ...], instruction: Instructi
         if isinstance(x, Value | ndarray):
             changed.append(x)
             continue
-        with np.errstate(all="ignore"):
-            try:
-                changed.append(np.array(x, dtype))
-            except OverflowError:
-                return args
+        number = _exactly(x, dtype)
+        if number is None:
+            return args
+        changed.append(number)
     return tuple(changed)
+
+
+def _exactly(x: Any, dtype: np.dtype[Any]) -> ndarray | None:
+    """Return a number as an array of a dtype; None where it lies beyond that (NumPy 1 would take another)."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # NumPy 1.26 wraps integers around
+        try:
+            number = np.array(x, dtype)
+        except OverflowError:
+            return None
+        beyond = int(number) != x if dtype.kind in "iu" else np.isinf(number) and not np.isinf(x)
+    return None if beyond else number
 
 
 def _ufunc_method(instruction: Instruction) -> list[Form]:

@@ -585,8 +585,10 @@ class Weak(Number):
     def weak_for(self, inputs: tuple[Any, ...]) -> Traced:
         """Return the number in the dtype of the arrays among the operands."""
         others: list[Any] = [x for x in inputs if type(x) is not Weak and isinstance(x, ndarray | np.generic)]
-        kinds = [x.dtype for x in others]
-        dtype = np.result_type(*kinds, self.number) if kinds else self.array.dtype
+        real = [
+            x.array if isinstance(x, Traced) else x for x in others
+        ]  # NumPy 1 asks whether they have axes
+        dtype = np.result_type(*real, self.number) if real else self.array.dtype
         shown = self.recorder.show(self.array)
         return shown if dtype == self.array.dtype else shown.astype(dtype)
 
