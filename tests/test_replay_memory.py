@@ -138,6 +138,17 @@ def test_layouts(layout: Callable[[Any], Any], size: int) -> None:
         assert_same(ours, theirs)
 
 
+def test_an_array_that_repeats_itself_keeps_the_order_of_its_axes() -> None:
+    def function(x: Any) -> Any:
+        y = np.exp(x)
+        return y.ravel("K"), x.ravel("K"), y.flags.c_contiguous, (y * 2).strides
+
+    calls = [np.broadcast_to(np.arange(k, k + 4.0), (3, 4)) for k in range(4)]
+    compiled: Any = mytorch.compile(function)
+    for x in calls:
+        assert_same(function(x), compiled(x))
+
+
 def test_orders_in_turns_are_different_signatures() -> None:
     outcome, compiled = compared(
         lambda x: (x * 2).ravel("K") + x.ravel(), [(f(x),) for x in XS for f in (np.asfortranarray, np.array)]

@@ -273,7 +273,9 @@ def _given(leaf: Any, i: int, recorder: Recorder, recording: Recording) -> Any:
         return leaf
     if type(leaf) is ndarray and leaf.dtype.kind in "biufc":
         # A copy: memory of its own, so that nothing else can be meant by it.
-        own = leaf.copy("K")
+        # Its axes lie as those of what NumPy computes from the array.
+        own = np.empty_like(np.equal(leaf, leaf), leaf.dtype)
+        np.copyto(own, leaf)
         own.flags.writeable = leaf.flags.writeable
         recording.arguments[i] = recorder.buffer(own, ARGUMENT)
         return recorder.show(own)
