@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import mytorch
 from mytorch import Tensor, functional, grad, hessian, hvp, jacobian, jvp, nn, value_and_grad
 from mytorch.optim import SGD, Adam, AdamW
-from mytorch.replay import ReplayError
+from mytorch.replay import ReplayError, ReplayWarning
 from mytorch.replay.compiled import SIGNATURES
 from tests.replaying import REPLAYED, assert_same, compared, paths, what_became_of
 
@@ -81,6 +82,15 @@ def test_integers_and_booleans() -> None:
     outcome, _ = compared(
         lambda n, m: (n * 2, n / 2, n // 2, n[m], m.sum(), m & (n > 3), n.mean(), ~m), calls
     )
+    assert outcome == REPLAYED
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "uint64"])
+def test_comparisons_with_numbers_beyond_those_of_the_dtype(dtype: str) -> None:
+    def function(x: Any) -> Any:
+        return x > 300, x < -1, x != 300, x <= 10**30, x > -1e300, x <= 1e300, np.equal(x, 44), x.max() < 1e6
+
+    outcome, _ = compared(function, [(np.arange(n, n + 60).astype(dtype),) for n in range(4)])
     assert outcome == REPLAYED
 
 
@@ -246,6 +256,96 @@ def test_schedules_of_the_learning_rate_need_no_new_recording(name: str) -> None
     compiled = trained(OPTIMIZERS[name], between=schedule)
     assert what_became_of(compiled) == REPLAYED
     assert sum(paths(compiled)) <= 2
+
+
+NUMBERS: dict[str, Callable[[int], Any]] = {
+    "weight_decay": lambda k: 0.1 * (k // 3 + 1),
+    "momentum": lambda k: 0.5 + 0.1 * (k // 3),
+    "nesterov": lambda k: k // 3 % 2 == 0,
+    "betas": lambda k: (0.9 - 0.1 * (k // 3), 0.99),
+    "eps": lambda k: 10.0 ** -(k // 3 + 2),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("number", NUMBERS)
+def test_numbers_of_an_optimizer_that_the_user_changes_between_steps(number: str, name: str) -> None:
+    if not hasattr(OPTIMIZERS[name]([Tensor(np.ones(1), requires_grad=True)]), number):
+        return
+
+    def change(training: Training, k: int) -> None:
+        setattr(training.optimizer, number, NUMBERS[number](k))
+
+    assert what_became_of(trained(OPTIMIZERS[name], between=change)) == REPLAYED
+
+
+def at_the_rate(optimizer: Any) -> Any:
+    """Set the rate to the number that it begins with."""
+    optimizer.lr = 0.1
+    optimizer.step()
+
+
+def at_two_rates(optimizer: Any) -> Any:
+    """Make two steps, and leave the rate as it was at first."""
+    for optimizer.lr in (0.2, 0.1):
+        optimizer.step()
+
+
+def at_another_rate_later(optimizer: Any) -> Any:
+    """Make a step at the rate that is there, and one at another."""
+    before = optimizer.lr
+    optimizer.step()
+    optimizer.lr = 0.05
+    optimizer.step()
+    optimizer.lr = before
+
+
+def telling(optimizer: Any) -> Any:
+    optimizer.step()
+    return optimizer.lr
+
+
+VECTORS = [(x[:4],) for (x,) in XS]
+RATES: dict[str, Callable[[int], float]] = {
+    "the same": lambda k: 0.1,
+    "changed at the fourth call": lambda k: 0.1 if k < 4 else 0.3,
+    "changed at every call": lambda k: 0.1 / (k + 1),
+    "an integer": lambda k: 1,
+}
+
+
+@pytest.mark.parametrize("step", [at_the_rate, at_two_rates, at_another_rate_later, telling])
+@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_rates_that_the_function_itself_reads_or_sets(
+    name: str, rate: str, step: Callable[[Any], Any]
+) -> None:
+    def build() -> tuple[Any, Callable[[Any], Any]]:
+        w = Tensor(np.linspace(-1, 1, 4), requires_grad=True)
+        optimizer = OPTIMIZERS[name]([w])
+
+        def run(x: Any) -> Any:
+            ((w * x) ** 2).sum().backward()
+            told = step(optimizer)
+            optimizer.zero_grad()
+            return w.detach().copy(), told
+
+        return optimizer, run
+
+    (ours, eager), (theirs, function) = build(), build()
+    compiled: Any = mytorch.compile(function)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ReplayWarning)
+        for k in range(8):
+            ours.lr = theirs.lr = RATES[rate](k)
+            assert_same(eager(*VECTORS[k]), compiled(*VECTORS[k]))
+            assert theirs.lr == ours.lr
+
+
+def test_an_optimizer_has_its_rate_as_ever_after_a_recording() -> None:
+    training = trained(OPTIMIZERS["SGD"]).function.__self__
+    assert vars(training.optimizer)["lr"] == 0.1
+    assert "lr" not in vars(SGD) | vars(mytorch.optim.Optimizer)
 
 
 def test_parameters_that_the_user_writes_between_steps() -> None:

@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import array
 import collections
+import contextlib
 import copy
 import dataclasses
+import datetime
 import functools
 import itertools
 import math
+import operator
+import os
 import pickle
 import random
+import secrets
+import tempfile
 import time
 import types
+import uuid
 import warnings
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -27,6 +35,7 @@ import pytest
 from numpy.random import normal
 
 import mytorch
+import tests.replay_state
 from mytorch import Tensor
 from mytorch.replay import ReplayError, ReplayWarning
 from tests.replaying import EAGER, REFUSED, REPLAYED, assert_same, compared, paths, what_became_of
@@ -235,6 +244,10 @@ def scaled(s: Any, k: int) -> None:
     s.k = k // 2 + 2.0
 
 
+def scale_of_module(s: Any, k: int) -> None:
+    s.SCALE = k // 2 + 2.0
+
+
 def filled(s: Any, k: int) -> None:
     s[0][:] = k + 2
 
@@ -311,6 +324,83 @@ def keyword_defaults() -> Any:
         return x + w * 2
 
     return function, (a,)
+
+
+def method_of(name: str, use: Callable[[Any, Any], Any]) -> Callable[[], Any]:
+    """Return what builds a function that knows a method of a dict, and the dict."""
+
+    def build() -> Any:
+        state = {"k": 1.0}
+        method = getattr(state, name)
+        return (lambda x: use(method, x)), state
+
+    return build
+
+
+def memory_map() -> Any:
+    with tempfile.TemporaryFile() as file:
+        return np.memmap(file, float, shape=(4,))
+
+
+def of_a_metaclass() -> Any:
+    Meta.k = 1.0
+    return (lambda x: x * WithMeta.k), Meta
+
+
+def in_a_context() -> Any:
+    state = box(k=1.0)
+
+    @contextlib.contextmanager
+    def scale() -> Any:
+        yield state.k
+
+    def function(x: Any) -> Any:
+        with scale() as k:
+            return x * k
+
+    return function, state
+
+
+def dispatched() -> Any:
+    state = box(k=1.0)
+
+    @functools.singledispatch
+    def scale(x: Any) -> Any:
+        return x * state.k
+
+    scale.register(int)(lambda x: x)
+    return (lambda x: scale(x)), state
+
+
+def found_by(find: Callable[[Any], Callable[[], Any]]) -> Callable[[], Any]:
+    def build() -> Any:
+        state = Scaled()
+        found = find(state)
+        return (lambda x: x * found()), state
+
+    return build
+
+
+class Meta(type):
+    """A class of classes, with an attribute."""
+
+    k = 1.0
+
+
+class WithMeta(metaclass=Meta):
+    """A class that has an attribute by its class."""
+
+
+def of_a_module(x: Any) -> Any:
+    return x * tests.replay_state.SCALE
+
+
+def in_a_module(use: Callable[[Any], Any]) -> Callable[[], Any]:
+    def build() -> Any:
+        tests.replay_state.SCALE = 1.0
+        return use, tests.replay_state
+
+    return build
 
 
 def nonlocal_variable() -> Any:
@@ -399,6 +489,22 @@ CHANGING: dict[str, tuple[Callable[[], Any], Callable[[Any, int], Any]]] = {
             lambda s, k: (s.discard(5), s.add(k)) if k > 1 else None),
     "bytearray": (with_state(lambda: bytearray(b"\x01"), lambda s, x: x * s[0]), set_item(0, lambda k: k + 2)),
     "array.array": (with_state(lambda: array.array("d", [1.0]), lambda s, x: x * s[0]), set_item(0)),
+    "memoryview": (with_state(lambda: memoryview(bytearray(8)).cast("d"), lambda s, x: x * s[0]), set_item(0)),
+    "memory map": (with_state(memory_map, lambda s, x: x * s),
+                   lambda s, k: s.__setitem__(0, k)),
+    "method of a dict": (method_of("get", lambda get, x: x * get("k")), set_item("k")),
+    "length of a dict": (method_of("__len__", lambda length, x: x * length()), lambda s, k: set_item(k // 2)(s, k)),
+    "context manager": (in_a_context, scaled),
+    "single dispatch": (dispatched, scaled),
+    "attrgetter": (found_by(lambda s: functools.partial(operator.attrgetter("k"), s)), scaled),
+    "getattr in a partial": (found_by(lambda s: functools.partial(getattr, s, "k")), scaled),
+    "weak reference": (found_by(lambda s: functools.partial(lambda r: r().k, weakref.ref(s))), scaled),
+    "metaclass": (of_a_metaclass, scaled),
+    "globals()": (in_a_module(tests.replay_state.by_globals), scale_of_module),
+    "eval": (in_a_module(tests.replay_state.by_eval), scale_of_module),
+    # The module is named before another function that means an attribute of it.
+    "module that another function names": (
+        in_a_module(lambda x: of_a_module(x) if tests.replay_state.__name__ else x), scale_of_module),
     "strings": (with_state(lambda: np.array(["a"]), lambda s, x: x * (2 if s[0] == "a" else 3)),
                 set_item(0, lambda k: "b")),
     "variable of a closure": (nonlocal_variable, lambda change, k: change(k + 2.0)),
@@ -583,6 +689,51 @@ def test_random_numbers_are_drawn_anew(build: Callable[[], Any]) -> None:
     assert what_became_of(compiled) == REPLAYED
 
 
+# What is done with a number of Python's that a generator draws (r), another (q), an integer (n), and an array.
+WITH_NUMBERS: dict[str, Callable[..., Any]] = {
+    "operators": lambda r, q, n, x: (x * -r, x * (1 - r), x * r**2, x / 2**r, x + r // 0.1, x * abs(q), q % 0.3 * x),
+    "in place": lambda r, q, n, x: x * functools.reduce(operator.iadd, [r, q, 1, n]),
+    "divmod": lambda r, q, n, x: (divmod(q, 0.3), divmod(7.5, r), x * divmod(n, 2)[0]),
+    "rounded": lambda r, q, n, x: x * round(r * 0, 2) + round(r * 0),
+    "comparisons": lambda r, q, n, x: x * ((r < 2) + (q < 9) + (n == n)),
+    "NumPy's functions": lambda r, q, n, x: (x * np.sin(r), np.minimum(r, 0.5) * x, np.multiply(x, r), np.add(r, 1)),
+    "NumPy's numbers": lambda r, q, n, x: (np.float32(2) * r + x, x[0] * r, x[0] + n),
+    "integers": lambda r, q, n, x: (n // 3, n / 3, n % 3, n << 1, ~n, n & 3, x * n, x.astype(np.int8) + n),
+    "Tensors": lambda r, q, n, x: (Tensor(x) * r, r - Tensor(x), Tensor(x * x) ** (r + 1), Tensor(x) / n),
+    "kept": lambda r, q, n, x: {"r": r, "sum": [r + q, sum([r, q, n])], "n": n},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", WITH_NUMBERS)
+def test_numbers_that_are_drawn_are_pythons_own(name: str, dtype: str) -> None:
+    def build() -> Any:
+        rng, old = np.random.default_rng(0), np.random.RandomState(0)
+        return lambda x: WITH_NUMBERS[name](rng.random(), rng.normal(), old.randint(1, 9), x)
+
+    eager, compiled = build(), mytorch.compile(build())
+    for x in XS:
+        assert_same(eager(x.astype(dtype)), compiled(x.astype(dtype)))
+    assert what_became_of(compiled) == REPLAYED
+
+
+def test_an_array_has_the_methods_that_numpys_have() -> None:
+    outcome, _ = compared(lambda x: (np.ptp(x), hasattr(x, "ptp"), hasattr(x, "itemset")), CALLS)
+    assert outcome == REPLAYED
+
+
+def test_numbers_of_numpy_are_keys() -> None:
+    names = {0: "none", 1: "one"}
+    outcome, _ = compared(
+        lambda x: (x, names.get((x > 1).sum(), "more"), np.round(x.max()) in {0.0, 1.0}), CALLS
+    )
+    assert outcome == REPLAYED
+
+
+def use(f: Callable[[], Any]) -> Any:
+    return lambda x: x * f()
+
+
 def python_random() -> Any:
     random.seed(4)
     return lambda x: x + random.random()
@@ -622,6 +773,8 @@ def spawning() -> Any:
         (generating, "takes from the iterator g"),
         (in_a_dict, r"takes from the iterator state\['k'\]"),
         (spawning, "spawns children of s"),
+        (lambda: use(random.Random(4).random), r"draws from Python's random by f\(\)"),
+        (lambda: use(itertools.count().__next__), r"takes from an iterator by f\(\)"),
     ],
     ids=lambda f: getattr(f, "__name__", ""),
 )
@@ -642,6 +795,14 @@ def test_what_answers_differently_every_time_runs_eagerly(build: Callable[[], An
         (lambda x: x * 0 + time.perf_counter_ns() % 10**9, r"reads the clock by time\.perf_counter_ns\(\)"),
         (lambda x: x + np.random.default_rng().normal(), "makes a random generator without a seed"),
         (lambda x: x + np.random.RandomState().normal(), "makes a random generator without a seed"),
+        (lambda x: x * 0 + int.from_bytes(os.urandom(6), "big"), r"asks os\.urandom\(\)"),
+        (lambda x: x * 0 + uuid.uuid4().int % 10**12, r"asks os\.urandom\(\)"),
+        (lambda x: x * 0 + secrets.randbelow(10**12), r"asks os\.urandom\(\)"),
+        (
+            lambda x: x * 0 + time.clock_gettime_ns(time.CLOCK_MONOTONIC) % 10**9,
+            r"reads the clock by time\.clock_",
+        ),
+        (lambda x: x * 0 + datetime.datetime.now().timestamp(), r"reads the clock by datetime's now\(\)"),
     ],
 )
 def test_clocks_and_seeds_of_the_system_are_not_frozen(function: Callable[[Any], Any], words: str) -> None:
@@ -661,12 +822,39 @@ def test_a_worker_thread_inside_of_the_function_is_never_frozen() -> None:
             w[:] = k
 
 
+class Matrix(np.ndarray):
+    """An array whose `*` is the product of matrices."""
+
+    def __mul__(self, other: Any) -> Any:
+        return np.matmul(self, other)
+
+
+MASKED = np.ma.masked_array(np.ones(4), [False, True, False, False])
+MATRIX = np.eye(4).view(Matrix)
+
+
+@pytest.mark.parametrize("kind", [lambda a: a.view(Matrix), np.ma.array], ids=["matrix", "masked"])
+def test_arrays_of_a_subclass_keep_their_own_operations(kind: Any) -> None:
+    """`*` of matrices is another than that of arrays, so that calls with them run as they are written."""
+
+    def function(x: Any) -> Any:
+        return x * x
+
+    compiled: Any = mytorch.compile(function)
+    for x in XS[:3]:
+        a = kind(x.reshape(2, 2))
+        np.testing.assert_array_equal(compiled(a), function(a))
+        assert type(compiled(a)) is type(function(a))
+
+
 def test_errors_say_what_to_write() -> None:
     cases: list[tuple[Callable[[Any], Any], str]] = [
         (lambda x: np.nditer(x), r"cannot follow a conversion by other code, .* at .*guards\.py:\d+; write np\.copy"),
         (plain(added), r"cannot follow writing to a plain array .* write to an array that the function's own code"),
         (lambda x: x.ctypes, r"cannot follow \.ctypes, .* write it with NumPy's functions"),
         (lambda x: x.view(np.matrix), "cannot follow a matrix, .* write it with plain arrays"),
+        (lambda x: x * MASKED, "cannot follow computing with a MaskedArray, .* write it with plain arrays"),
+        (lambda x: np.dot(x, MATRIX), "cannot follow computing with a Matrix, .* write it with plain arrays"),
     ]  # fmt: skip
     for function, words in cases:
         with pytest.raises(ReplayError, match=words):

@@ -12,6 +12,7 @@ import pytest
 import mytorch
 from mytorch import TapeError, Tensor, value_and_grad
 from mytorch.optim import SGD, Adam
+from mytorch.replay import ReplayWarning
 from mytorch.replay.lowering import forms
 from mytorch.rules.masks import masked
 from tests.replaying import REPLAYED, assert_same, blocks_of, compared, what_became_of
@@ -62,6 +63,37 @@ def test_aliasing_arguments_in_turns(function: Callable[..., Any]) -> None:
                 assert name
 
 
+def test_two_arrays_on_one_buffer_that_is_written() -> None:
+    memory = bytearray(32)
+    w, v = np.frombuffer(memory), np.frombuffer(memory)
+
+    def function(x: Any) -> Any:
+        before = v.sum()
+        w[:] = x
+        return before, v.sum()
+
+    compiled: Any = mytorch.compile(function)
+    with pytest.warns(
+        ReplayWarning, match="writes to memory that [vw] and [vw] share without being views of one"
+    ):
+        found = [compiled(np.full(4, k + 1.0)) for k in range(4)]
+    assert found == [(4.0 * k, 4.0 * k + 4) for k in range(4)]
+
+
+@pytest.mark.parametrize("ask", [np.shares_memory, np.may_share_memory])
+def test_a_function_that_asks_whether_arguments_share_memory(ask: Any) -> None:
+    def function(x: Any, y: Any) -> Any:
+        return x * 2 if ask(x, y) else x + y
+
+    arrays = [np.arange(k, k + 4.0) for k in range(6)]
+    calls = [(x, x[::-1] if k % 2 else np.ones(4)) for k, x in enumerate(arrays)]
+    compiled: Any = mytorch.compile(function)
+    with pytest.warns(ReplayWarning, match="asks whether arrays share memory"):
+        found = [compiled(x, y) for x, y in calls]
+    for (x, y), result in zip(calls, found, strict=True):
+        assert_same(function(x, y), result)
+
+
 def test_an_argument_that_is_also_captured() -> None:
     w, v = np.ones((8, 4)), np.ones((8, 4))
     for function, twin in [
@@ -105,6 +137,17 @@ def test_layouts(layout: Callable[[Any], Any], size: int) -> None:
         theirs[...] = ours
         assert_same(function(ours), compiled(theirs))
         assert_same(ours, theirs)
+
+
+def test_an_array_that_repeats_itself_keeps_the_order_of_its_axes() -> None:
+    def function(x: Any) -> Any:
+        y = np.exp(x)
+        return y.ravel("K"), x.ravel("K"), y.flags.c_contiguous, (y * 2).strides
+
+    calls = [np.broadcast_to(np.arange(k, k + 4.0), (3, 4)) for k in range(4)]
+    compiled: Any = mytorch.compile(function)
+    for x in calls:
+        assert_same(function(x), compiled(x))
 
 
 def test_orders_in_turns_are_different_signatures() -> None:
@@ -525,8 +568,18 @@ def shapes_with_short_axes(x: Any) -> Any:
     )
 
 
+def sums_of_infinite_complex_numbers(x: Any) -> Any:
+    """A product of them with one has a part that is no number; a sum has not."""
+    z = np.where(x > 0.5, np.inf, x).astype(complex)
+    return z.sum(axis=0), z.sum(axis=1), z[:1].sum(axis=0)
+
+
 @pytest.mark.parametrize("choice", range(6))
-@pytest.mark.parametrize("function", [reduced_over_itself, shapes_with_short_axes], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "function",
+    [reduced_over_itself, shapes_with_short_axes, sums_of_infinite_complex_numbers],
+    ids=lambda f: f.__name__,
+)
 def test_every_way_to_run_an_instruction_gives_the_same_numbers(
     function: Any, choice: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

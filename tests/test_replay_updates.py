@@ -14,6 +14,7 @@ from mytorch import Tensor
 from mytorch.functional import linear, relu, softmax_cross_entropy
 from mytorch.optim import SGD, Adam, AdamW
 from mytorch.replay.kernels import PIECE, descend, descend_by_product
+from tests import replaying
 
 STEPS = 6
 Step = Callable[[Any, Any], Any]
@@ -268,3 +269,105 @@ def test_infinite_and_missing_values_pass_through_an_outer_product() -> None:
     a[3], b[7], b[11] = np.inf, np.nan, -np.inf
     for _ in range(3):
         np.testing.assert_array_equal(outer(a, b), np.multiply.outer(a, b))
+
+
+# -- what must not be moved -----------------------------------------------------------------------------------------
+
+LARGE = 3 * PIECE + 5
+
+
+def shifted(a: Any, b: Any) -> Callable[[Any], Any]:
+    """Return a function that changes a part of a large argument along another part of it."""
+
+    def change(x: Any) -> Any:
+        x[a] -= 0.5 * x[b]
+        return x.sum()
+
+    return change
+
+
+def scaled_by_a_number_that_changes() -> Callable[[Any], Any]:
+    rate, place = np.array(0.5), np.zeros(LARGE)
+
+    def change(x: Any) -> Any:
+        step = rate * x
+        rate[()] *= 0.5
+        place.__isub__(step)
+        return place.copy()
+
+    return change
+
+
+LARGE_CHANGES: dict[str, Callable[[], Callable[[Any], Any]]] = {
+    "the entry before": lambda: shifted(slice(1, None), slice(None, -1)),
+    "the entry after": lambda: shifted(slice(None, -1), slice(1, None)),
+    "the same entry": lambda: shifted(slice(None), slice(None)),
+    "the other end": lambda: shifted(slice(None), slice(None, None, -1)),
+    "a rate that changes": scaled_by_a_number_that_changes,
+}
+
+
+@pytest.mark.parametrize("name", LARGE_CHANGES)
+def test_no_piece_of_a_large_update_changes_what_a_later_one_reads(name: str) -> None:
+    outcome, _ = replaying.compared(
+        LARGE_CHANGES[name](),
+        [(np.random.default_rng(k).standard_normal(LARGE),) for k in range(4)],
+        LARGE_CHANGES[name](),
+    )
+    assert outcome == replaying.REPLAYED
+
+
+def fit(loss: Callable[[Any, Any], Any], dtype: Any = float) -> Callable[[Any], Any]:
+    """Return a step of descent of one parameter."""
+    w = Tensor(np.linspace(-1, 1, 4).reshape(4, 1).astype(dtype), requires_grad=True)
+    optimizer = SGD([w], lr=0.01)
+
+    def step(x: Any) -> Any:
+        loss(w, x.astype(dtype)).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return w.detach().copy()
+
+    return step
+
+
+COUNT, SOME = np.array(3), np.array(True)
+LOSSES: dict[str, tuple[Callable[[Any, Any], Any], Any]] = {
+    "a count": (lambda w, x: ((x @ w) * COUNT).sum(), float),
+    "a count of booleans": (lambda w, x: ((x @ w) * (x > 0).sum()).sum(), float),
+    "a boolean": (lambda w, x: ((x @ w) * SOME).sum(), np.float32),
+    "a half": (lambda w, x: ((x @ w) ** 2).mean(), np.float16),
+    "no product": (lambda w, x: np.clip(w, -0.5, 0.5).sum(), float),
+    "a maximum": (lambda w, x: np.maximum(w, x[:4, :1]).sum(), float),
+    "an absolute value": (lambda w, x: np.abs(w).sum(), float),
+    "an index": (lambda w, x: w[[0, 0, 2]].sum(), float),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_rate_is_multiplied_into_numbers_of_any_kind_and_no_further_than_it_pays(name: str) -> None:
+    loss, dtype = LOSSES[name]
+    calls = [(np.random.default_rng(k).standard_normal((500, 4)),) for k in range(6)]
+    outcome, _ = replaying.compared(fit(loss, dtype), calls, fit(loss, dtype))
+    assert outcome == replaying.REPLAYED
+
+
+def test_a_rate_does_not_push_cotangents_of_half_precision_below_the_smallest_number() -> None:
+    """A mean over many rows has a small cotangent; times a small rate it would lose its digits, or be zero."""
+
+    def build() -> Callable[[Any], Any]:
+        w = Tensor(np.zeros((4, 1), np.float16), requires_grad=True)
+        optimizer = SGD([w], lr=1e-3)
+
+        def step(x: Any) -> Any:
+            ((x @ w - 1) ** 2).mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            return w.detach().copy()
+
+        return step
+
+    eager, replayed = build(), mytorch.compile(build())
+    for k in range(5):
+        x = np.random.default_rng(k).standard_normal((2000, 4)).astype(np.float16) + np.float16(1)
+        np.testing.assert_allclose(replayed(x).numpy(), eager(x).numpy(), rtol=2e-3)

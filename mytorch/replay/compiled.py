@@ -177,22 +177,23 @@ class Compiled(Generic[P, R]):
                 return result
         if entry.excuse is not None:
             return self.function(*args, **kwargs)
-        return self._record(entry, leaves, structure, tried)
+        return self._record(entry, leaves, structure, tried, (args, kwargs))
 
-    def _record(self, entry: Entry, leaves: list[Any], structure: trees.Structure, tried: list[Path]) -> Any:
+    def _record(
+        self, entry: Entry, leaves: list[Any], structure: trees.Structure, tried: list[Path], call: Any
+    ) -> Any:
         """Run the function, and keep the recording."""
+        args, kwargs = call
         if overlap(leaves):  # whether that matters is known only of a recording
-            args, kwargs = structure.unflatten(leaves)
             return self.function(*args, **kwargs)
         if not _one_records.acquire(blocking=False):
-            args, kwargs = structure.unflatten(leaves)
             # No longer: the other recording may be waiting for this thread.
             if not _one_records.acquire(timeout=PATIENCE):
                 return self.function(*args, **kwargs)
             with _released(_one_records):  # what looked changed may have been in the other's hands
                 return self._run(entry, leaves, structure, args, kwargs)
         with _released(_one_records):
-            result, recording = record(self.function, leaves, structure)
+            result, recording = record(self.function, leaves, structure, call)
         if recording.once is not None:
             return result
         entry.paths = [path for path in entry.paths if path.fits()]

@@ -99,6 +99,8 @@ def same(a: Any, b: Any) -> bool:
         return len(a) == len(b) and all(map(same, a, b))
     if isinstance(a, ndarray):
         return a.shape == b.shape and bool(np.array_equal(a, b, equal_nan=a.dtype.kind in "fc"))
+    if isinstance(a, float | complex | np.inexact):
+        return repr(a) == repr(b)  # 0.0 is not -0.0
     return bool(a == b or (a != a and b != b))
 
 

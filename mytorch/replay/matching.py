@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 def signature(leaves: list[Any], structure: trees.Structure) -> tuple[Any, list[Any]]:
     """Return what calls that are alike have in common, and the objects that it names by identity.
 
-    None stands for calls that something outside differentiates: they run as they are written.
+    None stands for calls that run as they are written: something outside differentiates them, or an array is one of a
+    subclass.
     """
     parts: list[Any] = [structure, is_recording()]
     holds: list[Any] = []
@@ -46,12 +47,19 @@ def signature(leaves: list[Any], structure: trees.Structure) -> tuple[Any, list[
             parts.append(
                 ("Tensor", leaf.requires_grad, array.shape, array.dtype, array.strides, leaf._grad is None)
             )
-        elif isinstance(leaf, np.generic):
+        elif issubclass(kind, ndarray):  # whose operations may be others
+            return None, holds
+        elif isinstance(leaf, np.generic) and leaf.dtype.kind in "biufc":
             parts.append(leaf.dtype)
         elif isinstance(leaf, PLAIN):
-            parts.append((kind, leaf if leaf == leaf else repr(leaf)))
+            # Not a number is no key, and zeros of two signs would be one.
+            is_key = not isinstance(leaf, float | complex) or (leaf == leaf and leaf and kind is float)
+            parts.append((kind, leaf if is_key else repr(leaf)))
         else:
             parts.append(_named(leaf, holds))
+    seen = [id(leaf) for leaf in leaves if isinstance(leaf, ndarray | Tensor)]
+    if len(set(seen)) < len(seen):  # a function may ask whether two are one
+        parts.append(tuple(map(seen.index, seen)))
     return tuple(parts), holds
 
 
@@ -156,6 +164,11 @@ def shortcut(path: Path) -> Callable[[tuple[Any, ...]], Any] | None:
         if known is None:
             return None
         terms += known
+    given = [x for x, leaf in zip(names, path.leaves, strict=True) if type(leaf) is ndarray]
+    if len(given) > len(recording.arguments):  # one of them is there twice
+        return None
+    if len(given) > 1:
+        terms.append(f"len({{{', '.join(f'id({x})' for x in given)}}}) == {len(given)}")
     terms += _terms(recording, bound)
     for tensor, gradient in recording.before:
         terms.append(f"{bound.name(tensor)}._grad is {'' if gradient is None else 'not '}None")
@@ -234,4 +247,7 @@ def fits_call(recording: Recording, leaves: list[Any]) -> bool:
 
 
 def _equal(a: Any, b: Any) -> bool:
-    return type(a) is type(b) and bool(a == b or (a != a and b != b))
+    """Say whether two numbers or strings are alike; 0.0 is not -0.0."""
+    if isinstance(a, float | complex):
+        return type(a) is type(b) and repr(a) == repr(b)
+    return type(a) is type(b) and bool(a == b)

@@ -8,6 +8,7 @@ measures them on the program's own memory and keeps the best (autotuning).
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -172,12 +173,23 @@ def _as_arrays(function: np.ufunc, args: tuple[Any, ...], instruction: Instructi
         if isinstance(x, Value | ndarray):
             changed.append(x)
             continue
-        with np.errstate(all="ignore"):
-            try:
-                changed.append(np.array(x, dtype))
-            except OverflowError:
-                return args
+        number = _exactly(x, dtype)
+        if number is None:
+            return args
+        changed.append(number)
     return tuple(changed)
+
+
+def _exactly(x: Any, dtype: np.dtype[Any]) -> ndarray | None:
+    """Return a number as an array of a dtype; None where it lies beyond that (NumPy 1 would take another)."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # NumPy 1.26 wraps integers around
+        try:
+            number = np.array(x, dtype)
+        except OverflowError:
+            return None
+        beyond = int(number) != x if dtype.kind in "iu" else np.isinf(number) and not np.isinf(x)
+    return None if beyond else number
 
 
 def _ufunc_method(instruction: Instruction) -> list[Form]:
@@ -191,7 +203,7 @@ def _ufunc_method(instruction: Instruction) -> list[Form]:
     found: list[Form] = [[(function, (a, axis, dtype, out, keepdims), {})]]
     if dtype is None and isinstance(axis, int) and a.shape and a.dtype == out.dtype and out.size:
         found += _along(ufunc, a, axis % len(a.shape), out)
-    if ufunc is np.add and dtype is None and a.dtype.char in _FLOATS and a.dtype == out.dtype:
+    if ufunc is np.add and dtype is None and a.dtype.char in "fd" and a.dtype == out.dtype:
         found += _sums(a, axis, out)
     return found
 

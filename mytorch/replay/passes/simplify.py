@@ -212,7 +212,8 @@ def _frozen(tree: Any) -> Any:
         return tuple(sorted((key, _frozen(entry)) for key, entry in tree.items()))
     if isinstance(tree, slice):
         return ("slice", tree.start, tree.stop, tree.step)
-    return (type(tree).__name__, repr(tree) if isinstance(tree, float | complex) else tree)
+    number = isinstance(tree, float | complex | np.generic)  # 0.0 equals -0.0, and is another
+    return (type(tree).__name__, repr(tree) if number else tree)
 
 
 # Functions whose results have a shape, or a dtype, that depends on values: Python may have decided by it.

@@ -104,7 +104,8 @@ def _update(position: int, uses: Uses) -> Update | None:
     same_form = (
         gradient.shape == change.shape == place.shape and gradient.dtype == change.dtype == place.dtype
     )
-    if not same_form or not uses.unchanged(gradient.buffer, scaling, position):
+    operands = [x for x in (rate, gradient) if isinstance(x, Value)]
+    if not same_form or not all(uses.unchanged(x.buffer, scaling, position) for x in operands):
         return None
     return Update(scaling, position, rate, gradient, place)
 
@@ -121,6 +122,10 @@ def rates_early(listing: Listing) -> Listing:
     uses = Uses(listing)
     groups: dict[Any, list[Update]] = {}
     for update in updates_of(uses):
+        if (
+            update.place.dtype == np.float16
+        ):  # whose smallest numbers a cotangent times the rate may not reach
+            continue
         key = update.rate.key if isinstance(update.rate, Value) else repr(update.rate)
         groups.setdefault((key, update.place.dtype), []).append(update)
     for updates in groups.values():
@@ -160,7 +165,7 @@ class _Motion:
                 operands = [instruction.args[i] for i in self.through[position]]
                 if not operands or any(x.buffer.number not in self.free for x in operands):
                     self._cut(position)
-        if self.cost > sum(update.gradient.size for update in self.updates) + CALL:
+        if self.cost >= sum(update.gradient.size for update in self.updates) + CALL:
             return None
         for update in self.updates:
             subtraction = self.instructions[update.subtraction]
@@ -251,7 +256,8 @@ class _Motion:
         if not isinstance(x, Value) and not isinstance(self.rate, Value):
             return x * self.rate
         steady = not isinstance(x, Value) or (x.shape == () and x.buffer.kind == INSIDE)
-        scaled = self._new(x.array if isinstance(x, Value) else np.empty((), self.dtype))
+        dtype = np.result_type(x.dtype, self.dtype) if isinstance(x, Value) else self.dtype  # of a count, too
+        scaled = self._new(np.empty_like(x.array, dtype) if isinstance(x, Value) else np.empty((), dtype))
         multiplication = self._multiply(x, scaled)
         (self.first if steady else self.before.setdefault(position, [])).append(multiplication)
         return scaled
@@ -305,7 +311,9 @@ def in_pieces(listing: Listing) -> Listing:
     gone: set[int] = set()
     for update in updates_of(uses):
         place, gradient = update.place, update.gradient
-        if place.size > PIECE and place.is_contiguous and gradient.is_contiguous:
+        # No piece may change what a later one reads.
+        apart = gradient.buffer is not place.buffer or gradient.key == place.key
+        if apart and place.size > PIECE and place.is_contiguous and gradient.is_contiguous:
             gone.add(update.scaling)
             scratch = np.empty(PIECE, place.dtype)
             changed[update.subtraction] = uses.instructions[update.subtraction].twin(

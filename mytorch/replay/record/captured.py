@@ -8,7 +8,9 @@ checked before every replay (a `Cell` is such a name).
 from __future__ import annotations
 
 import array
+import datetime
 import dis
+import operator
 import os
 import sys
 import sysconfig
@@ -19,6 +21,7 @@ from contextvars import ContextVar
 from functools import cache, lru_cache, partial
 from itertools import pairwise
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -29,14 +32,20 @@ PLAIN = (int, float, complex, bool, str, bytes, type(None))
 GENERATORS = (np.random.Generator, np.random.RandomState)
 # Parts of this package whose objects and functions hold what is the user's.
 _HOLDERS = ("mytorch.nn", "mytorch.optim", "mytorch.transforms", "mytorch.faces", "mytorch.replay")
+_WITH_NUMBERS = ("mytorch.nn", "mytorch.optim")  # whose attributes are numbers that the user may change
 _LIMIT = 10_000  # objects that are looked at
 _LEAVES = (Tensor, np.ndarray, np.generic, *GENERATORS, *PLAIN)
 
 
 # Containers that change in place and hold nothing that is followed: a copy tells whether they did.
-_COPIED = (set, bytearray, array.array)
+_COPIED = (set, bytearray, array.array, memoryview)
 # Whoever names these may mean any attribute.
 _BY_NAME = frozenset(("__dict__", "asdict", "attrgetter", "getattr", "hasattr", "vars"))
+_FINDING = (getattr, hasattr, vars)
+_NAMING_GLOBALS = frozenset(("eval", "exec", "globals"))  # whoever names these may mean any global
+_DATES = (datetime, datetime.datetime, datetime.date)  # written in C: nobody can stand in for their methods
+_NOW = frozenset(("now", "utcnow", "today"))
+_MUTABLE = (list, dict, deque, set, bytearray)
 _ENVIRONMENT = frozenset(("environ", "environb", "getenv", "getenvb"))
 _CATCHING = frozenset(("assertRaises", "raises", "suppress"))
 _MATCHING = frozenset(("CHECK_EXC_MATCH", "JUMP_IF_NOT_EXC_MATCH"))
@@ -49,7 +58,8 @@ class Cell:
 
     `kind` is "item" (of a dict, list or deque), "attribute" (in an object's ``__dict__``), "slot" (an attribute that is
     not in it), "class" (an attribute of a class), "names" (how many attributes an
-    object has), "closure" (a variable of one), or "context" (the value of a ContextVar).
+    object has), "closure" (a variable of one), "context" (the value of a ContextVar), or "fixed"
+    (an object that is always the same: an argument, or the owner of a method).
     """
 
     __slots__ = ("container", "copy", "key", "keys", "kind", "path", "size", "value")
@@ -121,14 +131,15 @@ def is_followed(value: Any) -> bool:
     return type(value) is np.ndarray and value.dtype.kind in "biufc"
 
 
-def captured(function: Callable[..., Any], arguments: dict[str, Any]) -> tuple[list[Cell], bool]:
-    """Return the cells that `function`, and the functions and objects that it names, may read, and whether one of the
-    functions catches errors.
+def captured(function: Callable[..., Any], arguments: dict[str, Any]) -> tuple[list[Cell], bool, str | None]:
+    """Return the cells that `function`, and the functions and objects that it names, may read, whether one of the
+    functions catches errors, and which clock they read that cannot be watched (None: no such clock).
 
     `arguments` are the objects among its arguments, by name, whose attributes it may read.
     """
     search = _Search()
-    return list(search.all_of(function, arguments)), search.catches
+    cells = list(search.all_of(function, arguments))
+    return cells, search.catches, search.clock
 
 
 class _Search:
@@ -140,16 +151,19 @@ class _Search:
         self.waiting: list[tuple[Any, str]] = []
         self.any = False  # whether code finds attributes by names that are values
         self.catches = False
+        self.clock: str | None = None  # how a function reads the clock by `datetime`
+        self.modules: list[
+            tuple[types.ModuleType, str, set[str]]
+        ] = []  # each with names of which there are cells
 
     def all_of(self, function: Callable[..., Any], arguments: dict[str, Any]) -> Iterator[Cell]:
         self.waiting = [(function, ""), *((value, name) for name, value in arguments.items())]
-        cells: list[Cell] = []
-        while self.waiting and len(self.seen) < _LIMIT:
-            thing, path = self.waiting.pop(0)
-            if id(thing) in self.seen:
-                continue
-            self.seen.add(id(thing))
-            for cell in self._cells_of(thing, path):
+        cells = [Cell("fixed", arguments, name, value, name) for name, value in arguments.items()]
+        while len(self.seen) < _LIMIT:
+            found = self._cells_of_waiting() or self._cells_of_modules()
+            if not found and not self.waiting:
+                break
+            for cell in found:
                 cells.append(cell)
                 if isinstance(cell.value, Tensor):
                     self.waiting += [(hook, "") for hook in cell.value._hooks or ()]
@@ -164,13 +178,32 @@ class _Search:
             cell for cell in cells if cell.kind not in ("attribute", "slot", "class") or self._matters(cell)
         )
 
+    def _cells_of_waiting(self) -> list[Cell]:
+        """Return the cells of the next thing that was not looked at."""
+        while self.waiting:
+            thing, path = self.waiting.pop(0)
+            if id(thing) not in self.seen:
+                self.seen.add(id(thing))
+                return list(self._cells_of(thing, path))
+        return []
+
+    def _cells_of_modules(self) -> list[Cell]:
+        """Return the cells of what modules hold under names that were met since they were looked at last."""
+        found = []
+        for module, path, known in self.modules:
+            for name in (self.names & vars(module).keys()) - known:
+                known.add(name)
+                found.append(Cell("item", vars(module), name, vars(module)[name], f"{path}.{name}"))
+        return found
+
     def _matters(self, cell: Cell) -> bool:
         """Say whether somebody's code can mean this attribute."""
         if self.any or cell.key in self.names:
             return True
         if isinstance(cell.container, type):
             return False
-        return isinstance(cell.value, Tensor) or not isinstance(cell.value, PLAIN)
+        kind: Any = type(cell.container)
+        return not isinstance(cell.value, PLAIN) or cell.key in _asked_by(kind)
 
     def _cells_of(self, thing: Any, path: str) -> Iterator[Cell]:
         if isinstance(thing, types.MethodType):
@@ -190,12 +223,19 @@ class _Search:
             for i, value in enumerate(thing):
                 yield Cell("item", thing, i, value, f"{path}[{i}]")
         elif isinstance(thing, types.ModuleType):
-            for name in self.names & vars(thing).keys():
-                yield Cell("item", vars(thing), name, vars(thing)[name], f"{path}.{name}")
+            self.modules.append((thing, path, set()))
         elif isinstance(thing, ContextVar):
             yield Cell("context", thing, None, thing.get(UNSET), path or thing.name)
-        elif isinstance(thing, types.BuiltinFunctionType | np.ufunc):
+        elif isinstance(thing, types.BuiltinFunctionType | types.MethodWrapperType):
+            self.any = self.any or thing in _FINDING
+            if isinstance(thing.__self__, _MUTABLE):  # a method of a list or dict
+                yield Cell("fixed", {0: thing.__self__}, 0, thing.__self__, path)
+        elif isinstance(thing, np.ufunc):
             return
+        elif isinstance(thing, operator.attrgetter):
+            self.any = True
+        elif isinstance(thing, ref):
+            self.waiting.append((thing(), path))
         elif isinstance(thing, type):
             yield from self._cells_of_class(thing)
         else:
@@ -220,6 +260,8 @@ class _Search:
 
     def _cells_of_class(self, kind: type) -> Iterator[Cell]:
         """Iterate over the attributes of a user's class, and look at what its methods mention."""
+        if _is_users(type(kind)):
+            self.waiting.append((type(kind), type(kind).__name__))
         for base in kind.__mro__:
             if not _is_users(base) or (base is not kind and id(base) in self.seen):
                 continue
@@ -237,13 +279,19 @@ class _Search:
             "__name__", ""
         )  # a wrapped function's `__module__` may be another's
         if _is_foreign(module) or is_installed(code.co_filename):
-            if function.__closure__ is not None and module.startswith(_HOLDERS):
-                for name, cell in zip(code.co_freevars, function.__closure__, strict=True):
-                    if not _is_empty(cell):
-                        yield Cell("closure", cell, name, cell.cell_contents, name)
+            for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+                if _is_empty(cell):
+                    continue
+                if module.startswith(_HOLDERS):
+                    yield Cell("closure", cell, name, cell.cell_contents, name)
+                else:  # a wrapper of the user's function, like that of `contextlib.contextmanager`
+                    self.waiting += [(wrapped, "") for wrapped in _functions_in(cell.cell_contents)]
             return
         self._note_names(code)
         path = function.__name__
+        asked = _NOW & _names_in(code)
+        if asked and any(function.__globals__.get(name) in _DATES for name in _global_names(code)):
+            self.clock = f"reads the clock by datetime's {min(asked)}()"
         yield Cell("names", function, None, len(vars(function)), path)
         for name, value in vars(function).items():
             yield Cell("attribute", function, name, value, f"{path}.{name}")
@@ -252,7 +300,7 @@ class _Search:
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             if not _is_empty(cell):
                 yield Cell("closure", cell, name, cell.cell_contents, name)
-        for name in _global_names(code):
+        for name in function.__globals__ if _NAMING_GLOBALS & {*code.co_names} else _global_names(code):
             if name in function.__globals__:
                 value = function.__globals__[name]
                 if isinstance(value, type) and not _is_users(value):
@@ -274,6 +322,25 @@ class _Search:
                 self.names.add(constant)
 
 
+def _functions_in(thing: Any) -> list[types.FunctionType]:
+    """Return the functions that something is or, a dict, holds."""
+    found = thing.values() if isinstance(thing, dict) else [thing]
+    return [x for x in found if isinstance(x, types.FunctionType)]
+
+
+@cache
+def _asked_by(kind: type) -> frozenset[str]:
+    """Return the names that the methods of this package's modules and optimizers mention, of a class or its bases."""
+    methods = [
+        member.__code__
+        for base in kind.__mro__
+        if base.__module__.startswith(_WITH_NUMBERS)
+        for name, member in vars(base).items()
+        if isinstance(member, types.FunctionType) and name not in ("__init__", "__repr__")
+    ]
+    return frozenset(name for code in methods for name in code.co_names)
+
+
 @lru_cache(maxsize=1024)
 def _catches(code: types.CodeType) -> bool:
     """Say whether code may go on after an error: it has an ``except``, or is or uses a context manager that has."""
@@ -286,6 +353,13 @@ def _catches(code: types.CodeType) -> bool:
         or any(a.opname == "PUSH_EXC_INFO" and b.opname == "POP_TOP" for a, b in pairwise(found))
         or any(i.opname == "SETUP_FINALLY" and at.get(i.argval) == "POP_TOP" for i in found)  # of Python 3.10
     )
+
+
+@lru_cache(maxsize=1024)
+def _names_in(code: types.CodeType) -> frozenset[str]:
+    """Return the names of globals and attributes that code, and the functions in it, mentions."""
+    inner = [_names_in(constant) for constant in code.co_consts if isinstance(constant, types.CodeType)]
+    return frozenset(code.co_names).union(*inner)
 
 
 @lru_cache(maxsize=1024)

@@ -15,8 +15,8 @@ from numpy import ndarray
 from mytorch import arrays
 from mytorch.replay.instructions import name_of
 from mytorch.replay.record.captured import GENERATORS
+from mytorch.replay.record.numbers import Weak
 from mytorch.replay.record.recorder import Recorder
-from mytorch.replay.record.traced import Weak
 
 
 class Generator:

@@ -7,12 +7,13 @@ warning says what it asked.  NumPy's generators are followed instead (see `mytor
 from __future__ import annotations
 
 import io
+import os
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import _lru_cache_wrapper, partial
-from types import MethodType
+from types import BuiltinFunctionType, MethodType, MethodWrapperType
 from typing import Any
 
 from numpy.random import bit_generator
@@ -20,14 +21,16 @@ from numpy.random import bit_generator
 from mytorch import arrays
 from mytorch.replay.record.captured import Cell, is_followed
 
-_CLOCKS = ("time", "perf_counter", "monotonic", "process_time", "thread_time")
+_TIMES = ("time", "perf_counter", "monotonic", "process_time", "thread_time")
+_CLOCKS = [name + unit for name in _TIMES for unit in ("", "_ns")]
+_CLOCKS += ["asctime", "clock_gettime", "clock_gettime_ns", "ctime", "gmtime", "localtime", "strftime"]
 _ASKED: dict[Any, str] = {
-    getattr(time, name + unit): f"reads the clock by time.{name + unit}()"
-    for name in _CLOCKS
-    for unit in ("", "_ns")
+    getattr(time, name): f"reads the clock by time.{name}()" for name in _CLOCKS if hasattr(time, name)
 }
 _ASKED[vars(bit_generator)["randbits"]] = "makes a random generator without a seed"
-_PLACES = [(bit_generator, "randbits"), *[(time, name + unit) for name in _CLOCKS for unit in ("", "_ns")]]
+_ASKED[os.urandom] = "asks os.urandom()"
+_PLACES = [(bit_generator, "randbits"), (os, "urandom"), (random, "_urandom")]
+_PLACES += [(time, name) for name in _CLOCKS if hasattr(time, name)]
 
 
 class Passing:
@@ -87,6 +90,10 @@ def noticed(cell: Cell, recorder: Any) -> Any:
     value = cell.value
     if isinstance(value, _lru_cache_wrapper):
         return Cached(value, recorder)
+    if isinstance(value, MethodWrapperType) and value.__name__ == "__next__":
+        return _asking(value, f"takes from an iterator by {cell.path}()", recorder)
+    if isinstance(value, BuiltinFunctionType) and isinstance(value.__self__, random.Random):
+        return _asking(value, f"draws from Python's random by {cell.path}()", recorder)
     if type(value).__hash__ is not None and callable(value):
         try:
             what = _ASKED.get(value)
@@ -103,7 +110,7 @@ def _asking(function: Callable[..., Any], what: str, recorder: Any) -> Callable[
 
     def ask(*args: Any, **kwargs: Any) -> Any:
         if arrays.recording() is recorder:
-            recorder.excuse = what
+            recorder.excuse = recorder.excuse or what
         return function(*args, **kwargs)
 
     return ask

@@ -7,7 +7,7 @@ a value that was computed meets it.
 
 from __future__ import annotations
 
-from itertools import count
+from itertools import count, pairwise
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -110,6 +110,17 @@ class Memories:
             number = self.buffer(place.array).number
             return number in self.new and number not in self.left
         return type(place) is ndarray
+
+    def shared(self) -> str | None:
+        """Return which memory outside is written and has another owner, too (None: none), which nothing follows."""
+        outside = [b for b in self.memories if b.kind == OUTSIDE and b.nbytes]
+        outside.sort(key=lambda b: b.low)
+        for first, second in pairwise(outside):
+            if second.low < first.low + first.nbytes and (first.writes or second.writes):
+                return (
+                    f"writes to memory that {first.name} and {second.name} share without being views of one"
+                )
+        return None
 
     def live(self, array: ndarray) -> Traced:
         """Return what stands for an array that lives outside."""

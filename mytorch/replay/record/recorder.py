@@ -31,7 +31,8 @@ from mytorch.replay.instructions import (
 )
 from mytorch.replay.record import making
 from mytorch.replay.record.memories import Memories
-from mytorch.replay.record.traced import Number, Traced, Weak
+from mytorch.replay.record.numbers import Weak
+from mytorch.replay.record.traced import Number, Traced
 from mytorch.sweep import sweep
 
 # Functions that write to their first argument and return nothing.
@@ -41,6 +42,7 @@ METADATA = {
     np.shape, np.ndim, np.size, np.result_type, np.common_type, np.min_scalar_type, np.can_cast, np.iscomplexobj,
     np.isrealobj, np.may_share_memory, np.shares_memory,
 }  # fmt: skip
+SHARING = {np.may_share_memory, np.shares_memory}
 # Functions of one array that are methods, so that both are recorded alike.
 AS_METHODS: dict[Any, str] = {
     np.sum: "sum", np.prod: "prod", np.max: "max", np.min: "min", np.amax: "max", np.amin: "min", np.any: "any",
@@ -66,6 +68,8 @@ class Recorder(Memories):
         self.instructions: list[Instruction] = []
         self.numbers: dict[tuple[int, str], tuple[Any, Traced]] = {}
         self.fetched: list[tuple[Any, str]] = []
+        # Of such numbers, those that the user's code itself reads or sets.
+        self.asked: set[tuple[int, str]] = set()
         self.once: str | None = None
         self.excuse: str | None = None
         self.refused: ReplayError | None = None
@@ -91,8 +95,8 @@ class Recorder(Memories):
 
     def live_number(self, owner: Any, name: str) -> Any:
         """Return a number that an object holds as an array that every replay fills anew."""
-        number = getattr(owner, name)
-        if isinstance(number, Traced):
+        number = vars(owner)[name] if name in vars(owner) else getattr(owner, name)
+        if isinstance(number, Traced) or (id(owner), name) in self.asked:
             return number
         known = self.numbers.get((id(owner), name))
         if known is None:
@@ -119,6 +123,8 @@ class Recorder(Memories):
 
     def plain(self, array: ndarray) -> Value:
         """Return the Value of a plain array that is read."""
+        if type(array) not in (ndarray, np.memmap):
+            self.refuse(f"computing with a {type(array).__name__}", "it with plain arrays")
         if id(array) not in self.guards.seen:
             self.guards.protect(array)
         return self.value(array)
@@ -162,12 +168,6 @@ class Recorder(Memories):
             return call(*self.real(inputs), **self.real(kwargs), **({"out": self.real(outs)} if outs else {}))
         weak = [x for x in inputs if type(x) is Weak]
         if weak:
-            if not outs and method == "__call__" and all(type(x) in (Weak, int, float) for x in inputs):
-                plain = [x.array if type(x) is Weak else x for x in inputs]
-                result = self.results(
-                    "ufunc", call, tuple([_strong(x) for x in inputs]), kwargs, call(*plain)
-                )
-                return Weak(result, result.array.item())
             inputs = tuple([x.weak_for(inputs) if type(x) is Weak else x for x in inputs])
         kwargs = {k: v for k, v in kwargs.items() if v is not None or k not in ("dtype", "where")}
         if method == "at":
@@ -191,6 +191,14 @@ class Recorder(Memories):
             return next(iter(outs)) if len(outs) == 1 else tuple(outs)
         return self.results("ufunc", call, inputs, kwargs, self.call(call, inputs, kwargs))
 
+    def of_numbers(self, ufunc: np.ufunc, *inputs: Any) -> Any:
+        """Compute an operator of Python's numbers, which gives one."""
+        plain = [x.array if type(x) is Weak else x for x in inputs]
+        if self.closed:
+            return ufunc(*plain).item()
+        result = self.results("ufunc", ufunc, tuple([_strong(x) for x in inputs]), {}, ufunc(*plain))
+        return Weak(result, result.array.item())
+
     def function(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Compute a NumPy function, or one of this package's own."""
         if self.closed:
@@ -201,6 +209,8 @@ class Recorder(Memories):
                     return x.__array_function__(function, (type(x),), args, kwargs)
             return function.__wrapped__(*args, **kwargs)  # type: ignore[attr-defined]
         if function in METADATA:
+            if function in SHARING and making.is_of_user(sys._getframe(2).f_code.co_filename):
+                self.excuse = "asks whether arrays share memory"  # which no signature says
             return function(*self.real(args), **self.real(kwargs))
         if function in AS_METHODS and args and isinstance(args[0], Traced) and "where" not in kwargs:
             name = AS_METHODS[function]

@@ -22,12 +22,15 @@ from mytorch.replay.errors import note
 from mytorch.replay.instructions import ARGUMENT, OUTSIDE, Buffer, Instruction, Value
 from mytorch.replay.record.blocks import pack
 from mytorch.replay.record.captured import GENERATORS, PLAIN, Cell, captured, is_followed
+from mytorch.replay.record.containers import Containers
 from mytorch.replay.record.draws import Generator
+from mytorch.replay.record.impure import Passing, noticed
 from mytorch.replay.record.locals import watching
+from mytorch.replay.record.numbers import Weak
 from mytorch.replay.record.recorder import Recorder
 from mytorch.replay.record.stand_ins import recording_by
 from mytorch.replay.record.tensors import ARRAY, TensorRecorder, array_of, followed
-from mytorch.replay.record.traced import Number, Traced, Weak
+from mytorch.replay.record.traced import Number, Traced
 from mytorch.tensor import Tensor, wrap
 
 
@@ -95,26 +98,32 @@ class Recording:
 
 
 def record(
-    function: Callable[..., Any], leaves: list[Any], structure: trees.Structure
+    function: Callable[..., Any], leaves: list[Any], structure: trees.Structure, call: Any
 ) -> tuple[Any, Recording]:
     """Call a function, and return its result and the recording.
 
-    `leaves` and `structure` are those of its ``(args, kwargs)``.
+    `leaves` and `structure` are those of `call`, its ``(args, kwargs)``.
     """
     start = time.perf_counter()
     recording, recorder = Recording(), TensorRecorder()
-    objects = {f"argument {i}": leaf for i, leaf in enumerate(leaves) if not isinstance(leaf, _VALUES)}
+    objects = {
+        f"argument {i}": leaf
+        for i, leaf in enumerate(leaves)
+        if not isinstance(leaf, _VALUES) or (type(leaf) is ndarray and not is_followed(leaf))
+    }
     for optimizer in [c.value for c in captured(function, objects)[0] if isinstance(c.value, Optimizer)]:
         pack(optimizer)
-    cells, recording.catches = captured(function, objects)
+    cells, recording.catches, recorder.excuse = captured(function, objects)
     recorder.know(cells)
     recording.function, recording.structure_given = function, structure
     recording.given = [None if isinstance(leaf, Tensor | ndarray | np.generic) else leaf for leaf in leaves]
     for cell in cells:
-        recording.paths.setdefault(id(cell.value), []).append(cell.path)
-    given = [_given(leaf, i, recorder, recording) for i, leaf in enumerate(leaves)]
-    args, kwargs = structure.unflatten(given)
-    with followed(), recording_by(recorder, cells):
+        if cell.kind != "fixed":
+            recording.paths.setdefault(id(cell.value), []).append(cell.path)
+    given = _all_given(leaves, recorder, recording)
+    containers = Containers(call, given, _shown)
+    args, kwargs = containers.copied
+    with containers.settled(), followed(), recording_by(recorder, cells):
         try:
             with watching(lambda name, value: recorder.note_local(name, value, recording.local_names)):
                 result = function(*args, **kwargs)
@@ -128,15 +137,18 @@ def record(
             raise
         found, recording.structure = trees.flatten(result)
         found = [x._generator if isinstance(x, Generator) else x for x in found]
+        found = [x._iterator if isinstance(x, Passing) else x for x in found]
         recording.leaves = [_leaf(x, recorder) for x in found]
+        fetched = {(id(owner), name) for owner, name in recorder.fetched} - recorder.asked
         recording.made = _made(found, leaves, cells)
         after, before = recorder.gradients()
         recording.assigned, recording.changed = _changes(cells, recorder, given, found)
+    if containers.changed:
+        recording.changed.append(Cell("fixed", {}, 0, None, "a list or dict among its arguments"))
     recording.kinds = [(cell, type(cell.value)) for cell, _ in recording.assigned]
     recording.after, recording.before = after, before
     recording.instructions, recording.once = recorder.instructions, recorder.once
-    recording.excuse = recorder.excuse
-    fetched = {(id(owner), name) for owner, name in recorder.fetched}
+    recording.excuse = recorder.excuse or recorder.shared()
     recording.cells = [
         cell
         for cell in cells
@@ -167,6 +179,8 @@ _CONSTANTS = (
 
 
 def _can_change(cell: Cell) -> bool:
+    if cell.kind == "fixed":
+        return any(x is not None for x in (cell.size, cell.keys, cell.copy))
     return not isinstance(cell.container, tuple | types.MethodType)
 
 
@@ -183,7 +197,11 @@ def _changes(
         position = next((i for i, x in enumerate(given) if x is now), None)
         if cell.kind == "names":
             recorder.once = f"it gave {cell.path} a new attribute"
-        elif isinstance(now, PLAIN) or not (position is not None or isinstance(now, Tensor | Traced)):
+        elif (
+            cell.kind == "fixed"
+            or isinstance(now, PLAIN)
+            or not (position is not None or isinstance(now, Tensor | Traced))
+        ):
             changed.append(cell)
         elif not isinstance(cell.value, Tensor) and not is_followed(cell.value):
             recorder.once = f"it gave {cell.path} its first array"
@@ -214,6 +232,20 @@ def _is_old(now: Any, recorder: TensorRecorder) -> bool:
     return recorder.value(real.array if isinstance(real, Traced) else real).buffer.kind == OUTSIDE
 
 
+def _all_given(leaves: list[Any], recorder: Recorder, recording: Recording) -> list[Any]:
+    """Return what the function is given for the leaves of its arguments; an array that is there twice is one."""
+    known: dict[int, Any] = {}
+    given = []
+    for i, leaf in enumerate(leaves):
+        shown = known.get(id(leaf))
+        if shown is None:
+            shown = _given(leaf, i, recorder, recording)
+        if isinstance(leaf, Tensor | ndarray):
+            known[id(leaf)] = shown
+        given.append(shown)
+    return given
+
+
 def _given(leaf: Any, i: int, recorder: Recorder, recording: Recording) -> Any:
     """Return what the function is given for a leaf of its arguments."""
     if isinstance(leaf, Tensor | ndarray) and id(owner_of(array_of(leaf))) in recorder.outside:
@@ -227,7 +259,9 @@ def _given(leaf: Any, i: int, recorder: Recorder, recording: Recording) -> Any:
         return leaf
     if type(leaf) is ndarray and leaf.dtype.kind in "biufc":
         # A copy: memory of its own, so that nothing else can be meant by it.
-        own = leaf.copy("K")
+        # Its axes lie as those of what NumPy computes from the array.
+        own = np.empty_like(np.equal(leaf, leaf), leaf.dtype)
+        np.copyto(own, leaf)
         own.flags.writeable = leaf.flags.writeable
         recording.arguments[i] = recorder.buffer(own, ARGUMENT)
         return recorder.show(own)
@@ -237,12 +271,12 @@ def _given(leaf: Any, i: int, recorder: Recorder, recording: Recording) -> Any:
         return recorder.show(own)
     if isinstance(leaf, GENERATORS):
         return Generator(leaf, recorder)
-    return leaf
+    return noticed(Cell("fixed", {}, i, leaf, f"argument {i}"), recorder)
 
 
 def overlap(leaves: Sequence[Any]) -> bool:
-    """Say whether two arrays among the leaves share memory."""
-    found = [array_of(leaf) for leaf in leaves if isinstance(leaf, Tensor | ndarray)]
+    """Say whether two arrays among the leaves share memory, and are not one."""
+    found = [array_of(x) for x in {id(x): x for x in leaves if isinstance(x, Tensor | ndarray)}.values()]
     return any(np.may_share_memory(a, b) for i, a in enumerate(found) for b in found[:i])
 
 

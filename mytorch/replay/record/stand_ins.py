@@ -74,7 +74,7 @@ def _patch(cells: Sequence[Cell], recorder: Recorder) -> list[tuple[Cell, Any]]:
     places += [Cell("attribute", np, name, getattr(np, name), f"np.{name}") for name in PLACES]
     patched = []
     for cell in places:
-        if isinstance(cell.container, tuple | types.MethodType):
+        if isinstance(cell.container, tuple | types.MethodType) or cell.kind == "fixed":
             continue
         if is_followed(cell.value):
             shown: Any = recorder.live(cell.value)

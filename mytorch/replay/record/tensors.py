@@ -15,6 +15,7 @@ from weakref import ref
 from numpy import ndarray
 
 from mytorch import arrays
+from mytorch.optim.optimizer import Optimizer
 from mytorch.regions import owner_of
 from mytorch.replay.instructions import ARGUMENT, Value
 from mytorch.replay.record.captured import Cell
@@ -54,17 +55,33 @@ def _set_grad(tensor: Tensor, gradient: Any) -> None:
         now.grad_set(tensor)
 
 
+def _rate_of(optimizer: Optimizer) -> Any:
+    now = arrays.recording()
+    if now is not None:
+        now.asked.add((id(optimizer), "lr"))
+    return vars(optimizer)["lr"]
+
+
+def _set_rate(optimizer: Optimizer, rate: Any) -> None:
+    now = arrays.recording()
+    if now is not None:
+        now.asked.add((id(optimizer), "lr"))
+    vars(optimizer)["lr"] = rate
+
+
 @contextmanager
 def followed() -> Iterator[None]:
     """Within the context, reading a Tensor's array or gradient goes through the recording of the thread, if it has one.
 
-    Outside of it Tensors are as fast as ever: nothing asks whether something is recorded.
+    So does reading or setting the learning rate of an optimizer.  Outside of it Tensors are as fast as ever: nothing
+    asks whether something is recorded.
     """
     global _running
     with _lock:
         _running += 1
         if _running == 1:
             _replace_slots(property(_array_of, _set_array), property(_grad_of, _set_grad))
+            Optimizer.lr = property(_rate_of, _set_rate)  # type: ignore[assignment]
     try:
         yield
     finally:
@@ -72,6 +89,7 @@ def followed() -> Iterator[None]:
             _running -= 1
             if _running == 0:
                 _replace_slots(ARRAY, GRAD)
+                delattr(Optimizer, "lr")
 
 
 def _replace_slots(array: Any, grad: Any) -> None:

@@ -324,6 +324,9 @@ class Number(Traced):
             inside = sys._getframe(1).f_code.co_filename.startswith(PACKAGE)
             return np.ndarray if inside else self.array.dtype.type
 
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(self.recorder.decide(self, lambda array: array[()]))
+
     def _place(self) -> dict[str, Any]:
         return {}
 
@@ -337,26 +340,6 @@ class Number(Traced):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise TypeError(f"'numpy.{self.array.dtype.type.__name__}' object does not support item assignment")
-
-
-class Weak(Number):
-    """A number of Python's: it takes the dtype of the array that it meets."""
-
-    __slots__ = ("number",)
-
-    def __init__(self, traced: Traced, number: float) -> None:
-        super().__init__(traced.array, traced.recorder)
-        self.number = number
-
-    def weak_for(self, inputs: tuple[Any, ...]) -> Traced:
-        """Return the number in the dtype of the arrays among the operands."""
-        others: list[Any] = [
-            x for x in inputs if type(x) is not Weak and isinstance(x, np.ndarray | np.generic)
-        ]
-        kinds = [x.dtype for x in others]
-        dtype = np.result_type(*kinds, self.number) if kinds else self.array.dtype
-        shown = self.recorder.show(self.array)
-        return shown if dtype == self.array.dtype else shown.astype(dtype)
 
 
 def _unary(ufunc: np.ufunc) -> Callable[..., Any]:
@@ -430,7 +413,8 @@ def _install() -> None:
     for name in STATIC_ATTRIBUTES:
         table[name] = property(operator.attrgetter(f"array.{name}"))
     for name, entry in table.items():
-        setattr(Traced, name, entry)
+        if hasattr(np.ndarray, name):  # NumPy 2 has fewer methods
+            setattr(Traced, name, entry)
 
 
 _install()

@@ -1,0 +1,321 @@
+"""Arguments of a compiled function: whatever they are, and whatever is done to them, as in the eager call."""
+
+from __future__ import annotations
+
+import array
+import collections
+import itertools
+import random
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mytorch
+from mytorch import Tensor
+from mytorch.replay import ReplayWarning
+from tests.replaying import EAGER, REPLAYED, assert_same, what_became_of
+
+XS = [np.random.default_rng(k).standard_normal(4) for k in range(10)]
+Arguments = Callable[[int], tuple[Any, ...]]
+
+
+def seen(x: Any) -> Any:
+    """Return what can be compared of an argument."""
+    if isinstance(x, collections.deque | set):
+        return list(x)
+    return None if isinstance(x, random.Random) or hasattr(type(x), "__next__") else x
+
+
+def alike(function: Callable[..., Any], make: Callable[[], Arguments], words: str | None = None) -> str:
+    """Call a function ten times, eagerly and compiled, with arguments from two sources, and compare.
+
+    Results, and the arguments as the function leaves them, have to be the same.  `words` are those of the warning that
+    the function runs as it is written; without them it is to be replayed.
+    """
+    ours, theirs = make(), make()
+    compiled: Any = mytorch.compile(function)
+    with warnings.catch_warnings(record=True) as given:
+        warnings.simplefilter("always", ReplayWarning)
+        for k in range(10):
+            eager, replayed = ours(k), theirs(k)
+            assert_same(function(*eager), compiled(*replayed))
+            assert_same([seen(x) for x in eager], [seen(x) for x in replayed])
+            assert [type(x) for x in eager] == [type(x) for x in replayed]
+    said = [str(w.message) for w in given]
+    assert any(words in message for message in said) if words else not said, said
+    assert what_became_of(compiled) == (EAGER if words else REPLAYED)
+    return what_became_of(compiled)
+
+
+# -- lists and dicts ----------------------------------------------------------------------------------------------
+
+
+class AttributeDict(dict):
+    """A dict whose entries are attributes, and which has one of its own."""
+
+    def __getattr__(self, name: str) -> Any:
+        return self[name]
+
+
+def appending(x: Any, out: Any) -> Any:
+    out.append(x * 2)
+    return x.sum()
+
+
+def nesting(x: Any, out: Any) -> Any:
+    out.insert(0, {"twice": x * 2, "sum": x.sum(), "x": x})
+    return x
+
+
+def replacing(x: Any, entries: Any) -> Any:
+    entries["a"] = entries["a"] * 2 + x
+    return x
+
+
+def removing(x: Any, entries: Any) -> Any:
+    return x + entries.pop("a")
+
+
+def reordering(x: Any, entries: Any) -> Any:
+    entries.reverse()
+    return x + entries[0]
+
+
+def exchanging(x: Any, pair: Any) -> Any:
+    pair["inner"][0], pair["inner"][1] = pair["inner"][1], pair["inner"][0]
+    return x
+
+
+def counting(x: Any, counts: Any) -> Any:
+    counts["calls"] += 1
+    return x
+
+
+CHANGED: dict[str, tuple[Callable[..., Any], Arguments]] = {
+    "a new entry": (appending, lambda k: (XS[k], [])),
+    "a nest of computed arrays": (nesting, lambda k: (XS[k], [1])),
+    "a new key": (lambda x, d: d.update(y=x * 2), lambda k: (XS[k], {"x": 1.0})),
+    "another array": (replacing, lambda k: (XS[k], {"a": XS[k - 1], "b": XS[k - 2]})),
+    "a missing key": (removing, lambda k: (XS[k], {"a": XS[k - 1]})),
+    "another order": (reordering, lambda k: (XS[k], [XS[k - 1], XS[k - 2]])),
+    "within another": (exchanging, lambda k: (XS[k], {"inner": [XS[k - 1], XS[k - 2]]})),
+    "a number": (counting, lambda k: (XS[k], {"calls": k})),
+    "an OrderedDict": (replacing, lambda k: (XS[k], collections.OrderedDict(b=XS[k - 2], a=XS[k - 1]))),
+    "a default": (lambda x, d: x * d["k"], lambda k: (XS[k], collections.defaultdict(lambda: 3.0))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_what_a_function_does_to_lists_and_dicts_it_does_to_the_callers(name: str) -> None:
+    function, make = CHANGED[name]
+    alike(function, lambda: make, "changes a list or dict among its arguments at every call")
+
+
+def test_a_list_is_changed_also_by_a_call_that_fails() -> None:
+    def function(x: Any, out: Any) -> Any:
+        out.append(x + 1)
+        raise KeyError("after the change")
+
+    out: list[Any] = []
+    with pytest.raises(KeyError, match="after the change"):
+        mytorch.compile(function)(XS[0], out)
+    np.testing.assert_array_equal(out, [XS[0] + 1])
+
+
+def test_a_list_that_is_given_twice_is_one() -> None:
+    def function(a: Any, b: Any) -> Any:
+        a[0] = a[0] * 2
+        return b[0]
+
+    def make(k: int) -> tuple[Any, ...]:
+        entries = [XS[k]]
+        return entries, entries
+
+    alike(function, lambda: make, "changes a list or dict")
+
+
+def test_lists_that_are_only_read_are_replayed() -> None:
+    def function(nest: Any) -> Any:
+        return nest[0][1] * nest[1]["k"][0] + len(nest[2]) + len(nest[3]), nest[1]
+
+    alike(function, lambda: lambda k: ([(2, XS[k]), {"k": [XS[k - 1], None]}, (), [((), [])], None],))
+
+
+def test_arrays_in_lists_and_dicts_are_written_in_place() -> None:
+    def function(x: Any, nest: Any) -> Any:
+        nest["a"][0] += x
+        nest["b"] *= 2
+        return x * 3
+
+    alike(function, lambda: lambda k: (XS[k], {"a": [XS[k - 1].copy()], "b": XS[k - 2].copy()}))
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [AttributeDict, collections.OrderedDict, lambda **d: collections.defaultdict(float, d)],
+    ids=["user's", "ordered", "default"],
+)
+def test_a_dict_is_given_as_one_of_its_own_kind(entries: Any) -> None:
+    def function(x: Any, d: Any) -> Any:
+        return x * (d.k if isinstance(d, AttributeDict) else d["k"]), type(d).__name__
+
+    alike(function, lambda: lambda k: (XS[k], entries(k=XS[k - 1])))
+
+
+# -- other containers ---------------------------------------------------------------------------------------------
+
+
+def changing(container: Any, change: Callable[[Any, int], Any]) -> Callable[[], Arguments]:
+    """Return what makes calls with one container, which changes between them."""
+
+    def make() -> Arguments:
+        own = container()
+
+        def arguments(k: int) -> tuple[Any, ...]:
+            change(own, k // 2)
+            return XS[k], own
+
+        return arguments
+
+    return make
+
+
+def first_of(x: Any, s: Any) -> Any:
+    return x * s[0]
+
+
+BETWEEN: dict[str, tuple[Callable[..., Any], Callable[[], Arguments]]] = {
+    "set": (lambda x, s: x * sum(s), changing(lambda: {1}, lambda s, k: s.add(k + 2))),
+    "deque": (lambda x, s: x * sum(s), changing(lambda: collections.deque([1]), lambda s, k: s.append(k))),
+    "entry of a deque": (first_of, changing(lambda: collections.deque([1]), lambda s, k: s.__setitem__(0, k))),
+    "bytearray": (first_of, changing(lambda: bytearray(b"\1"), lambda s, k: s.__setitem__(0, k))),
+    "array.array": (first_of, changing(lambda: array.array("d", [1]), lambda s, k: s.__setitem__(0, k))),
+    "array of objects": (first_of, changing(lambda: np.array([1, None]), lambda s, k: s.__setitem__(0, k))),
+    "array of strings": (lambda x, s: x * (2 if s[0] == "a" else 3),
+                         changing(lambda: np.array(["a"]), lambda s, k: s.__setitem__(0, "ab"[k % 2]))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BETWEEN)
+def test_containers_that_change_between_calls(name: str) -> None:
+    alike(*BETWEEN[name])
+
+
+def test_a_set_that_the_function_changes() -> None:
+    def function(x: Any, seen: Any) -> Any:
+        seen.add(len(seen))
+        return x * len(seen)
+
+    alike(function, changing(set, lambda s, k: None), "changes argument 1 at every call")
+
+
+def test_a_deque_that_the_function_fills() -> None:
+    def function(x: Any, history: Any) -> Any:
+        history.append(x * 2)
+        return x
+
+    def make() -> Arguments:
+        history: Any = collections.deque(maxlen=3)
+        return lambda k: (XS[k], history)
+
+    alike(function, make, "changes argument 1 at every call")
+
+
+ONCE: dict[str, tuple[Callable[..., Any], Callable[[], Any], str]] = {
+    "iterator": (lambda x, i: x * next(i), lambda: itertools.count(1), "takes from the iterator argument 1"),
+    "generator": (lambda x, i: x * next(i), lambda: (k for k in range(20)), "takes from the iterator argument 1"),
+    "random.Random": (lambda x, r: x * r.random(), lambda: random.Random(0), "draws from argument 1"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ONCE)
+def test_arguments_that_answer_differently_every_time(name: str) -> None:
+    function, build, words = ONCE[name]
+
+    def make() -> Arguments:
+        own = build()
+        return lambda k: (XS[k], own)
+
+    alike(function, make, words)
+
+
+# -- scalars ------------------------------------------------------------------------------------------------------
+
+SCALARS: dict[str, tuple[Callable[..., Any], list[Any]]] = {
+    "np.str_": (lambda x, s: x * (2 if s == "a" else 3), [np.str_("a"), np.str_("b")]),
+    "np.bytes_": (lambda x, s: x * (2 if s == b"a" else 3), [np.bytes_(b"a"), np.bytes_(b"b")]),
+    "np.datetime64": (lambda x, s: x * (2 if s == np.datetime64("2020") else 3),
+                      [np.datetime64("2020"), np.datetime64("2021")]),
+    "zero": (lambda x, s: np.copysign(x, s), [0.0, -0.0]),
+    "zero of NumPy": (lambda x, s: np.copysign(x, s), [np.float64(0.0), np.float64(-0.0)]),
+    "complex zero": (lambda x, s: np.copysign(x, s.imag), [complex(1, 0.0), complex(1, -0.0)]),
+    "not a number": (lambda x, s: x * s, [float("nan"), 1.0]),
+    "empty string": (lambda x, s: x * (len(s) + 1), ["", "''"]),
+    "bool": (lambda x, s: x * (2 if s is True else 3), [True, 1]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SCALARS)
+def test_scalars_of_every_kind(name: str) -> None:
+    function, values = SCALARS[name]
+
+    def with_sign(x: Any, s: Any) -> Any:
+        return np.signbit(function(x, s)), function(x, s)
+
+    alike(with_sign, lambda: lambda k: (XS[k], values[k // 2 % 2]))
+
+
+def test_zeros_of_two_signs_outside_and_in_decisions() -> None:
+    class Box:
+        k = 0.0
+
+    def outside(x: Any, y: Any) -> Any:
+        return np.copysign(x, Box.k)
+
+    def decided(x: Any, y: Any) -> Any:
+        return np.copysign(x, float(y[0])), y.tolist()
+
+    for function in (outside, decided):
+        compiled: Any = mytorch.compile(function)
+        for k, x in enumerate(XS):
+            Box.k = (0.0, -0.0)[k // 2 % 2]
+            y = np.array([Box.k])
+            assert_same(function(x, y), compiled(x, y))
+        assert what_became_of(compiled) == REPLAYED
+
+
+def test_constants_that_differ_in_the_sign_of_zero_alone() -> None:
+    def function(x: Any) -> Any:
+        return x / np.float32(0.0), x / np.float32(-0.0), x / 0.0, x / -0.0
+
+    compiled: Any = mytorch.compile(function)
+    for x in XS[:4]:
+        with np.errstate(divide="ignore"):
+            assert_same(function(x.astype("f")), compiled(x.astype("f")))
+
+
+# -- one array twice ----------------------------------------------------------------------------------------------
+
+
+def is_one(x: Any, y: Any) -> Any:
+    return x * 2 if x is y else x + y * 5
+
+
+def writes_both(x: Any, y: Any) -> Any:
+    x += 1
+    y *= 3
+    return x - y
+
+
+@pytest.mark.parametrize("function", [is_one, writes_both])
+@pytest.mark.parametrize("kind", [np.array, Tensor], ids=["array", "Tensor"])
+@pytest.mark.parametrize("order", [(0, 1, 0), (1, 0, 0), (0, 0, 1)])
+def test_one_array_given_twice(function: Any, kind: Any, order: tuple[int, ...]) -> None:
+    def make(k: int) -> tuple[Any, ...]:
+        x = kind(XS[k])
+        return (x, x) if order[k % 3] else (x, kind(XS[k - 1]))
+
+    alike(function, lambda: make)
