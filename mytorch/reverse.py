@@ -432,8 +432,9 @@ def _read(shadow: Shadow, tensor: Tensor, place: Target | None, on_tensors: bool
     """Return what the pass left as the gradient of `tensor`, whose memory is `place`."""
     block = None if place is None else shadow.memory.get(key_of(place))
     if block is None or place is None:
-        zeros = np.zeros(tensor.shape, gradient_dtype(tensor.dtype))
-        return wrap(zeros) if on_tensors else zeros
+        if on_tensors:
+            return wrap(np.zeros(tensor.shape, gradient_dtype(tensor.dtype)))
+        return np.zeros(tensor.shape, tensor.dtype)
     gradient = block if isinstance(place, int) else place.gather(block)
     if on_tensors:
         return gradient if isinstance(gradient, Tensor) else wrap(arrays.array(gradient))

@@ -147,6 +147,20 @@ def test_single_precision_stays_single() -> None:
     assert (y.dtype, tangent.dtype) == (np.float32, np.float32)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.longdouble])
+def test_derivatives_have_the_dtype_of_their_argument(dtype: Any) -> None:
+    x, unused = np.array([0.5, 2.0], dtype), np.ones(3, dtype)
+
+    def square(x: Any, unused: Any) -> Any:
+        return x * x
+
+    _, tangent = jvp(square, (x, unused), (x, unused))
+    _, pullback = vjp(square, x, unused)
+    found = [tangent, *pullback(x), *jacobian(square, (0, 1))(x, unused)]
+    found += grad(lambda x, unused: np.sum(x * x), (0, 1))(x, unused)
+    assert {array.dtype for array in found} == {np.dtype(dtype)}
+
+
 def test_functions_that_write_into_their_own_arrays() -> None:
     def f(x: Any) -> Any:
         state = np.zeros_like(x)

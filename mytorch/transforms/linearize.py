@@ -178,7 +178,12 @@ class Linearization:
 
         def push(tangents: Sequence[Any]) -> list[Any]:
             with _recorded():
-                return transposed(tangents, create_graph=self.nested or any(map(_is_tracked, tangents)))
+                found = transposed(tangents, create_graph=self.nested or any(map(_is_tracked, tangents)))
+                # Those of float16 were summed in float32.
+                return [
+                    t.astype(y.dtype) if y.dtype == np.float16 else t
+                    for t, y in zip(found, self.outputs, strict=True)
+                ]
 
         return push
 
