@@ -1,6 +1,7 @@
 """MNIST, 784-128-10, batch 128: an epoch through the explicit tape against eager PyTorch with its own SGD.
 
-Both start from the same weights and take the same minibatches in the same order; SGD has momentum 0.9.  The
+NumPy by hand, without a tape, shows what is left to gain.  All start from the same weights and take the same
+minibatches in the same order; SGD has momentum 0.9.  The
 files are looked for in the folder that MYTORCH_MNIST names, or in shared/data/mnist beside the checkout.
 """
 
@@ -97,6 +98,44 @@ def torch_epoch(dtype: str, rows: int) -> Callable[[], Any]:
     return epoch
 
 
+def numpy_epoch(dtype: str, rows: int) -> Callable[[], Any]:
+    """Prepare an epoch in NumPy, the gradients by hand."""
+    from mytorch.data import one_hot
+
+    x, classes, _, _ = data(dtype)
+    labels = one_hot(classes[:rows], 10, dtype)
+    first, second = network(dtype).linear_layers
+    parameters = [first.W, first.b.ravel(), second.W, second.b.ravel()]
+    velocities = [np.zeros_like(parameter) for parameter in parameters]
+
+    def epoch() -> Any:
+        W, b, V, c = parameters
+        for start in range(0, rows, BATCH):
+            part, targets = x[start : start + BATCH], labels[start : start + BATCH]
+            h = part.dot(W.T)
+            h += b
+            np.maximum(h, 0, h)
+            z = h.dot(V.T)
+            z += c
+            z -= z.max(axis=1, keepdims=True)
+            p = np.exp(z)
+            total = p.sum(axis=1, keepdims=True)
+            loss = (np.log(total).sum() - np.vdot(z, targets)) / len(part)
+            g = p / total
+            g -= targets
+            g /= len(part)
+            dh = g.dot(V)
+            dh *= h > 0
+            gradients = [dh.T.dot(part), dh.sum(axis=0), g.T.dot(h), g.sum(axis=0)]
+            for parameter, velocity, gradient in zip(parameters, velocities, gradients, strict=True):
+                velocity *= MOMENTUM
+                velocity += gradient
+                parameter -= RATE * velocity
+        return loss.reshape(1)
+
+    return epoch
+
+
 def accuracy(epochs: int) -> float:
     """Train in float32, and return the share of test rows that are classified rightly, in percent."""
     from models.mlp import evaluate, train_epoch
@@ -119,9 +158,12 @@ def run(effort: Effort) -> list[Figure]:
         contenders = [
             Contender("mytorch", mytorch_epoch, (dtype, rows)),
             Contender("torch", torch_epoch, (dtype, rows)),
+            Contender("NumPy by hand", numpy_epoch, (dtype, rows)),
         ]
         times = race(contenders, effort, rtol=rtol)
-        figures.append(times.figure(f"MNIST, an epoch, {dtype}", "mytorch", "torch", at_most=1.0))
+        what = f"MNIST, an epoch, {dtype}"
+        figures.append(times.figure(what, "mytorch", "torch", at_most=1.0))
+        figures.append(times.figure(f"{what}, against NumPy by hand", "mytorch", "NumPy by hand"))
     percent = measure(accuracy, 5, threads=effort.threads)
     return [*figures, Figure("MNIST, test accuracy after 5 epochs", percent, unit="%", at_least=97.5)]
 
