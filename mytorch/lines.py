@@ -16,7 +16,7 @@ from types import CodeType, FrameType
 import numpy as np
 
 PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
-_NOT_THE_USERS = (PACKAGE, os.path.dirname(os.path.abspath(np.__file__)) + os.sep)
+LIBRARY = (PACKAGE, os.path.dirname(os.path.abspath(np.__file__)) + os.sep)
 inside_files: set[str] = set()  # files of this package and NumPy, and others, as far as they were met
 outside_files: set[str] = set()
 
@@ -36,7 +36,7 @@ def caller(depth: int = 2) -> tuple[CodeType, int]:
         if name in outside_files:
             break
         if name not in inside_files:
-            if not name.startswith(_NOT_THE_USERS):
+            if not name.startswith(LIBRARY):
                 outside_files.add(name)
                 break
             inside_files.add(name)

@@ -21,6 +21,7 @@ import numpy as np
 from numpy import ndarray
 
 from mytorch import arrays, trees
+from mytorch.regions import owner_of
 from mytorch.replay.errors import Changed, Diverged, ReplayError, ReplayWarning, Unreplayable
 from mytorch.replay.lowering.backends import chosen
 from mytorch.replay.matching import MISS, contradicts, fits, fits_call, shortcut, signature
@@ -121,6 +122,11 @@ class Compiled(Generic[P, R]):
             return self._within(args, kwargs)
         leaves, structure = trees.flatten((args, kwargs))
         key, holds = signature(leaves, structure)
+        if key is not None and any(map(_is_view, leaves)):
+            self._warn(
+                "a Tensor among its arguments is a view of other memory; pass a copy of it, or an array"
+            )
+            key = None
         if key is None:
             return self.function(*args, **kwargs)
         entry = self.entries.get(key)
@@ -252,6 +258,11 @@ def _too_many(tried: list[Path]) -> str:
         f"it decided differently {PATHS} times, last at {where}; a number that float(), int() or .item() "
         "takes out of an array decides everything after it: return the array instead"
     )
+
+
+def _is_view(leaf: Any) -> bool:
+    """Say whether a leaf is a Tensor that shows a part of some memory, or shows it otherwise than it lies there."""
+    return isinstance(leaf, Tensor) and owner_of(leaf._array) is not leaf._array
 
 
 def _constant_copy(x: Any) -> Any:

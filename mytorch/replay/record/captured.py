@@ -25,7 +25,7 @@ from weakref import ref
 
 import numpy as np
 
-from mytorch.lines import PACKAGE
+from mytorch.lines import LIBRARY
 from mytorch.tensor import Tensor
 
 PLAIN = (int, float, complex, bool, str, bytes, type(None))
@@ -49,7 +49,6 @@ _MUTABLE = (list, dict, deque, set, bytearray)
 _ENVIRONMENT = frozenset(("environ", "environb", "getenv", "getenvb"))
 _CATCHING = frozenset(("assertRaises", "raises", "suppress"))
 _MATCHING = frozenset(("CHECK_EXC_MATCH", "JUMP_IF_NOT_EXC_MATCH"))
-_LIBRARY = (PACKAGE, os.path.dirname(np.__file__) + os.sep)
 UNSET = object()  # the value of a context variable that has none
 
 
@@ -160,8 +159,9 @@ class _Search:
         self.waiting = [(function, ""), *((value, name) for name, value in arguments.items())]
         cells = [Cell("fixed", arguments, name, value, name) for name, value in arguments.items()]
         while len(self.seen) < _LIMIT:
-            found = self._cells_of_waiting() or self._cells_of_modules()
-            if not found and not self.waiting:
+            waited = bool(self.waiting)
+            found = self._cells_of_next() if waited else self._cells_of_modules()
+            if not found and not waited:
                 break
             for cell in found:
                 cells.append(cell)
@@ -178,14 +178,13 @@ class _Search:
             cell for cell in cells if cell.kind not in ("attribute", "slot", "class") or self._matters(cell)
         )
 
-    def _cells_of_waiting(self) -> list[Cell]:
-        """Return the cells of the next thing that was not looked at."""
-        while self.waiting:
-            thing, path = self.waiting.pop(0)
-            if id(thing) not in self.seen:
-                self.seen.add(id(thing))
-                return list(self._cells_of(thing, path))
-        return []
+    def _cells_of_next(self) -> list[Cell]:
+        """Return the cells of the thing that waits longest, if it is new."""
+        thing, path = self.waiting.pop(0)
+        if id(thing) in self.seen:
+            return []
+        self.seen.add(id(thing))
+        return list(self._cells_of(thing, path))
 
     def _cells_of_modules(self) -> list[Cell]:
         """Return the cells of what modules hold under names that were met since they were looked at last."""
@@ -408,7 +407,7 @@ def _is_library(module: types.ModuleType) -> bool:
 @cache
 def is_of_user(filename: str) -> bool:
     """Say whether a file is the user's own: not of this package, of NumPy, of Python, or installed."""
-    return not filename.startswith(_LIBRARY) and not is_installed(filename)
+    return not filename.startswith(LIBRARY) and not is_installed(filename)
 
 
 @cache

@@ -30,6 +30,7 @@ from mytorch.replay.instructions import (
     name_of,
 )
 from mytorch.replay.record import making
+from mytorch.replay.record.captured import is_of_user
 from mytorch.replay.record.memories import Memories
 from mytorch.replay.record.numbers import Weak
 from mytorch.replay.record.traced import Number, Traced
@@ -209,7 +210,7 @@ class Recorder(Memories):
                     return x.__array_function__(function, (type(x),), args, kwargs)
             return function.__wrapped__(*args, **kwargs)  # type: ignore[attr-defined]
         if function in METADATA:
-            if function in SHARING and making.is_of_user(sys._getframe(2).f_code.co_filename):
+            if function in SHARING and is_of_user(sys._getframe(2).f_code.co_filename):
                 self.excuse = "asks whether arrays share memory"  # which no signature says
             return function(*self.real(args), **self.real(kwargs))
         if function in AS_METHODS and args and isinstance(args[0], Traced) and "where" not in kwargs:

@@ -65,6 +65,7 @@ class Recording:
     made : what it returned that no replay can make anew (None: nothing)
     function : what was called; structure_given, given : the arguments, and their leaves (None for arrays)
     same : arguments that are also taken from outside
+    twins : by the number of an argument, that of an earlier one that is the same array
     tensors : by the identity of a Tensor among the arguments, its number
     paths : by the identity of what lies outside, where it is found
     local_names : per memory's number, a local variable that held it
@@ -91,6 +92,7 @@ class Recording:
         self.catches = False
         self.made: str | None = None
         self.same: list[tuple[int, Any]] = []
+        self.twins: dict[int, int] = {}
         self.tensors: dict[int, int] = {}
         self.paths: dict[int, list[str]] = {}
         self.local_names: dict[int, str] = {}
@@ -240,6 +242,8 @@ def _all_given(leaves: list[Any], recorder: Recorder, recording: Recording) -> l
         shown = known.get(id(leaf))
         if shown is None:
             shown = _given(leaf, i, recorder, recording)
+        else:
+            recording.twins[i] = next(j for j, other in enumerate(leaves) if other is leaf)
         if isinstance(leaf, Tensor | ndarray):
             known[id(leaf)] = shown
         given.append(shown)
