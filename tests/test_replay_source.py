@@ -412,6 +412,17 @@ def test_nested_and_named_arguments(tmp_path):
         function_of(scope)({"x": b, "y": [a]}, Pair(c, None), scale=4, power=3)
 
 
+def test_an_array_that_was_given_twice_has_to_be(tmp_path):
+    compiled: Any = mytorch.compile(lambda x, batch: x * batch[0] + batch[1])
+    a, b = np.arange(3.0), np.ones(3)
+    for _ in range(2):
+        compiled(a, [a, b])
+    function = function_of(module_of(compiled.program, tmp_path))
+    with pytest.raises(ValueError, match="this program is for batch_0 that is x"):
+        function(a, [b, b])
+    np.testing.assert_allclose(function(b, [b, a]), b * b + a)
+
+
 def test_draws_are_draws_of_a_generator_in_its_state(tmp_path):
     rng = np.random.default_rng(5)
 

@@ -158,7 +158,7 @@ class _Search:
         self.waiting = [(function, ""), *((value, name) for name, value in arguments.items())]
         cells = [Cell("fixed", arguments, name, value, name) for name, value in arguments.items()]
         while len(self.seen) < _LIMIT:
-            found = self._cells_of_waiting() or self._cells_of_modules()
+            found = self._cells_of_next() if self.waiting else self._cells_of_modules()
             if not found and not self.waiting:
                 break
             for cell in found:
@@ -176,14 +176,13 @@ class _Search:
             cell for cell in cells if cell.kind not in ("attribute", "slot", "class") or self._matters(cell)
         )
 
-    def _cells_of_waiting(self) -> list[Cell]:
-        """Return the cells of the next thing that was not looked at."""
-        while self.waiting:
-            thing, path = self.waiting.pop(0)
-            if id(thing) not in self.seen:
-                self.seen.add(id(thing))
-                return list(self._cells_of(thing, path))
-        return []
+    def _cells_of_next(self) -> list[Cell]:
+        """Return the cells of the thing that waits longest, if it is new."""
+        thing, path = self.waiting.pop(0)
+        if id(thing) in self.seen:
+            return []
+        self.seen.add(id(thing))
+        return list(self._cells_of(thing, path))
 
     def _cells_of_modules(self) -> list[Cell]:
         """Return the cells of what modules hold under names that were met since they were looked at last."""

@@ -206,12 +206,16 @@ class Outside:
         """Return the lines that take arguments apart, and that refuse other numbers than those that were recorded."""
         lines = []
         positional, named = self.recording.structure_given.children
-        leaves = iter(zip(leaf_names, self.recording.given, strict=True))
+        leaves = iter(enumerate(zip(leaf_names, self.recording.given, strict=True)))
         for parameter, child in zip(parameters, (*positional.children, *named.children), strict=True):
             for path in child.paths(parameter):
-                name, leaf = next(leaves)
+                i, (name, leaf) = next(leaves)
                 if name != path:
                     lines.append(f"{name} = {path}")
+                if i in self.recording.twins:
+                    twin = leaf_names[self.recording.twins[i]]
+                    lines.append(f"if {name} is not {twin}:")
+                    lines.append(f'    raise ValueError("this program is for {name} that is {twin}")')
                 if isinstance(leaf, PLAIN) and not isinstance(leaf, type(None)):
                     text = repr(leaf)
                     lines.append(f"if {name} != {text}:")

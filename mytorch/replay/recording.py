@@ -78,6 +78,9 @@ class Recording:
         self.made: str | None = None
         self.catches = False
         self.same: list[tuple[int, Any]] = []  # arguments that are also taken from outside
+        self.twins: dict[
+            int, int
+        ] = {}  # by the number of an argument, that of an earlier one that is the same array
         self.tensors: dict[int, int] = {}  # by the identity of a Tensor among the arguments, its number
         self.assigned: list[tuple[Cell, Leaf]] = []  # places outside that the call gave computed values
         self.outside: set[int] = set()  # identities of the owners of memory outside that is read or written
@@ -254,6 +257,8 @@ def _all_given(leaves: list[Any], recorder: Recorder, recording: Recording) -> l
         shown = known.get(id(leaf))
         if shown is None:
             shown = _given(leaf, i, recorder, recording)
+        else:
+            recording.twins[i] = next(j for j, other in enumerate(leaves) if other is leaf)
         if isinstance(leaf, Tensor | ndarray):
             known[id(leaf)] = shown
         given.append(shown)
