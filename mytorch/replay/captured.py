@@ -158,8 +158,9 @@ class _Search:
         self.waiting = [(function, ""), *((value, name) for name, value in arguments.items())]
         cells = [Cell("fixed", arguments, name, value, name) for name, value in arguments.items()]
         while len(self.seen) < _LIMIT:
-            found = self._cells_of_next() if self.waiting else self._cells_of_modules()
-            if not found and not self.waiting:
+            waited = bool(self.waiting)
+            found = self._cells_of_next() if waited else self._cells_of_modules()
+            if not found and not waited:
                 break
             for cell in found:
                 cells.append(cell)
