@@ -223,6 +223,41 @@ def test_captured_arrays_are_read_and_written_where_they_lie() -> None:
     assert what_became_of(compiled) == REPLAYED
 
 
+def by_its_transpose(w: Any, x: Any) -> Any:
+    return ((x @ w.T) ** 2).sum() + (w.detach() * 0.5).sum()
+
+
+def by_its_rows(w: Any, x: Any) -> Any:
+    return (x @ w[0]).sum() + (w[1:].detach() * 0.5).sum()
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+@pytest.mark.parametrize("loss", [by_its_transpose, by_its_rows])
+def test_memory_that_is_first_seen_by_a_view_that_cannot_be_written(loss: Any, backend: str) -> None:
+    if backend == "numba":
+        pytest.importorskip("numba")
+
+    def build() -> Any:
+        w = Tensor(np.linspace(-1, 1, 12).reshape(4, 3), requires_grad=True)
+        optimizer = SGD([w], 0.1)
+
+        def step(x: Any) -> Any:
+            loss(w, x).backward()
+            w.grad = w.grad + 0.1 * w.detach()
+            optimizer.step()
+            optimizer.zero_grad()
+            with mytorch.no_grad():
+                w[1:] *= 0.9
+            return w.detach().copy()
+
+        return step
+
+    eager, compiled = build(), mytorch.compile(build(), backend=backend)
+    for k in range(5):
+        x = np.random.default_rng(k).standard_normal((5, 3))
+        assert_same(eager(x), compiled(x))
+
+
 def test_writes_to_captured_views() -> None:
     def build() -> tuple[Callable[[Any], Any], Any]:
         memory = np.zeros((4, 4))

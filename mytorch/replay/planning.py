@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from mytorch.replay.instructions import ARGUMENT, INSIDE, TEMPORARY, Buffer, Instruction, Value
+from mytorch.replay.instructions import ARGUMENT, INSIDE, OUTSIDE, TEMPORARY, Buffer, Instruction, Value
 from mytorch.replay.passes import Listing, last_writes
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
@@ -47,7 +47,7 @@ class Plan:
         """
         offset = self.offsets.get(value.buffer.number)
         if offset is None:
-            return value.array
+            return _outside(value)
         if self.block is None:
             self.block = np.zeros(self.nbytes + ALIGNMENT, np.uint8)
             self.block = self.block[-self.block.__array_interface__["data"][0] % ALIGNMENT :][: self.nbytes]
@@ -57,6 +57,18 @@ class Plan:
         if key not in self.arrays:
             self.arrays[key] = ndarray(value.shape, value.dtype, self.block, key[0], value.strides)
         return self.arrays[key]
+
+
+def _outside(value: Value) -> ndarray:
+    """Return the array of a value outside; the recorded one may be a view that cannot be written: `x.detach()`."""
+    array, owner = value.array, value.buffer.owner
+    if array.flags.writeable or array is owner or value.buffer.kind != OUTSIDE:
+        return array
+    if Value(value.buffer, owner).key == value.key:
+        return owner
+    if not owner.flags.c_contiguous or not value.size:
+        return array
+    return ndarray(value.shape, value.dtype, owner, value.offset, value.strides)
 
 
 def needs_place(buffer: Buffer, written: dict[int, int], by_reference: set[int]) -> bool:
