@@ -297,6 +297,50 @@ def test_constants_that_differ_in_the_sign_of_zero_alone() -> None:
             assert_same(function(x.astype("f")), compiled(x.astype("f")))
 
 
+# -- Tensors ------------------------------------------------------------------------------------------------------
+
+
+def reads(t: Any, x: Any) -> Any:
+    return t * 2 + x, t[0]
+
+
+def writes(t: Any, x: Any) -> Any:
+    t += x
+    t[0] = 5.0
+    return t * 2
+
+
+VIEWS: dict[str, Callable[[Any], Any]] = {
+    "row": lambda base: base[1],
+    "column": lambda base: base[:, 2],
+    "diagonal": lambda base: base.diagonal(),
+    "transpose": lambda base: base.T,
+    "reshape": lambda base: base.reshape(2, 8)[:, :4],
+    "part": lambda base: base[:2],
+}
+
+
+@pytest.mark.parametrize("function", [reads, writes])
+@pytest.mark.parametrize("size", [4, 400])
+@pytest.mark.parametrize("name", VIEWS)
+def test_tensors_that_are_views(name: str, size: int, function: Any) -> None:
+    if (name, function) == ("diagonal", writes):
+        return  # which cannot be written
+
+    def make(k: int) -> tuple[Any, ...]:
+        values = np.random.default_rng(k).standard_normal((size, size))
+        base = Tensor(values.reshape(-1)[:16].reshape(4, 4) if name == "reshape" else values)
+        return VIEWS[name](base), 1.0
+
+    alike(function, lambda: make, "a Tensor among its arguments is a view of other memory; pass a copy of it")
+
+
+def test_copies_of_views_are_replayed() -> None:
+    base = Tensor(np.random.default_rng(0).standard_normal((4, 4)))
+    alike(reads, lambda: lambda k: (base[k % 4].copy(), 1.0))
+    alike(reads, lambda: lambda k: (Tensor(np.arange(8.0)[::2] * k), 1.0))
+
+
 # -- one array twice ----------------------------------------------------------------------------------------------
 
 

@@ -281,6 +281,11 @@ class Compiled:
             return self._within(args, kwargs)
         leaves, structure = trees.flatten((args, kwargs))
         key, holds = signature(leaves, structure)
+        if key is not None and any(map(_is_view, leaves)):
+            self._warn(
+                "a Tensor among its arguments is a view of other memory; pass a copy of it, or an array"
+            )
+            key = None
         if key is None:
             return self.function(*args, **kwargs)
         entry = self.entries.get(key)
@@ -444,6 +449,11 @@ def signature(leaves: list[Any], structure: trees.Structure) -> tuple[Any, list[
     if len(set(seen)) < len(seen):  # a function may ask whether two are one
         parts.append(tuple(map(seen.index, seen)))
     return tuple(parts), holds
+
+
+def _is_view(leaf: Any) -> bool:
+    """Say whether a leaf is a Tensor that shows a part of some memory, or shows it otherwise than it lies there."""
+    return isinstance(leaf, Tensor) and owner_of(leaf._array) is not leaf._array
 
 
 def _constant_copy(x: Any) -> Any:
