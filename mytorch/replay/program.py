@@ -32,7 +32,7 @@ from mytorch.replay.printing import printed
 from mytorch.replay.recording import Recording
 from mytorch.replay.report import Report, profile, report_of
 from mytorch.replay.saving import save
-from mytorch.replay.states import is_shuffle, set_state
+from mytorch.replay.states import generator_of, is_shuffle, set_state
 from mytorch.replay.updates import in_pieces, products_in_pieces, rates_early
 from mytorch.replay.writing import LONG, Writer
 from mytorch.tensor import Tensor
@@ -193,7 +193,7 @@ class Program:
         if not self.guards:
             return []
         methods = [i.function for i in self.instructions if i.kind == "random" or is_shuffle(i.function)]
-        return [(g, [None]) for g in {id(m.__self__): m.__self__ for m in methods}.values()]  # type: ignore[attr-defined]
+        return [(g, [None]) for g in {id(g): g for g in map(generator_of, methods)}.values()]
 
     def refresh(self) -> None:
         """Compute what depends on numbers that live outside alone."""

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 import numpy as np
@@ -131,7 +131,7 @@ def record(
                 note(recorder.refused or error, f"(changed before the error, and not put back: {names})")
             raise
         found, recording.structure = trees.flatten(result)
-        found = [x._generator if isinstance(x, Generator) else x for x in found]
+        found = [x._generator if type(x) is Generator else x for x in found]
         found = [x._iterator if isinstance(x, Passing) else x for x in found]
         recording.leaves = [_leaf(x, recorder) for x in found]
         fetched = {(id(owner), name) for owner, name in recorder.fetched} - recorder.asked
@@ -552,9 +552,28 @@ class Generator:
     def __init__(self, generator: Any, recorder: Recorder) -> None:
         self._generator, self._recorder = generator, recorder
 
+    if not TYPE_CHECKING:
+
+        @property
+        def __class__(self) -> Any:  # `isinstance` asks this
+            return type(self._generator)
+
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(f"{type(self._generator).__name__!r} object has no attribute {name!r}")
+        if name in ("bit_generator", "_bit_generator"):
+            self._recorder.excuse = "uses the bit generator of a random generator"
         member = getattr(self._generator, name)
         return _drawing(member, self._recorder) if callable(member) else member
+
+    def __reduce__(self) -> Any:
+        self._recorder.excuse = "copies a random generator"
+        return self._generator.__reduce__()
+
+
+def _default_rng(seed: Any = None) -> Any:
+    """Stand for `np.random.default_rng`, which gives back a generator that it is given."""
+    return seed if type(seed) is Generator else _DEFAULT_RNG(seed)
 
 
 def _drawing(method: Callable[..., Any], recorder: Recorder) -> Callable[..., Any]:
@@ -598,6 +617,7 @@ def _drawn_into(out: Any, draw: Callable[..., Any], args: tuple[Any, ...], kwarg
 def _patch(cells: Sequence[Cell], recorder: Recorder) -> list[tuple[Cell, Any]]:
     """Put what is recorded in the places of arrays and generators that the function can reach; return what is there."""
     places = list(cells)
+    places.append(Cell("attribute", np.random, "default_rng", _DEFAULT_RNG, "np.random.default_rng"))
     for name in dir(np.random):
         member = getattr(np.random, name)
         if _is_draw(member):
@@ -617,6 +637,8 @@ def _patch(cells: Sequence[Cell], recorder: Recorder) -> list[tuple[Cell, Any]]:
             shown = _drawing(cell.value, recorder)
         elif isinstance(cell.value, GENERATORS):
             shown = Generator(cell.value, recorder)
+        elif cell.value is _DEFAULT_RNG:
+            shown = _default_rng
         elif maker(cell.value) is not None:
             shown = maker(cell.value)
         else:
@@ -639,7 +661,7 @@ def _live_in(value: tuple[Any, ...], recorder: Recorder) -> tuple[Any, ...]:
     return type(value)(*entries) if hasattr(value, "_fields") else tuple(entries)
 
 
-_SEED = np.random.seed
+_SEED, _DEFAULT_RNG = np.random.seed, np.random.default_rng
 
 
 def _is_draw(value: Any) -> bool:
