@@ -765,6 +765,31 @@ def test_what_is_done_with_a_generator_besides_drawing_is_said(use: Any, words: 
         mytorch.compile(use)(np.random.default_rng(0), XS[0])
 
 
+def test_numbers_of_numpy_are_no_sequences() -> None:
+    def function(x: Any) -> Any:
+        s = x.sum()
+        asked = [
+            hasattr(v, name) for v in (x, s) for name in ("__len__", "__iter__", "__contains__", "shape")
+        ]
+        kinds = (
+            collections.abc.Iterable,
+            collections.abc.Sized,
+            collections.abc.Container,
+            collections.abc.Hashable,
+        )
+        return (
+            asked,
+            [isinstance(s, kind) for kind in kinds],
+            [v * 2 for v in x] if hasattr(x, "__len__") else s,
+        )
+
+    outcome, _ = compared(function, CALLS)
+    assert outcome == REPLAYED
+    for use in (len, list, lambda s: 1.0 in s):
+        with pytest.raises(TypeError):
+            mytorch.compile(lambda x, use=use: use(x.sum()))(XS[0])
+
+
 def test_numbers_of_numpy_are_keys() -> None:
     names = {0: "none", 1: "one"}
     outcome, _ = compared(
