@@ -722,6 +722,74 @@ def test_an_array_has_the_methods_that_numpys_have() -> None:
     assert outcome == REPLAYED
 
 
+GENERATING: dict[str, Callable[[Any, Any], Any]] = {
+    "isinstance": lambda r, x: r.random(4) * x if isinstance(r, np.random.Generator) else x,
+    "default_rng": lambda r, x: np.random.default_rng(r).random(4) * x,
+    "class": lambda r, x: r.random(4) * x if r.__class__ is np.random.Generator else x,
+    "a missing attribute": lambda r, x: r.random(4) * x if not hasattr(r, "rand") else x,
+    "a seed that is decided": lambda r, x: (np.random.seed(int(x[0] > 0)), np.random.rand(4) * x)[1],
+    "bit generator": lambda r, x: np.random.Generator(r.bit_generator).random(4) * x,
+    "state": lambda r, x: x * (r.bit_generator.state["state"]["state"] % 7) + r.random(),
+    "copy": lambda r, x: copy.deepcopy(r).random(4) * x,
+    "pickle": lambda r, x: pickle.loads(pickle.dumps(r)).random(4) * x,
+}
+
+
+@pytest.mark.parametrize("name", GENERATING)
+@pytest.mark.parametrize("given", [True, False], ids=["argument", "outside"])
+def test_generators_are_what_they_are(name: str, given: bool) -> None:
+    def build() -> Any:
+        rng = np.random.default_rng(4)
+        function = mytorch.compile(lambda r, x: GENERATING[name](r if given else rng, x))
+        return rng, function
+
+    ours, (theirs, compiled) = np.random.default_rng(4), build()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ReplayWarning)
+        for x in XS:
+            assert_same(GENERATING[name](ours, x), compiled(theirs, x))
+    assert ours.bit_generator.state == theirs.bit_generator.state
+    watched = name in ("bit generator", "state", "copy", "pickle")
+    assert what_became_of(compiled) == (EAGER if watched else REPLAYED)
+
+
+@pytest.mark.parametrize(
+    ("use", "words"),
+    [
+        (lambda r, x: x * r.bit_generator.random_raw(), "uses the bit generator of a random generator"),
+        (lambda r, x: copy.copy(r).random(4) * x, "copies a random generator"),
+    ],
+)
+def test_what_is_done_with_a_generator_besides_drawing_is_said(use: Any, words: str) -> None:
+    with pytest.warns(ReplayWarning, match=words):
+        mytorch.compile(use)(np.random.default_rng(0), XS[0])
+
+
+def test_numbers_of_numpy_are_no_sequences() -> None:
+    def function(x: Any) -> Any:
+        s = x.sum()
+        asked = [
+            hasattr(v, name) for v in (x, s) for name in ("__len__", "__iter__", "__contains__", "shape")
+        ]
+        kinds = (
+            collections.abc.Iterable,
+            collections.abc.Sized,
+            collections.abc.Container,
+            collections.abc.Hashable,
+        )
+        return (
+            asked,
+            [isinstance(s, kind) for kind in kinds],
+            [v * 2 for v in x] if hasattr(x, "__len__") else s,
+        )
+
+    outcome, _ = compared(function, CALLS)
+    assert outcome == REPLAYED
+    for use in (len, list, lambda s: 1.0 in s):
+        with pytest.raises(TypeError):
+            mytorch.compile(lambda x, use=use: use(x.sum()))(XS[0])
+
+
 def test_numbers_of_numpy_are_keys() -> None:
     names = {0: "none", 1: "one"}
     outcome, _ = compared(

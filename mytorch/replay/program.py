@@ -26,7 +26,7 @@ from mytorch.replay.instructions import OUTSIDE, Buffer, Listing, Value, last_wr
 from mytorch.replay.lowering.backends import chosen
 from mytorch.replay.lowering.forms import Form, fastest, may_fail, with_arrays
 from mytorch.replay.lowering.planning import Plan, planned
-from mytorch.replay.lowering.states import is_shuffle, set_state
+from mytorch.replay.lowering.states import generator_of, is_shuffle, set_state
 from mytorch.replay.lowering.writing import LONG, Writer
 from mytorch.replay.passes.batching import batched
 from mytorch.replay.passes.columns import by_columns
@@ -201,7 +201,7 @@ class Program:
         if not self.guards:
             return []
         methods = [i.function for i in self.instructions if i.kind == "random" or is_shuffle(i.function)]
-        return [(g, [None]) for g in {id(m.__self__): m.__self__ for m in methods}.values()]  # type: ignore[attr-defined]
+        return [(g, [None]) for g in {id(g): g for g in map(generator_of, methods)}.values()]
 
     def refresh(self) -> None:
         """Compute what depends on numbers that live outside alone."""

@@ -14,6 +14,11 @@ def is_shuffle(function: Any) -> bool:
     return isinstance(getattr(function, "__self__", None), np.random.Generator | np.random.RandomState)
 
 
+def generator_of(method: Any) -> Any:
+    """Return the random generator that a method draws from: NumPy's own, of `np.random.seed`, which is none."""
+    return getattr(method, "__self__", np.random.mtrand._rand)
+
+
 def state_of(generator: Any) -> Any:
     """Return the state of a random generator."""
     if isinstance(generator, np.random.Generator):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy import ndarray
@@ -25,9 +25,28 @@ class Generator:
     def __init__(self, generator: Any, recorder: Recorder) -> None:
         self._generator, self._recorder = generator, recorder
 
+    if not TYPE_CHECKING:
+
+        @property
+        def __class__(self) -> Any:  # `isinstance` asks this
+            return type(self._generator)
+
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(f"{type(self._generator).__name__!r} object has no attribute {name!r}")
+        if name in ("bit_generator", "_bit_generator"):
+            self._recorder.excuse = "uses the bit generator of a random generator"
         member = getattr(self._generator, name)
         return drawing(member, self._recorder) if callable(member) else member
+
+    def __reduce__(self) -> Any:
+        self._recorder.excuse = "copies a random generator"
+        return self._generator.__reduce__()
+
+
+def default_rng(seed: Any = None) -> Any:
+    """Stand for `np.random.default_rng`, which gives back a generator that it is given."""
+    return seed if type(seed) is Generator else DEFAULT_RNG(seed)
 
 
 def drawing(method: Callable[..., Any], recorder: Recorder) -> Callable[..., Any]:
@@ -68,7 +87,7 @@ def _drawn_into(out: Any, draw: Callable[..., Any], args: tuple[Any, ...], kwarg
     return out
 
 
-_SEED = np.random.seed
+_SEED, DEFAULT_RNG = np.random.seed, np.random.default_rng
 
 
 def is_draw(value: Any) -> bool:

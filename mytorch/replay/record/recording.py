@@ -138,7 +138,7 @@ def record(
                 note(recorder.refused or error, f"(changed before the error, and not put back: {names})")
             raise
         found, recording.structure = trees.flatten(result)
-        found = [x._generator if isinstance(x, Generator) else x for x in found]
+        found = [x._generator if type(x) is Generator else x for x in found]
         found = [x._iterator if isinstance(x, Passing) else x for x in found]
         recording.leaves = [_leaf(x, recorder) for x in found]
         fetched = {(id(owner), name) for owner, name in recorder.fetched} - recorder.asked

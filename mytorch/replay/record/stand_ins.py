@@ -20,7 +20,7 @@ from mytorch import arrays
 from mytorch.lines import PACKAGE
 from mytorch.replay.errors import ReplayError
 from mytorch.replay.record.captured import GENERATORS, Cell, is_followed
-from mytorch.replay.record.draws import Generator, drawing, is_draw
+from mytorch.replay.record.draws import DEFAULT_RNG, Generator, default_rng, drawing, is_draw
 from mytorch.replay.record.impure import noticed, watched
 from mytorch.replay.record.making import PLACES, maker
 from mytorch.replay.record.recorder import Recorder
@@ -67,6 +67,7 @@ def recording_by(recorder: TensorRecorder, cells: Sequence[Cell]) -> Iterator[No
 def _patch(cells: Sequence[Cell], recorder: Recorder) -> list[tuple[Cell, Any]]:
     """Put what is recorded in the places of arrays and generators that the function can reach; return what is there."""
     places = list(cells)
+    places.append(Cell("attribute", np.random, "default_rng", DEFAULT_RNG, "np.random.default_rng"))
     for name in dir(np.random):
         member = getattr(np.random, name)
         if is_draw(member):
@@ -86,6 +87,8 @@ def _patch(cells: Sequence[Cell], recorder: Recorder) -> list[tuple[Cell, Any]]:
             shown = drawing(cell.value, recorder)
         elif isinstance(cell.value, GENERATORS):
             shown = Generator(cell.value, recorder)
+        elif cell.value is DEFAULT_RNG:
+            shown = default_rng
         elif maker(cell.value) is not None:
             shown = maker(cell.value)
         else:

@@ -122,7 +122,7 @@ class Traced:
 
     @property
     def __array_interface__(self) -> Any:
-        if sys._getframe(1).f_code not in _READERS:  # NumPy's C code reads the values through this, too
+        if _asker().f_code not in _READERS:  # NumPy's C code reads the values through this, too
             self.recorder.leave(self, None)
         return self.array.__array_interface__
 
@@ -321,8 +321,18 @@ class Number(Traced):
         @property
         def __class__(self) -> Any:
             # The engine asks what it holds, and the user what NumPy would give.
-            inside = sys._getframe(1).f_code.co_filename.startswith(PACKAGE)
+            inside = _asker().f_code.co_filename.startswith(PACKAGE)
             return np.ndarray if inside else self.array.dtype.type
+
+    # What NumPy's numbers have not: `isinstance(x, Iterable)` looks for None, `hasattr` for an error.
+    __len__: Any = None
+    __iter__: Any = None
+    __contains__: Any = None
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("__len__", "__iter__", "__contains__"):
+            raise AttributeError(f"'numpy.{self.array.dtype.type.__name__}' object has no attribute {name!r}")
+        return super().__getattribute__(name)
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(self.recorder.decide(self, lambda array: array[()]))
@@ -340,6 +350,12 @@ class Number(Traced):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise TypeError(f"'numpy.{self.array.dtype.type.__name__}' object does not support item assignment")
+
+
+def _asker() -> Any:
+    """Return the frame that asks for the attribute that is being computed."""
+    frame: Any = sys._getframe(2)
+    return frame.f_back if frame.f_code is Number.__getattribute__.__code__ else frame
 
 
 def _unary(ufunc: np.ufunc) -> Callable[..., Any]:
