@@ -35,7 +35,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def pad_with_zeros(a: np.ndarray, *, widths: list[tuple[int, int]]) -> np.ndarray:
     """Return `a` with ``widths[axis]`` zeros before and after it."""
     if type(a) is not np.ndarray:  # a recording, which shows one call
-        return np.pad(a, widths)
+        return np.pad(a, widths or 0)  # of an array without axes
     shape = [before + n + after for (before, after), n in zip(widths, a.shape, strict=True)]
     y = np.zeros(shape, a.dtype, "F" if a.flags.fnc else "C")
     inner(y, widths)[...] = a
