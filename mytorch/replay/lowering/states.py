@@ -16,7 +16,7 @@ def is_shuffle(function: Any) -> bool:
 
 def generator_of(method: Any) -> Any:
     """Return the random generator that a method draws from: NumPy's own, of `np.random.seed`, which is none."""
-    return getattr(method, "__self__", None) or np.random.mtrand._rand
+    return method.__self__ if is_shuffle(method) else np.random.mtrand._rand
 
 
 def state_of(generator: Any) -> Any:
