@@ -23,7 +23,7 @@ from mytorch.recording import kept, metas_of_operands, savers, targets_of
 from mytorch.records import TapeError, Write, next_serial
 from mytorch.regions import is_basic, memory_name, overlaps_itself
 from mytorch.rules.registry import Rule
-from mytorch.tensor import Alias, Tensor, is_recording, new_view, target, wrap
+from mytorch.tensor import Tensor, is_recording, new_view, target, wrap
 
 
 class Retained:
@@ -157,10 +157,7 @@ def note_changed(leaves: list[Tensor]) -> None:
     """Tell the tapes that read the values of `leaves` that they are gone."""
     moment: tuple[int, CodeType, int] | None = None
     for leaf in leaves:
-        saved = leaf._saved
-        for tape in savers(leaf) if type(saved) is list or type(saved) is Alias else (saved and saved(),):
-            if tape is None:
-                continue
+        for tape in savers(leaf):
             if moment is None:
                 moment = (next_serial(), *caller())
             if tape.stale is None:

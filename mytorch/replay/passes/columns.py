@@ -146,14 +146,21 @@ def _chosen(listing: Listing, found: dict[int, Value]) -> dict[int, Value]:
         values = (*instruction.reads, *instruction.outs)
         for group in {groups[v.buffer.number] for v in values if v.buffer.number in groups}:
             uses.setdefault(group, []).append(instruction)
-    turned, last = set(found), None
-    while turned != last:  # a group that gains nothing is held by rows, and so others may gain less
-        last = turned
-        for group, instructions in uses.items():
-            rest = {number for number in last if groups[number] != group}
-            if sum(_cost(i, last) for i in instructions) >= sum(_cost(i, rest) for i in instructions):
-                turned = turned & rest
-    return {number: value for number, value in found.items() if number in turned}
+    turned = set(uses)
+    idle = turned
+    while idle:  # a group that gains nothing is held by rows, and so others may gain less
+        idle = {group for group in [*turned] if _gain(group, uses[group], groups, turned) <= 0}
+        turned -= idle
+    return {number: value for number, value in found.items() if groups[number] in turned}
+
+
+def _gain(group: int, uses: list[Instruction], groups: dict[int, int], turned: set[int]) -> int:
+    """Return what is gained where `group` is held by columns as the others in `turned` are, and not by rows."""
+    by_columns = sum(_cost(i, groups, turned) for i in uses)
+    turned.discard(group)
+    by_rows = sum(_cost(i, groups, turned) for i in uses)
+    turned.add(group)
+    return by_rows - by_columns
 
 
 def _groups(listing: Listing, found: dict[int, Value]) -> dict[int, int]:
@@ -162,7 +169,7 @@ def _groups(listing: Listing, found: dict[int, Value]) -> dict[int, int]:
 
     def leader(number: int) -> int:
         while leaders[number] != number:
-            number = leaders[number]
+            number = leaders[number] = leaders[leaders[number]]
         return number
 
     for instruction in listing.instructions:
@@ -172,27 +179,27 @@ def _groups(listing: Listing, found: dict[int, Value]) -> dict[int, int]:
     return {number: leader(number) for number in found}
 
 
-def _cost(instruction: Instruction, turned: set[int]) -> int:
-    """Return what a call takes beyond its arithmetic, where the matrices in `turned` are held by columns.
+def _cost(instruction: Instruction, groups: dict[int, int], turned: set[int]) -> int:
+    """Return what a call takes beyond its arithmetic, where the matrices of groups in `turned` are held by columns.
 
     The unit is the time for an entry that BLAS has to read across.
     """
 
-    def by_columns(value: Value) -> bool:
-        return (abs(value.strides[0]) < abs(value.strides[1])) != (value.buffer.number in turned)
+    def is_upright(value: Value) -> bool:
+        return (abs(value.strides[0]) < abs(value.strides[1])) != (groups.get(value.buffer.number) in turned)
 
     operands = matrices(instruction)
     if operands:
         a, b = operands
         # BLAS reads its second matrix along the rows of the result, and what lies the other way it copies first.
-        if by_columns(instruction.outs[0]):
-            return 0 if by_columns(a) else a.size
-        return b.size if by_columns(b) else 0
+        if is_upright(instruction.outs[0]):
+            return 0 if is_upright(a) else a.size
+        return b.size if is_upright(b) else 0
     values = _of_rows(instruction)
     entries = [prod(n for n, stride in zip(v.shape, v.strides, strict=True) if stride) for v in values]
     most = max(entries, default=0)
     whole = [value for value, n in zip(values, entries, strict=True) if n == most and len(value.shape) == 2]
-    orders = {by_columns(value) for value in whole}
+    orders = {is_upright(value) for value in whole}
     cost = ACROSS * most if len(orders) == 2 else 0
     if orders and any(1 < n < most for n in entries):
         cost += BEGIN * whole[0].shape[1 if orders == {True} else 0]

@@ -27,10 +27,9 @@ class Containers:
         self.changed = False
         self._shown = shown  # gives the real array for what stands for one
         self._leaves = iter(leaves)
-        self._originals: dict[
-            int, tuple[Any, Any]
-        ] = {}  # by identity: a part of the copy, and what it is a copy of
-        self._pairs: dict[int, tuple[Any, Any]] = {}  # by identity: a list or dict, and its copy
+        # By identity: a part of the copy, and what it is a copy of; a list or dict, and its copy.
+        self._originals: dict[int, tuple[Any, Any]] = {}
+        self._pairs: dict[int, tuple[Any, Any]] = {}
         self.copied = self._copied(tree)
 
     def _copied(self, tree: Any) -> Any:
