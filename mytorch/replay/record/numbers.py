@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from mytorch.replay.record.traced import BINARY, COMPARE, POWERS, UNARY, Number, Traced
+from mytorch.operators import COMPARE
+from mytorch.replay.record.traced import BINARY, POWERS, UNARY, Number, Traced
 
 
 class Weak(Number):
@@ -30,9 +31,8 @@ class Weak(Number):
     def weak_for(self, inputs: tuple[Any, ...]) -> Traced:
         """Return the number in the dtype of the arrays among the operands."""
         others: list[Any] = [x for x in inputs if type(x) is not Weak and isinstance(x, ndarray | np.generic)]
-        real = [
-            x.array if isinstance(x, Traced) else x for x in others
-        ]  # NumPy 1 asks whether they have axes
+        # NumPy 1 asks whether they have axes.
+        real = [x.array if isinstance(x, Traced) else x for x in others]
         dtype = np.result_type(*real, self.number) if real else self.array.dtype
         shown = self.recorder.show(self.array)
         return shown if dtype == self.array.dtype else shown.astype(dtype)

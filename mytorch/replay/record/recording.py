@@ -130,12 +130,7 @@ def record(
             with watching(lambda name, value: recorder.note_local(name, value, recording.local_names)):
                 result = function(*args, **kwargs)
         except Exception as error:
-            changed = {
-                o.buffer.name for i in recorder.instructions for o in i.outs if o.buffer.kind == OUTSIDE
-            }
-            if changed:
-                names = ", ".join(sorted(name or "memory outside" for name in changed))
-                note(recorder.refused or error, f"(changed before the error, and not put back: {names})")
+            _say_what_changed(error, recorder)
             raise
         found, recording.structure = trees.flatten(result)
         found = [x._generator if type(x) is Generator else x for x in found]
@@ -164,6 +159,17 @@ def record(
     shown = [_shown(x) for x in found]
     recording.seconds = time.perf_counter() - start
     return recording.structure.unflatten(shown), recording
+
+
+def _say_what_changed(error: Exception, recorder: Recorder) -> None:
+    """Say in an error which memory outside the call has written to before it failed."""
+    outs = [out for instruction in recorder.instructions for out in instruction.outs]
+    changed = {out.buffer.name or "memory outside" for out in outs if out.buffer.kind == OUTSIDE}
+    if changed:
+        note(
+            recorder.refused or error,
+            f"(changed before the error, and not put back: {', '.join(sorted(changed))})",
+        )
 
 
 _VALUES = (Tensor, ndarray, np.generic, *PLAIN)

@@ -19,6 +19,7 @@ import numpy as np
 
 from mytorch import arrays
 from mytorch.lines import PACKAGE
+from mytorch.operators import COMPARE
 from mytorch.regions import address_of, base_of, byte_bounds
 
 if TYPE_CHECKING:
@@ -39,14 +40,6 @@ BINARY = {
     "xor": np.bitwise_xor,
     "lshift": np.left_shift,
     "rshift": np.right_shift,
-}
-COMPARE = {
-    "lt": np.less,
-    "le": np.less_equal,
-    "gt": np.greater,
-    "ge": np.greater_equal,
-    "eq": np.equal,
-    "ne": np.not_equal,
 }
 # What NumPy's ** computes for these exponents of a floating-point array.
 POWERS: dict[float, np.ufunc] = {-1: np.reciprocal, 0.5: np.sqrt, 1: np.positive, 2: np.square}
