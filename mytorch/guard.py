@@ -53,7 +53,11 @@ class Frozen:
     def __init__(self, owner: np.ndarray) -> None:
         self.owner, self.holders = owner, 0
         self.arrays: list[np.ndarray] = []
-        self.freeze(owner)
+        if owner.base is None:
+            owner.setflags(write=False)
+            self.arrays.append(owner)
+        else:
+            self.freeze(owner)
 
     def freeze(self, array: np.ndarray) -> None:
         """Make `array`, a view of the memory, read-only, and all between it and the owner."""
@@ -67,7 +71,8 @@ class Frozen:
 
     def thaw(self) -> None:
         """Make the arrays writable again: a view only after its base."""
-        for array in sorted(self.arrays, key=_depth) if len(self.arrays) > 1 else self.arrays:
+        arrays = self.arrays
+        for array in arrays if len(arrays) == 1 else sorted(arrays, key=_depth):
             array.setflags(write=True)
 
 
@@ -145,7 +150,7 @@ NOTHING_HELD = Guards()  # of a tape that has looked at nothing yet
 def _let_go(frozen: Frozen) -> None:
     """Let one tape less hold a memory."""
     frozen.holders -= 1
-    if frozen.holders == 0:
+    if not frozen.holders:
         del _frozen[id(frozen.owner)]
         frozen.thaw()
 

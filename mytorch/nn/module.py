@@ -99,16 +99,14 @@ def _on_tape(
 
     `external` holds, by name, parameters with the arrays that their gradients are added to.
     """
-    known, start = tape.known, len(tape.operation_list)
+    known = tape.known
     shown = [_show(tape, x) for x in inputs]
     parameters = {name: _show(tape, array, gradient) for name, (array, gradient) in external.items()}
     result = compute(*shown, **parameters)
     known.adopt(result._array, (result if result._base is None else result._base)._key)
-    for operation in tape.operation_list[start:]:
-        for array in (*operation.inputs, operation.output):
-            # What nobody else has needs no protection; what a recording stands behind may be known by another name.
-            if isinstance(array, np.ndarray) and (type(array) is not np.ndarray or known.buffer.holds(array)):
-                tape.protect(array)
+    for tensor in (*shown, *parameters.values(), result):
+        if (tensor if tensor._base is None else tensor._base)._saved is not None:
+            tape.protect(tensor._array)
     return result._array
 
 

@@ -133,13 +133,13 @@ def check_range(optimizer: Optimizer, name: str, value: float, low: float, high:
     return value
 
 
-_PIECE = 2**18  # bytes: what fits in the cache beside its gradient
+_PIECE = 2**18  # bytes: what fits in the cache beside its gradient; up to two are not worth the loop
 
 
 def pieces(*arrays: np.ndarray) -> Iterable[tuple[np.ndarray, ...]]:
     """Return arrays of one shape, large ones in pieces, so that several steps pass through memory once."""
     first = arrays[0]
-    if first.nbytes <= _PIECE or not all(type(x) is np.ndarray and x.flags.c_contiguous for x in arrays):
+    if first.nbytes <= 2 * _PIECE or not all(type(x) is np.ndarray and x.flags.c_contiguous for x in arrays):
         return (arrays,)
     rows, length = [array.reshape(-1) for array in arrays], _PIECE // first.itemsize
     return (tuple([row[start : start + length] for row in rows]) for start in range(0, first.size, length))
@@ -147,7 +147,7 @@ def pieces(*arrays: np.ndarray) -> Iterable[tuple[np.ndarray, ...]]:
 
 def descend(value: np.ndarray, rate: float, gradient: np.ndarray) -> None:
     """Do ``value -= rate * gradient`` in place."""
-    if value.nbytes <= _PIECE:
+    if value.nbytes <= 2 * _PIECE:
         value -= rate * gradient
         return
     for part, slope in pieces(value, gradient):
