@@ -66,16 +66,7 @@ def write(
     if not is_recording() or (not tracked and owner._key is None):
         _write_unrecorded(destination, owner, index, compute)
         return
-    if owner._key is not None and owner._tape is None:
-        raise TapeError(
-            "a leaf that requires gradients cannot be changed in place while recording: its old value would be "
-            "lost to its own gradient. Update it inside `with mytorch.no_grad():`, or work on a .copy()"
-        )
-    if destination._array.dtype.kind not in "fc":
-        raise TypeError(
-            f"a differentiable value cannot be written into a Tensor of dtype {destination._array.dtype}: "
-            "its gradient would be lost; make the destination floating-point"
-        )
+    _refuse_lost(destination, owner)
     if np.size(destination._array[index]) == 0:
         compute()  # checks the shapes, and changes nothing
         return
@@ -107,6 +98,20 @@ def write(
     _keep_old(others, destination._array, index, old)
     if failure is not None:
         raise failure
+
+
+def _refuse_lost(destination: Tensor, owner: Tensor) -> None:
+    """Raise if a recorded write to `destination`, in the memory of `owner`, would lose a gradient."""
+    if owner._key is not None and owner._tape is None:
+        raise TapeError(
+            "a leaf that requires gradients cannot be changed in place while recording: its old value would be "
+            "lost to its own gradient. Update it inside `with mytorch.no_grad():`, or work on a .copy()"
+        )
+    if destination._array.dtype.kind not in "fc":
+        raise TypeError(
+            f"a differentiable value cannot be written into a Tensor of dtype {destination._array.dtype}: "
+            "its gradient would be lost; make the destination floating-point"
+        )
 
 
 def refuse_overlap(array: ndarray) -> None:

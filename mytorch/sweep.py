@@ -77,35 +77,12 @@ def sweep(
                 continue
             if stale is not None:
                 _refuse_stale(operation, stale)
-            rule = operation.rule
-            if type(rule) is not Rule:
+            if type(operation.rule) is not Rule:
                 _apply_opaque(operations, operation, g, add)
-                continue
-            record = operation
-            if lift is not None:
-                record, g = lift(operation, bool(undone), g)
-            conjugate = rule.holomorphic and g.dtype.kind == "c"
-            if conjugate:
-                g = np.conj(g)
-            metas = operation.metas
-            if metas is FROM_INPUTS:
-                metas = metas_of(operation.inputs)
-                record = Call(record.inputs, record.output, {}, metas)
-            for i, goal in enumerate(operation.targets):
-                if goal is None or (wanted is not None and key_of(goal) not in wanted):
-                    continue
-                if rule.vjp_each is not None:
-                    gradient = rule.vjp_each(g, record, i)
-                else:
-                    vjp = rule.vjps[i]
-                    if vjp is None:
-                        continue
-                    gradient = vjp(g, record)
-                if conjugate:
-                    gradient = np.conj(gradient)
-                if metas is not None:
-                    gradient = fit(gradient, *metas[i])
-                add(goal, gradient)
+            elif lift is None:
+                _apply_rule(operation, operation, g, add, wanted)
+            else:
+                _apply_rule(operation, *lift(operation, bool(undone), g), add, wanted)
     except Exception as error:
         if isinstance(error, TapeError) or operation is None:
             raise
@@ -115,6 +92,33 @@ def sweep(
             write.swap()
         if token is not None:
             caused_by.reset(token)
+
+
+def _apply_rule(
+    operation: Any, record: Any, g: Any, add: Callable[[Target, Any], None], wanted: set[int] | None
+) -> None:
+    """Add what the wanted formulas of a rule make of the gradient `g`; they read the arrays in `record`."""
+    rule, metas = operation.rule, operation.metas
+    conjugate = rule.holomorphic and g.dtype.kind == "c"
+    if conjugate:
+        g = np.conj(g)
+    if metas is FROM_INPUTS:
+        metas = metas_of(operation.inputs)
+        record = Call(record.inputs, record.output, {}, metas)
+    for i, target in enumerate(operation.targets):
+        if target is None or (wanted is not None and key_of(target) not in wanted):
+            continue
+        if rule.vjp_each is not None:
+            gradient = rule.vjp_each(g, record, i)
+        elif rule.vjps[i] is not None:
+            gradient = rule.vjps[i](g, record)
+        else:
+            continue
+        if conjugate:
+            gradient = np.conj(gradient)
+        if metas is not None:
+            gradient = fit(gradient, *metas[i])
+        add(target, gradient)
 
 
 def run_hooks(hooks: Sequence[Callable[[Any], Any]], gradient: Any) -> Any:
