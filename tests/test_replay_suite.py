@@ -41,18 +41,22 @@ def value(call: Call) -> Callable[..., Any]:
 
 
 def gradient(call: Call, cotangents: list[np.ndarray]) -> Callable[..., Any]:
-    """Return the gradient of a case as a function of its arrays."""
+    """Return the value of a case, computed on Tensors, and its gradient, as a function of its arrays."""
 
     def pulled(*arrays: Any) -> Any:
         result, pullback = vjp(call, *arrays)
-        return pullback(trees.flatten(result)[1].unflatten(cotangents))
+        return result, pullback(trees.flatten(result)[1].unflatten(cotangents))
 
     return pulled
 
 
 def second(call: Call, cotangents: list[np.ndarray]) -> Callable[..., Any]:
     """Return the derivative of the gradient, along fixed directions."""
-    first = gradient(call, cotangents)
+    both = gradient(call, cotangents)
+
+    def first(*arrays: Any) -> Any:
+        return both(*arrays)[1]
+
     directions = tuple([np.cos(np.arange(x.size)).reshape(x.shape).astype(x.dtype) for x in call.arrays])
 
     def pulled(*arrays: Any) -> Any:

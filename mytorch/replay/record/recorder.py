@@ -345,7 +345,7 @@ class Recorder(Memories):
                     if isinstance(part, Traced):
                         int(part)
             return self.show(result)
-        if not _holds_traced(index) and type(result) is not ndarray:  # a single entry is a value of its own
+        if is_basic(index) and type(result) is not ndarray:  # a single entry is a value of its own
             entry = self.method("copy", self.show(traced.array[open_ended(index)]), (), {})
             return self.number(entry.array)
         return self.results("call", getitem, (traced, index), {}, result)
