@@ -286,9 +286,9 @@ class Tensor:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> ndarray:
         if self.requires_grad:
             raise TypeError(
-                "this Tensor requires gradients, which an ndarray cannot carry: make the array that receives "
-                "it a Tensor too (np.zeros_like(tensor) is one), join Tensors with np.stack or np.concatenate "
-                "instead of np.array, or take the values with .numpy() or .detach()"
+                "this Tensor requires gradients, which an ndarray cannot carry: write np.array([...], like=tensor) "
+                "to make an array of Tensors (np.full, too), make the array that receives it a Tensor too "
+                "(np.zeros_like(tensor) is one), or take the values with .numpy() or .detach()"
             )
         return np.array(self._array, dtype) if copy or dtype is not None else np.asarray(self.numpy())
 
@@ -302,6 +302,11 @@ class Tensor:
 
     def __index__(self) -> int:
         return self._array.__index__()
+
+    def __round__(self, digits: int | None = None) -> Any:
+        if digits is None:
+            return round(self._array.item())
+        return np.round(self, digits)
 
     def __complex__(self) -> complex:
         if self.requires_grad:

@@ -350,6 +350,22 @@ def test_a_tensor_is_not_written_to_a_plain_array(name: str, shape: tuple[int, .
     assert not array.any()
 
 
+@pytest.mark.parametrize("make", [np.array, np.asarray, lambda rows, like: np.full(2, rows[0][1], like=like)])
+def test_what_the_error_says_makes_an_array_of_tensors(make: Callable[..., Any]) -> None:
+    x = Tensor([2.0, 3.0], requires_grad=True)
+    make([[1.0, x[0]], [0.0, x[1]]], like=x).sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [2.0, 0.0] if "lambda" in make.__name__ else [1.0, 1.0])
+
+
+def test_a_number_is_rounded_as_python_rounds() -> None:
+    x = Tensor(2.567, requires_grad=True)
+    assert round(x) == 3
+    assert type(round(x)) is int
+    assert round(x, 1).item() == 2.6
+    with pytest.raises(ValueError, match="size 1"):
+        round(Tensor([1.0, 2.0]))
+
+
 def test_a_number_is_not_stored_in_an_entry_of_a_plain_array() -> None:
     array, t = np.zeros((2, 2)), Tensor(1.5, requires_grad=True)
     with pytest.raises(ValueError, match="array element with a sequence") as error:
@@ -369,7 +385,7 @@ def test_a_number_is_not_stored_in_an_entry_of_a_plain_array() -> None:
 def test_tensors_in_a_list_are_no_array() -> None:
     t: Any = Tensor([1.0, 2.0], requires_grad=True)
     for make in (np.array, np.asarray, np.sum):
-        with pytest.raises(TypeError, match=r"np\.stack or np\.concatenate"):
+        with pytest.raises(TypeError, match=r"np\.array\(\[\.\.\.\], like=tensor\)"):
             make([t, t])
     assert _values(np.stack([t, t])).tolist() == [[1.0, 2.0], [1.0, 2.0]]
 
