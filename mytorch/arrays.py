@@ -44,7 +44,7 @@ def zeros(shape: tuple[int, ...], dtype: Any) -> Any:
 def lifted(x: Any) -> Any:
     """Return an array of constants, made just now, as one that an array of a recording can be the index of."""
     now = recording()
-    return x if now is None else now.made_inside(x)
+    return x if now is None or type(x) is not ndarray else now.made_inside(x)
 
 
 def strided(flat: Any, shape: tuple[int, ...], dtype: Any, offset: int, strides: tuple[int, ...]) -> Any:

@@ -95,7 +95,7 @@ def _rows(index: Any) -> np.ndarray | None:
 @dispatched
 def clear_at(a: np.ndarray, *, index: Any) -> np.ndarray:
     """Return a copy of `a` that is zero at `index`."""
-    result = arrays.array(a)
+    result = arrays.array(arrays.lifted(a))
     result[index] = 0
     return result
 
@@ -121,6 +121,11 @@ def part_of(g: Any, place: Target) -> Any:
     return place.gather(g) if isinstance(g, np.ndarray) else gather(g, region=place)
 
 
+def part_at(g: Any, index: Any) -> Any:
+    """Return ``g[index]`` of a gradient, which may be made of constants where the index is not."""
+    return take_at(arrays.lifted(g), index=index)
+
+
 # A region may show the real or the imaginary parts of complex memory: linear over the reals, not holomorphic.
 backward_of(
     assemble,
@@ -136,8 +141,8 @@ backward_of(assign, lambda g: g)
 backward_of(
     assign_at,
     lambda g, *, index, kept: clear_at(g, index=index),
-    lambda g, *, index, kept: take_at(g, index=index) if kept is None else take_at(g, index=index) * kept,
+    lambda g, *, index, kept: part_at(g, index) if kept is None else part_at(g, index) * kept,
 )
 backward_of(take_at, lambda g, a_shape, *, index: put_at(g, index=index, shape=a_shape))
-backward_of(put_at, lambda g, *, index: take_at(g, index=index))
+backward_of(put_at, lambda g, *, index: part_at(g, index))
 backward_of(clear_at, lambda g, *, index: clear_at(g, index=index))
