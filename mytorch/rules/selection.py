@@ -116,11 +116,9 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
 def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kwargs: Any) -> Any:
     """Return a function that is another one, or a number, on each part of `x`."""
     x = as_array(x)
-    several = isinstance(condlist, list | tuple) or np.ndim(condlist) > 0
-    if several and (x.ndim == 0 or np.ndim(condlist[0]) > 0):
-        conditions = truth(condlist)
-    else:
-        conditions = truth([condlist])
+    listed = isinstance(condlist, list | tuple) or np.ndim(condlist) > 0
+    several = listed and (x.ndim == 0 or np.ndim(condlist[0]) > 0)
+    conditions = truth(condlist if several else [condlist])
     if len(funclist) == len(conditions) + 1:
         conditions = np.concatenate([conditions, ~np.any(conditions, axis=0, keepdims=True)])
     elif len(funclist) != len(conditions):
