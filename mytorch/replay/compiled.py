@@ -256,7 +256,7 @@ def _too_many(tried: list[Path]) -> str:
     where = tried[0].program.guards[-1].line if tried and tried[0].program.guards else "a branch"
     return (
         f"it decided differently {PATHS} times, last at {where}; a number that float(), int() or .item() "
-        "takes out of an array decides everything after it: return the array instead"
+        "takes out of an array, and that is not just returned, decides everything after it: return the array instead"
     )
 
 

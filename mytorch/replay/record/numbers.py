@@ -42,15 +42,13 @@ class Weak(Number):
             return super().__pow__(exponent)
         ufunc = POWERS.get(exponent) if self.array.dtype.kind == "f" and type(exponent) is not Weak else None
         if ufunc is not None:
-            return self.recorder.of_numbers(ufunc, self)
-        return self.recorder.of_numbers(np.power, self, exponent)
+            return _finite(self.recorder.of_numbers(ufunc, self), self, exponent)
+        return _finite(self.recorder.of_numbers(np.power, self, exponent), self, exponent)
 
     def __rpow__(self, base: Any) -> Any:
-        return (
-            self.recorder.of_numbers(np.power, base, self)
-            if type(base) in _NUMBERS
-            else super().__rpow__(base)
-        )
+        if type(base) not in _NUMBERS:
+            return super().__rpow__(base)
+        return _finite(self.recorder.of_numbers(np.power, base, self), base, self)
 
     __ipow__ = __pow__
 
@@ -65,6 +63,11 @@ class Weak(Number):
 
 
 _NUMBERS = (Weak, int, float)
+
+
+def _finite(power: Any, base: Any, exponent: Any) -> Any:
+    """Return a power; where it is not finite, what Python makes of it: an error, or a complex number."""
+    return power if np.isfinite(power) else float(base) ** float(exponent)
 
 
 def _of_numbers(name: str, ufunc: np.ufunc, reflected: bool = False) -> Callable[..., Any]:

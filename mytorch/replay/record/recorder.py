@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from inspect import signature
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from numpy import ndarray
 from mytorch import arrays
 from mytorch.dispatch import out_of, place_of_out
 from mytorch.guard import Guards
-from mytorch.lines import caller, is_assigning, shown
+from mytorch.lines import PACKAGE, caller, is_assigning, shown
 from mytorch.regions import base_of, is_basic, open_ended, owner_of
 from mytorch.replay.errors import ReplayError
 from mytorch.replay.instructions import (
@@ -33,6 +33,7 @@ from mytorch.replay.record import making
 from mytorch.replay.record.captured import is_of_user
 from mytorch.replay.record.memories import Memories
 from mytorch.replay.record.numbers import Weak
+from mytorch.replay.record.returned import is_only_returned
 from mytorch.replay.record.traced import Number, Traced
 from mytorch.sweep import sweep
 
@@ -44,6 +45,7 @@ METADATA = {
     np.isrealobj, np.may_share_memory, np.shares_memory,
 }  # fmt: skip
 SHARING = {np.may_share_memory, np.shares_memory}
+DIVISIONS = {np.true_divide, np.floor_divide, np.remainder}  # in which Python's numbers refuse zero
 # Functions of one array that are methods, so that both are recorded alike.
 AS_METHODS: dict[Any, str] = {
     np.sum: "sum", np.prod: "prod", np.max: "max", np.min: "min", np.amax: "max", np.amin: "min", np.any: "any",
@@ -62,6 +64,8 @@ class Recorder(Memories):
     refused : the error that something cannot be followed
     errors : NumPy's error state at the beginning
     names : of what lies outside, by identity
+    root : the code that calls the function
+    returned : floats that go into its result alone, each with the entry that it was taken out of
     """
 
     def __init__(self) -> None:
@@ -77,6 +81,8 @@ class Recorder(Memories):
         self.guards = Guards()
         self.errors = np.geterr()
         self.names: dict[int, str] = {}
+        self.root: CodeType | None = None
+        self.returned: list[tuple[float, Traced]] = []
 
     def close(self) -> None:
         """End the recording: what is left of Traced arrays computes as real ones do."""
@@ -197,6 +203,8 @@ class Recorder(Memories):
         plain = [x.array if type(x) is Weak else x for x in inputs]
         if self.closed:
             return ufunc(*plain).item()
+        if ufunc in DIVISIONS and not inputs[1]:
+            raise ZeroDivisionError("float division by zero")
         result = self.results("ufunc", ufunc, tuple([_strong(x) for x in inputs]), {}, ufunc(*plain))
         return Weak(result, result.array.item())
 
@@ -318,6 +326,23 @@ class Recorder(Memories):
         guard = self.note("guard", convert, (traced,), {}, (), False)
         guard.expected = result
         return result
+
+    def returned_number(self, traced: Traced) -> float | None:
+        """Return the float in an array if Python takes it out for the function's result alone: it decides nothing."""
+        array = traced.array
+        if self.closed or array.size != 1 or array.dtype.char not in "fd" or self.are_constant(traced):
+            return None
+        frame: FrameType | None = sys._getframe(2)
+        while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
+            frame = frame.f_back
+        caller_of_it = None if frame is None else frame.f_back
+        if frame is None or caller_of_it is None or caller_of_it.f_code is not self.root:
+            return None
+        if not is_only_returned(frame):
+            return None
+        number = float(array.item())
+        self.returned.append((number, self.show(array).reshape(()).astype(float)))
+        return number
 
     def decided_numbers(self, tree: Any) -> Any:
         """Return nested arguments with real numbers, which what follows depends on."""

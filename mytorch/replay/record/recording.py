@@ -108,6 +108,7 @@ def record(
     """
     start = time.perf_counter()
     recording, recorder = Recording(), TensorRecorder()
+    recorder.root = record.__code__
     objects = {
         f"argument {i}": leaf
         for i, leaf in enumerate(leaves)
@@ -299,7 +300,8 @@ def _leaf(x: Any, recorder: Recorder) -> Leaf:
         return Leaf(kind, recorder.value(x.array))
     if type(x) is ndarray:
         return Leaf("array", recorder.value(x))
-    return Leaf("constant", x)
+    entry = next((entry for number, entry in recorder.returned if number is x), None)
+    return Leaf("constant", x) if entry is None else Leaf("plain", recorder.value(entry.array))
 
 
 def _made(found: list[Any], leaves: list[Any], cells: Sequence[Cell]) -> str | None:

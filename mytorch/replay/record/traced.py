@@ -60,7 +60,7 @@ STATIC_ATTRIBUTES = ("shape", "ndim", "dtype", "size", "nbytes", "itemsize", "st
 _Class = type
 # Who may ask where a memory lies without reading it.
 _READERS = {address_of.__code__, getattr(byte_bounds, "__wrapped__", byte_bounds).__code__}
-VALUES = ("item", "tolist", "tobytes")
+VALUES = ("tolist", "tobytes")
 _ZEROS_LIKE = np.zeros_like  # while a call is recorded there is another in its place
 
 
@@ -209,7 +209,8 @@ class Traced:
         return bool(self.recorder.decide(self, bool))
 
     def __float__(self) -> float:
-        return float(self.recorder.decide(self, float))
+        number = self.recorder.returned_number(self)
+        return float(self.recorder.decide(self, float)) if number is None else number
 
     def __int__(self) -> int:
         return int(self.recorder.decide(self, int))
@@ -408,6 +409,11 @@ def _value(name: str) -> Callable[..., Any]:
     return method
 
 
+def _item(self: Any, *index: Any) -> Any:
+    number = None if index else self.recorder.returned_number(self)
+    return _value("item")(self, *index) if number is None else number
+
+
 def _install() -> None:
     """Give Traced the operators and methods of arrays."""
     table: dict[str, Any] = {f"__{name}__": _operator(ufunc) for name, ufunc in (BINARY | COMPARE).items()}
@@ -418,7 +424,7 @@ def _install() -> None:
         table[name] = _extremum(ufunc) if name in ("max", "min", "any", "all") else _reduction(ufunc)
     table |= {name: _method(name) for name in METHODS.split()}
     table |= {name: _writing(name) for name in WRITING_METHODS}
-    table |= {name: _value(name) for name in VALUES}
+    table |= {name: _value(name) for name in VALUES} | {"item": _item}
     for name in STATIC_ATTRIBUTES:
         table[name] = property(operator.attrgetter(f"array.{name}"))
     for name, entry in table.items():

@@ -449,6 +449,8 @@ class _Printer:
         value = self.final[id(leaf.what)]
         shared = sum(v.buffer.number == value.buffer.number for v in self.final.values()) > 1
         text = self.term(value).text
+        if leaf.kind == "plain":
+            return f"{'float' if value.dtype.kind == 'f' else 'int'}({text})"
         if value.buffer.number in self.constants_numbers():
             return f"{text}.copy()"
         if leaf.kind == "array" and not value.shape:
