@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import struct
 import subprocess
@@ -375,6 +376,24 @@ def test_a_place_that_cannot_be_written_is_refused_before_training(command, tmp_
         status, out, err = command(option, path)
         assert (status, out) == (1, "")
         assert err == f"error: {option} {path}: expected the name of a file in a folder that exists\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_what_is_no_file_is_not_replaced_by_a_checkpoint(command, tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    status, out, err = command("--save", path, "--epochs", 1)
+    assert (status, out) == (1, "")
+    assert err == f"error: --save {path}: expected the name of a file, but this is a device or a pipe\n"
+    assert path.is_fifo()
+
+
+def test_a_network_too_large_for_the_memory_is_said(command):
+    status, out, err = command("--hidden", 10**15)
+    assert (status, out) == (1, "")
+    assert re.fullmatch(
+        r"error: out of memory: Unable to allocate .*; try a smaller --hidden or --batch-size\n", err
+    )
 
 
 def test_a_picture_in_an_unknown_format_is_refused_before_training(command, tmp_path):
