@@ -165,6 +165,17 @@ def test_the_curves_are_drawn(command, tmp_path):
     assert [255, 127, 14] in colours  # test
 
 
+def test_epochs_are_whole_numbers_also_where_there_is_one(monkeypatch, tmp_path):
+    figure = pytest.importorskip(
+        "matplotlib.figure", reason="matplotlib is not installed: nothing to draw with"
+    )
+    drawn = []
+    monkeypatch.setattr(figure.Figure, "savefig", lambda self, path, dpi: drawn.append(self))
+    report.plot_curves(tmp_path / "curves.png", np.full((1, 4), 0.5), "one epoch")
+    ticks = [tick for axes in drawn[0].axes for tick in axes.get_xticks() if 0.9 < tick < 1.1]
+    assert ticks == [1, 1]
+
+
 # -- seeds and checkpoints ----------------------------------------------------------------------------
 
 
@@ -277,7 +288,18 @@ def rewritten(path: Path, **changes: object) -> Path:
             r"linear 0 W should be float32 of shape \(12, 64\), but .* float64 of",
         ),
         ({"linear 1 b": None}, r"expected the arrays \['linear 0 W', .*, but the checkpoint holds \["),
-        ({"history": np.zeros(3)}, r"the history should have 4 columns, got shape \(3,\)"),
+        ({"configuration": "[1,"}, "the checkpoint's settings are no JSON"),
+        ({"configuration": '{"hidden": [12], "batch_size": "x"}'}, "batch_size: expected int, got 'x'"),
+        (
+            {"configuration": '{"hidden": ["x"]}'},
+            r"there is no network 'mlp' with hidden layers of \('x',\) units",
+        ),
+        ({"configuration": '{"hidden": [12], "network": "cnn"}'}, "there is no network 'cnn'"),
+        (
+            {"history": np.zeros(3)},
+            r"the history should have 4 columns of float64, got float64 of shape \(3,\)",
+        ),
+        ({"history": np.array([["0"] * 4])}, r"4 columns of float64, got <U1 of shape \(1, 4\)"),
     ],
 )
 def test_a_foreign_checkpoint_is_refused(command, tmp_path, changes, message):
