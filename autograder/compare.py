@@ -9,9 +9,10 @@ import numpy as np
 
 from autograder.wire import Received
 
-# (relative, absolute), for float64; the inputs are exact in float32, so that a float32 hand-in can be right.
+# (relative, absolute). The inputs are exact in float32, so that a float32 hand-in can be right; a float64 result may
+# have been float32 on its way, and whether it passes must not depend on the seed.
 TOLERANCES = {"float32": (1e-4, 1e-5)}
-TOLERANCE = (1e-7, 1e-9)
+TOLERANCE = (1e-5, 1e-6)
 
 
 @dataclass(frozen=True)

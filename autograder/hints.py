@@ -37,9 +37,15 @@ def explain(
     for label, difference in unexplained.items():
         sentence = next(_explain_difference(difference, expected, inputs))
         labels_of.setdefault(sentence, []).append(label)
-    hints = [f"{', '.join(labels)}: {sentence}" for sentence, labels in labels_of.items()]
+    hints = [f"{', '.join(labels)}: {sentence}" for sentence, labels in _causes_first(labels_of)]
     # What was already wrong before an error is the likelier cause.
     return hints + ([explain_error(error)] if error else [])
+
+
+def _causes_first(labels_of: dict[str, list[str]]) -> list[tuple[str, list[str]]]:
+    """Put what the hand-in overwrote first, and leave out what is unexplained where anything is explained."""
+    hints = sorted(labels_of.items(), key=lambda hint: hint[0] != _OVERWRITTEN)
+    return [hint for hint in hints if UNKNOWN not in hint[0]] or hints
 
 
 def _upstream_missing(test: GradedTest, inputs: Arrays) -> Iterator[tuple[str, Arrays]]:
@@ -49,12 +55,18 @@ def _upstream_missing(test: GradedTest, inputs: Arrays) -> Iterator[tuple[str, A
         for names in combinations(present, count):
             ones = {name: np.ones_like(inputs[name]) for name in names}
             for label, values in test.reference(inputs | ones).items():
-                yield (
-                    "computed as if the gradient from above were 1: the chain rule multiplies by grad_output",
-                    {label: values},
-                )
+                yield _UPSTREAM_IS_ONE if "grad_output" in names else _DIVERGENCE_EVERYWHERE, {label: values}
 
 
+_UPSTREAM_IS_ONE = "computed as if the gradient from above were 1: the chain rule multiplies by grad_output"
+_DIVERGENCE_EVERYWHERE = (
+    "computed as if no operation came after it: only the last operation is given the divergence, every other "
+    "one the gradient that the buffer holds for its output (gradient_buffer.get_param)"
+)
+_OVERWRITTEN = (
+    "the hand-in wrote into this array, which is not its own: compute on a copy, without `+=`, `out=` or an "
+    "assignment to a part"
+)
 _ALREADY_WRONG = {
     "z": "the output of the Linear layer is already wrong before the activation: repair the layer first"
 }
@@ -66,10 +78,7 @@ def _explain_difference(difference: Difference, expected: Arrays, inputs: Arrays
     if label in _ALREADY_WRONG:
         yield _ALREADY_WRONG[label]
     if label.endswith(AFTERWARDS):
-        yield (
-            "the hand-in wrote into this array, which is not its own: compute on a copy, without `+=`, "
-            "`out=` or an assignment to a part"
-        )
+        yield _OVERWRITTEN
     if received.values is None and not received.shape:
         yield (
             "nothing came: is a `return` missing?"
@@ -140,7 +149,8 @@ def _explain_factor(values: np.ndarray, right: np.ndarray, batch: int) -> Iterat
         -1.0: "the sign is flipped",
         2.0: (
             "exactly 2 times what is expected, so it was counted twice: a module that returns its input "
-            "itself (an Identity needs x.copy()) or writes over it (h += b) gives two arrays one address"
+            "itself (an Identity needs x.copy()) or writes over it (h += b) gives two arrays one address, or a "
+            "rule writes over the gradient that it was given"
         ),
         float(batch): f"exactly {batch} times what is expected, the batch size: a division by N is missing",
         1.0 / batch: (
@@ -163,7 +173,7 @@ def _where(wrong: np.ndarray) -> str:
         return f"{count}, all in row {', '.join(map(str, rows))}"
     if 0 < len(columns) < wrong.shape[-1]:
         return f"{count}, all in column {', '.join(map(str, columns))}"
-    return f"{count}; they match no known mistake: compute one entry by hand and compare"
+    return f"the {UNKNOWN}, and they match no known mistake: compute one entry by hand and compare"
 
 
 def _equal(values: np.ndarray, expected: np.ndarray) -> bool:
@@ -178,6 +188,7 @@ _ERRORS = {
         "only NumPy and the standard library are there when a hand-in is graded: remove this import (modules "
         "of the package itself are imported as mytorch.NAME)"
     ),
+    r"NoneType": "None stands where an array, a list or an object should: is a `return` missing?",
     r"has no attribute '\w+'|cannot import name": "not written yet, or named otherwise than in the hand-out",
     r"NotImplementedError": "this part is not written yet",
     r"SyntaxError|IndentationError|TabError": "this file is not valid Python, so nothing in it can run",
@@ -194,10 +205,13 @@ _ERRORS = {
         "bias is summed over the batch, with .sum(axis=0, keepdims=True)"
     ),
     r"more than (1|one) Autograd": "a second engine was made: use the one that the module was given",
-    r"NoneType": "None stands where an array or a list should: is a `return` missing?",
-    r"KeyError": (
+    r"setting an array element with a sequence": (
+        "several gradients stand where one should: does backward take a list of gradients as well as a tuple?"
+    ),
+    r"KeyError|not in (the )?(memory|buffer|gradient)": (
         "the gradient of an array was asked for that is not in the buffer: the module whose output it is did not "
-        "call add_operation, or recorded a copy of what it returned or was given"
+        "call add_operation, or recorded a copy of what it returned or was given, or zero_grad left old operations "
+        "in operation_list"
     ),
     r"not a readable tar archive": (
         "give --handin a folder with mytorch/ in it, or the handin.tar that ./handin.sh packs"

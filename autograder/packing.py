@@ -22,6 +22,7 @@ LEFT_OUT = (f"{PACKAGE}/extras",)
 IMPORTABLE = sys.stdlib_module_names | {"numpy", PACKAGE}
 MAX_FILES = 2_000
 MAX_BYTES = 64 << 20
+MAX_MODULE_BYTES = 1 << 20  # no module is so long, and Python's parser takes a minute for ten of these
 
 
 class HandinError(Exception):
@@ -41,11 +42,12 @@ def pack(top: Path, archive: Path) -> list[str]:
     """Write `mytorch/` of the folder `top` into `archive`, whole or not at all, and return the names packed.
 
     Raises HandinError, and leaves an earlier archive as it was, if there is no such package, if a file in it
-    is a link, or if a module imports what the graded machine lacks.
+    is a link or too large, or if a module imports what the graded machine lacks.
     """
     sources = sorted(_sources(top))
     if not sources:
         raise HandinError(f"{top / PACKAGE}: there is no package here to hand in")
+    _check_sizes({path: (top / path).stat().st_size for path in sources})
     contents = {path: (top / path).read_bytes() for path in sources}
     problems = [line for path, content in contents.items() for line in foreign_imports(path, content)]
     if problems:
@@ -69,6 +71,18 @@ def _sources(top: Path) -> Iterator[PurePosixPath]:
             yield path
 
 
+def _check_sizes(sizes: dict[PurePosixPath, int]) -> None:
+    """Refuse what `unpack` would refuse, and modules that no person wrote."""
+    for path, size in sizes.items():
+        if path.suffix == ".py" and size > MAX_MODULE_BYTES:
+            raise HandinError(f"{path}: {size} bytes; a module has at most {MAX_MODULE_BYTES >> 20} MiB")
+    if len(sizes) > MAX_FILES or sum(sizes.values()) > MAX_BYTES:
+        raise HandinError(
+            f"{PACKAGE}/ has {len(sizes)} files of {sum(sizes.values())} bytes in all, more than {MAX_FILES} files or "
+            f"{MAX_BYTES >> 20} MiB; the largest is {max(sizes, key=sizes.__getitem__)}"
+        )
+
+
 def _archive(contents: dict[PurePosixPath, bytes]) -> bytes:
     """Return the archive's bytes: names and contents, everything else fixed."""
     buffer = io.BytesIO()
@@ -84,8 +98,9 @@ def _archive(contents: dict[PurePosixPath, bytes]) -> bytes:
 def foreign_imports(path: PurePosixPath, content: bytes) -> list[str]:
     """Return a line "file:line: ..." for each import of something the graded machine lacks.
 
-    Seen are `import` statements and calls of `__import__` and `import_module` with a literal name, wherever
-    they stand. A file that is not Python gives the line where it stops being so.
+    Seen are `import` statements and calls of `__import__` and `import_module`, under whatever name they were
+    imported, with a literal name, wherever they stand. A file that is not Python gives the line where it stops
+    being so.
     """
     if path.suffix != ".py":
         return []
@@ -93,8 +108,8 @@ def foreign_imports(path: PurePosixPath, content: bytes) -> list[str]:
         tree = ast.parse(content, filename=str(path))
     except SyntaxError as error:
         return [f"{path}:{error.lineno or 1}: not valid Python: {error.msg}"]
-    except ValueError as error:
-        return [f"{path}:1: not valid Python: {error}"]
+    except (ValueError, MemoryError, RecursionError) as error:  # the latter two: nested too deeply
+        return [f"{path}:1: not valid Python: {error or 'nested too deeply'}"]
     found = sorted({(line, name) for line, name in _imports(tree) if name.split(".")[0] not in IMPORTABLE})
     return [
         f"{path}:{line}: imports {name}; a hand-in may import NumPy and the standard library only"
@@ -104,17 +119,33 @@ def foreign_imports(path: PurePosixPath, content: bytes) -> list[str]:
 
 def _imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """Yield the line and the full name of everything imported, except relative to the package itself."""
-    for node in ast.walk(tree):
+    nodes = list(ast.walk(tree))
+    importers = _importers(nodes)
+    for node in nodes:
         match node:
             case ast.Import(names=names):
                 yield from ((node.lineno, alias.name) for alias in names)
             case ast.ImportFrom(module=str(module), level=0):
                 yield node.lineno, module
-            case ast.Call(
-                func=ast.Name(id="__import__" | "import_module") | ast.Attribute(attr="import_module"),
-                args=[ast.Constant(value=str(module)), *_],
-            ) if not module.startswith("."):
-                yield node.lineno, module
+            case ast.Call(func=ast.Name(id=called) | ast.Attribute(attr=called)) if called in importers:
+                module = _first_argument(node)
+                if module and not module.startswith("."):
+                    yield node.lineno, module
+
+
+def _importers(nodes: list[ast.AST]) -> set[str]:
+    """Return the names of functions that import: the two there are, and what a file renames them to."""
+    names = {"__import__", "import_module"}
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and node.module in ("importlib", "builtins"):
+            names |= {alias.asname for alias in node.names if alias.asname and alias.name in names}
+    return names
+
+
+def _first_argument(call: ast.Call) -> str:
+    """Return the string that stands for the module's name in a call, or "" if it is computed."""
+    given = [*call.args[:1], *(keyword.value for keyword in call.keywords if keyword.arg == "name")]
+    return next((str(x.value) for x in given if isinstance(x, ast.Constant) and isinstance(x.value, str)), "")
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -155,7 +186,7 @@ def main() -> int:
     archive = Path("handin.tar")
     try:
         names = pack(Path(), archive)
-    except HandinError as error:
+    except (HandinError, OSError) as error:
         print(f"{error}\nNothing was packed.", file=sys.stderr)
         return 1
     content = archive.read_bytes()

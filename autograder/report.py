@@ -69,25 +69,29 @@ def print_prints(printer: Printer, printed: str) -> None:
 def print_failures(
     printer: Printer, results: Sequence[Result], rerun: Callable[[Sequence[str]], str]
 ) -> None:
-    """Print why tests failed; tests that failed for one and the same reason share their explanation."""
+    """Print why tests failed; tests that failed for one and the same reason share their explanation.
+
+    What nobody can explain is shown once for each section after the first that failed, which comes before it.
+    """
+    sections = _sections([result for result in results if result.failure])
     groups: dict[Any, list[Result]] = {}
     for result in results:
         if result.failure is not None:
-            groups.setdefault(_reason(result, result.failure), []).append(result)
+            reason = _reason(result, result.failure, is_first=result.section == sections[0])
+            groups.setdefault(reason, []).append(result)
     for group in groups.values():
         printer.line()
         for result in group:
             printer.line(f"--- {result.name} ".ljust(WIDTH, "-"), "bold")
         _print_group(printer, group, rerun)
-    sections = _sections([result for result in results if result.failure])
     if len(sections) > 1:
         printer.line(f"\nBegin with {sections[0]}: the later sections build on the earlier ones.", "yellow")
 
 
-def _reason(result: Result, failure: Failure) -> Any:
+def _reason(result: Result, failure: Failure, *, is_first: bool) -> Any:
     """Return what tests with one explanation have in common, or what this one has alone."""
     if any(UNKNOWN in hint for hint in failure.hints):
-        return result.name
+        return result.name if is_first else result.section
     return (bool(failure.inputs), failure.error, *failure.hints)
 
 

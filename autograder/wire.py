@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
+from numpy import array, asarray, float64, generic, ndarray  # by name: a hand-in may replace np.array
 
 MAX_ELEMENTS = 10_000
 
@@ -28,16 +29,16 @@ class Received:
 
 def encode(value: object) -> dict:
     """Return the claim that stands for `value`: dtype, shape and numbers, or the name of its type."""
-    if isinstance(value, int | float | np.generic):
-        value = np.asarray(value)
-    if not isinstance(value, np.ndarray):
+    if isinstance(value, int | float | generic):
+        value = asarray(value)
+    if not isinstance(value, ndarray):
         return {"kind": type(value).__name__}
-    plain = np.array(value, subok=False)
+    plain = array(value, subok=False)
     if plain.dtype.kind not in "biuf":
         return {"kind": f"{plain.dtype} array"}
     claim = {"kind": str(plain.dtype), "shape": list(plain.shape)}
     if plain.size <= MAX_ELEMENTS:
-        claim["values"] = plain.astype(np.float64).ravel().tolist()
+        claim["values"] = plain.astype(float64).ravel().tolist()
     return claim
 
 

@@ -2,39 +2,45 @@
 
 Started as `python -I -S -B worker.py HANDIN NUMPY_HOME MODULE`, so that nothing but the standard library is
 importable; NumPy and the tests are imported before the hand-in's folder, and it is all that the hand-in finds
-beside them, as on the machine that grades. The requests come on standard input. The answers, one line of
-JSON each, leave on what was standard output, which the hand-in no longer has: its prints go to standard
-error. First "ready", then the outcome of importing the hand-in's modules, then one answer for each request.
+beside them, as on the machine that grades. What the answers need is bound by then, so that a hand-in that
+replaces a function of NumPy's or of json's gets its own errors, not the worker's. The requests come on
+standard input. The answers, one line of JSON each, leave on what was standard output, which the hand-in no
+longer has: its prints go to standard error. First "ready", then the outcome of importing the hand-in's
+modules, then one answer for each request.
 """
 
 import gc
 import importlib
-import json
 import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from json import dumps, loads
 from types import ModuleType
 from typing import Any
 
 MEMORY_LIMIT = 4 << 30
 FRAMES_SHOWN = 6
+MAX_MESSAGE = 10_000
 
 
 def main() -> None:
     """Answer the requests on standard input, and leave without waiting for anything the hand-in started."""
     handin, numpy_home, module = sys.argv[1:4]
-    requests = json.loads(sys.stdin.buffer.read())
+    received = loads(sys.stdin.buffer.read())
     answer = _take_streams()
     tests, wire = _import_tests(module, numpy_home)
+    requests = [
+        (tests[name], {label: wire.decode(claim).values for label, claim in inputs.items()})
+        for name, inputs in received
+    ]
     _limit_memory()
     sys.path.insert(0, handin)
     answer({"ready": True})
     answer(_attempt(_import_handin(sys.modules[module].MODULES), handin, wire))
-    for name, inputs in requests:
-        arrays = {label: wire.decode(claim).values for label, claim in inputs.items()}
-        answer(_attempt(_run(tests[name], arrays), handin, wire))
+    for test, arrays in requests:
+        answer(_attempt(_run(test, arrays), handin, wire))
         # The course's engine allows one living instance: let go of what this test made.
         gc.collect()
     os._exit(0)
@@ -47,9 +53,9 @@ def _take_streams() -> Callable[[dict], None]:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
 
     def answer(message: dict) -> None:
-        with suppress(OSError, ValueError):
+        with suppress(Exception):  # the hand-in may have closed it, or put anything in its place
             sys.stdout.flush()
-        stream.write(json.dumps(message) + "\n")
+        stream.write(dumps(message) + "\n")
         stream.flush()
 
     return answer
@@ -113,8 +119,8 @@ def _describe(error: BaseException, handin: str) -> str:
         else f"in the test: {frame.line}\n"
         for frame in shown
     ]
-    what = traceback.format_exception_only(type(error), error)
-    return "".join([*where, *what]).replace(handin + os.sep, "")
+    what = "".join(traceback.format_exception_only(type(error), error))
+    return "".join([*where, what[:MAX_MESSAGE]]).replace(handin + os.sep, "")
 
 
 if __name__ == "__main__":

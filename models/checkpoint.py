@@ -102,8 +102,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
         history = arrays.pop("history")
     except KeyError as error:
         raise DataError(f"{path}: not a checkpoint of models.mlp: it holds no entry {error}") from error
-    if history.ndim != 2 or history.shape[1] != 4:
-        raise DataError(f"{path}: the history should have 4 columns, got shape {history.shape}")
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}: the checkpoint's settings are no JSON ({error})") from error
+    if history.ndim != 2 or history.shape[1] != 4 or history.dtype != np.float64:
+        raise DataError(
+            f"{path}: the history should have 4 columns of float64, got {history.dtype} of shape {history.shape}"
+        )
     return Checkpoint(**texts, history=history, parameters=arrays)
 
 

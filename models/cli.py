@@ -51,6 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, DataError, ModuleNotFoundError, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except MemoryError as error:
+        print(f"error: out of memory: {error}; try a smaller --hidden or --batch-size", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         kept = options.save is not None and options.save.exists()
         print("interrupted" + (f"; go on with --resume {options.save}" if kept else ""), file=sys.stderr)
@@ -144,6 +147,10 @@ def check_place(path: Path | None, option: str) -> None:
     folder = path.absolute().parent
     if path.is_dir() or not folder.is_dir():
         raise FileNotFoundError(f"--{option} {path}: expected the name of a file in a folder that exists")
+    if path.exists() and not path.is_file():
+        raise FileExistsError(
+            f"--{option} {path}: expected the name of a file, but this is a device or a pipe"
+        )
     if not os.access(folder, os.W_OK):
         raise PermissionError(f"--{option} {path}: the folder {folder} may not be written to")
 

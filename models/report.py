@@ -93,7 +93,7 @@ def plot_curves(path: Path, history: np.ndarray, title: str) -> None:
         for values, part in zip(columns.T, ("training", "test"), strict=True):
             axes.plot(epochs, values, marker="." if len(epochs) <= 50 else None, label=part)
         axes.set(xlabel="epoch", ylabel=name)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
         axes.legend()
     figure.savefig(path, dpi=150)

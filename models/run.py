@@ -42,8 +42,17 @@ class Configuration:
 
     @classmethod
     def from_json(cls, settings: dict[str, Any]) -> Configuration:
-        """Make a configuration from what JSON kept of it."""
-        return cls(**(settings | {"hidden": tuple(settings["hidden"])}))
+        """Make a configuration from what JSON kept of it; a ValueError names what is no setting."""
+        made = cls(**(settings | {"hidden": tuple(settings["hidden"])}))
+        for field in dataclasses.fields(cls):
+            value = getattr(made, field.name)
+            if type(value) is not type(field.default):
+                raise ValueError(f"{field.name}: expected {type(field.default).__name__}, got {value!r}")
+        if made.network not in DEFAULTS or not all(type(units) is int for units in made.hidden):
+            raise ValueError(
+                f"there is no network {made.network!r} with hidden layers of {made.hidden} units"
+            )
+        return made
 
 
 DEFAULTS = {"mlp": Configuration(), "handout": Configuration(network="handout", lr=0.3)}

@@ -16,7 +16,7 @@ from autograder import command
 from autograder.grading import SECTIONS, draw_inputs, grade, judge, section_tests
 from autograder.remote import run_section
 from tests import handins
-from tests.handins.faults import FAULTS, FORGERS
+from tests.handins.faults import FAULTS, FORGERS, REPLACERS
 from tests.handins.mistakes import MISTAKES
 
 pytestmark = pytest.mark.usefixtures("torch")
@@ -69,11 +69,12 @@ def test_a_right_solution_has_every_point_whatever_the_seed(folder):
             assert judge(test, inputs, reply) is None
 
 
-@pytest.mark.parametrize("handin", MISTAKES + FAULTS, ids=lambda handin: handin.title)
+@pytest.mark.parametrize("handin", MISTAKES + FAULTS + REPLACERS, ids=lambda handin: handin.title)
 def test_a_wrong_solution_loses_what_is_wrong_and_is_told_why(handin, tmp_path):
-    results, _ = results_of(handin.write(tmp_path))
+    results, printed = results_of(handin.write(tmp_path))
     failed = {name: result.failure for name, result in results.items() if result.failure}
     assert set(failed) == set(handin.lost)
+    assert "worker.py" not in printed
     hints = "\n".join(hint for failure in failed.values() for hint in failure.hints)
     assert re.search(handin.hint, hints)
     assert all(failure.hints for failure in failed.values())
@@ -232,6 +233,38 @@ def test_mistakes_that_nobody_knows_are_shown_one_by_one(run, tmp_path):
         handins.change(tmp_path, "functional_hw1.py", old, f"np.sqrt(abs(a)) + {old}")
     shown = run("--handin", tmp_path, "operations").out
     assert shown.count("they match no known mistake") == shown.count("Not as expected: gradient of a") == 2
+
+
+def test_mistakes_that_nobody_knows_are_shown_once_for_each_later_section(run, tmp_path):
+    handins.copy_reference(tmp_path)
+    engine = "operation.backward_operation(grad_output, *operation.inputs)"
+    handins.change(
+        tmp_path, "autograd_engine.py", engine, engine.replace("grad_output,", "abs(grad_output) ** 0.5,")
+    )
+    shown = run("--handin", tmp_path).out
+    assert shown.count("they match no known mistake") == 3
+    assert shown.count("--- ") == len(handins.LAYER_BACKWARD) + 1
+    assert "\nBegin with autograd: " in shown
+
+
+def test_what_was_overwritten_comes_first_and_what_it_caused_not_at_all(tmp_path):
+    handins.copy_reference(tmp_path)
+    handins.change(
+        tmp_path, "nn/activation.py", "self.state = np.maximum(x, 0)", "x[x < 0] = 0\n        self.state = x"
+    )
+    results, _ = results_of(tmp_path, {"activation": EVERYTHING["activation"]})
+    for part in ("Forward", "Backward"):
+        hints = results[f"ReLU (Autograd) {part}"].failure.hints
+        assert len(hints) == 1
+        assert hints[0].startswith("z afterwards: the hand-in wrote into this array")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_buffer_in_float32_passes_whatever_the_seed(tmp_path, seed):
+    handins.copy_reference(tmp_path)
+    handins.change(tmp_path, "utils.py", "np.zeros(np_array.shape)", "np.zeros(np_array.shape, np.float32)")
+    results, _ = results_of(tmp_path, {"activation": EVERYTHING["activation"]}, seed=seed)
+    assert not any(result.failure for result in results.values())
 
 
 def test_an_archive_that_is_none_says_what_to_give(run, tmp_path):

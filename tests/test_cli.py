@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import struct
 import subprocess
@@ -164,6 +165,17 @@ def test_the_curves_are_drawn(command, tmp_path):
     assert [255, 127, 14] in colours  # test
 
 
+def test_epochs_are_whole_numbers_also_where_there_is_one(monkeypatch, tmp_path):
+    figure = pytest.importorskip(
+        "matplotlib.figure", reason="matplotlib is not installed: nothing to draw with"
+    )
+    drawn = []
+    monkeypatch.setattr(figure.Figure, "savefig", lambda self, path, dpi: drawn.append(self))
+    report.plot_curves(tmp_path / "curves.png", np.full((1, 4), 0.5), "one epoch")
+    ticks = [tick for axes in drawn[0].axes for tick in axes.get_xticks() if 0.9 < tick < 1.1]
+    assert ticks == [1, 1]
+
+
 # -- seeds and checkpoints ----------------------------------------------------------------------------
 
 
@@ -276,7 +288,18 @@ def rewritten(path: Path, **changes: object) -> Path:
             r"linear 0 W should be float32 of shape \(12, 64\), but .* float64 of",
         ),
         ({"linear 1 b": None}, r"expected the arrays \['linear 0 W', .*, but the checkpoint holds \["),
-        ({"history": np.zeros(3)}, r"the history should have 4 columns, got shape \(3,\)"),
+        ({"configuration": "[1,"}, "the checkpoint's settings are no JSON"),
+        ({"configuration": '{"hidden": [12], "batch_size": "x"}'}, "batch_size: expected int, got 'x'"),
+        (
+            {"configuration": '{"hidden": ["x"]}'},
+            r"there is no network 'mlp' with hidden layers of \('x',\) units",
+        ),
+        ({"configuration": '{"hidden": [12], "network": "cnn"}'}, "there is no network 'cnn'"),
+        (
+            {"history": np.zeros(3)},
+            r"the history should have 4 columns of float64, got float64 of shape \(3,\)",
+        ),
+        ({"history": np.array([["0"] * 4])}, r"4 columns of float64, got <U1 of shape \(1, 4\)"),
     ],
 )
 def test_a_foreign_checkpoint_is_refused(command, tmp_path, changes, message):
@@ -375,6 +398,24 @@ def test_a_place_that_cannot_be_written_is_refused_before_training(command, tmp_
         status, out, err = command(option, path)
         assert (status, out) == (1, "")
         assert err == f"error: {option} {path}: expected the name of a file in a folder that exists\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_what_is_no_file_is_not_replaced_by_a_checkpoint(command, tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    status, out, err = command("--save", path, "--epochs", 1)
+    assert (status, out) == (1, "")
+    assert err == f"error: --save {path}: expected the name of a file, but this is a device or a pipe\n"
+    assert path.is_fifo()
+
+
+def test_a_network_too_large_for_the_memory_is_said(command):
+    status, out, err = command("--hidden", 10**15)
+    assert (status, out) == (1, "")
+    assert re.fullmatch(
+        r"error: out of memory: Unable to allocate .*; try a smaller --hidden or --batch-size\n", err
+    )
 
 
 def test_a_picture_in_an_unknown_format_is_refused_before_training(command, tmp_path):

@@ -97,6 +97,7 @@ def flipped(content: bytes, position: int) -> bytes:
         (WHOLE[:3], "not an idx file: its magic number is 0x000008"),
         (b"<html>not found</html>", "not an idx file: its magic number is 0x3c68746d"),
         (b"\0\0\x07\x01" + bytes(8), "not an idx file: its magic number is 0x00000701"),
+        (b"\0\0\x08\xc8" + b"\0\0\0\1" * 200 + b"\0", "not an idx file: its magic number is 0x000008c8"),
         (WHOLE[:7], r"cut short: a header of 12 bytes for 2 axes was expected, the whole file has 7"),
         (
             WHOLE[:-1],
@@ -221,6 +222,45 @@ def test_all_missing_files_are_listed_with_where_it_looked(small_mnist):
 def test_a_folder_that_is_none(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere is no folder: .* train-images-idx3-ubyte"):
         load_mnist(tmp_path / "nowhere")
+
+
+def test_the_names_with_a_dot_are_found_too(small_mnist):
+    expected = load_mnist(small_mnist)
+    for path in list(small_mnist.iterdir()):
+        path.rename(path.with_name(path.name.replace("-idx", ".idx")))
+    found = load_mnist(small_mnist)
+    np.testing.assert_array_equal(found[0][0], expected[0][0])
+    np.testing.assert_array_equal(found[1][1], expected[1][1])
+
+
+@pytest.mark.parametrize(
+    ("position", "shape", "message"),
+    [
+        (
+            2,
+            (2, 3, 3),
+            r"t10k-images.*: images of \(3, 3\) pixels do not match those of \(2, 3\) in .*train-images",
+        ),
+        (
+            0,
+            (5, 0, 3),
+            r"train-images.*: expected at least one image of one pixel, but the shape is \(5, 0, 3\)",
+        ),
+    ],
+)
+def test_images_that_no_network_can_take_are_refused(small_mnist, position, shape, message):
+    (small_mnist / f"{MNIST_FILES[position]}.gz").unlink()
+    (small_mnist / MNIST_FILES[position]).write_bytes(idx_bytes(np.zeros(shape, np.uint8)))
+    with pytest.raises(DataError, match=message):
+        load_mnist(small_mnist)
+
+
+def test_no_images_at_all_are_refused(small_mnist):
+    (small_mnist / f"{MNIST_FILES[2]}.gz").unlink()
+    write_images(small_mnist / MNIST_FILES[2], 0)
+    write_labels(small_mnist / MNIST_FILES[3], [])
+    with pytest.raises(DataError, match=r"t10k-images.*expected at least one image .* shape is \(0, 2, 3\)"):
+        load_mnist(small_mnist)
 
 
 def test_a_damaged_file_of_mnist_is_named(small_mnist):

@@ -625,6 +625,30 @@ def test_an_unknown_data_set_and_missing_files_end_with_a_message(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("-b 0", "-b/--batch-size: expected a whole number from 1, got '0'"),
+        ("-e 1.5", "-e/--epochs: expected a whole number from 1, got '1.5'"),
+        ("--learning-rate=-1", "-l/--learning-rate: expected a number from 0, got '-1'"),
+        ("-l nan", "-l/--learning-rate: expected a number from 0, got 'nan'"),
+        ("-m 1", "-m/--momentum: expected a number from 0 to below 1, got '1'"),
+        ("--seed=-1", "--seed: expected a whole number from 0 to below 4294967296, got '-1'"),
+    ],
+)
+def test_options_that_make_no_sense(train_mlp, capsys, options, message):
+    with pytest.raises(SystemExit, match="2"):
+        train_mlp.main(options.split())
+    assert message in capsys.readouterr().err
+
+
+def test_a_picture_that_has_no_folder_is_refused_before_training():
+    done = command("experiments/compare_activations.py", "-o", "nowhere/curves.png")
+    assert done.returncode == 2
+    assert "-o/--output: there is no folder" in done.stderr
+    assert "## sigmoid" not in done.stdout
+
+
 def test_mnist_and_the_options_of_question_10(small_mnist):
     options = "-D mnist -l 0.0001 -e 1 --momentum 0.9 --residual --depth 2 --width 16 --init normal"
     done = command("experiments/train_mlp.py", *options.split(), MYTORCH_MNIST=str(small_mnist))

@@ -132,13 +132,18 @@ def test_only_source_and_data_files_are_packed(checkout, tmp_path):
         ("import importlib\nimportlib.import_module('jax.numpy')", "jax.numpy"),
         ("from importlib import import_module\nimport_module('jax')", "jax"),
         ("x = __import__('sklearn')", "sklearn"),
+        ("x = __import__(name='sklearn')", "sklearn"),
+        ("import importlib as il\nil.import_module(package=None, name='jax')", "jax"),
+        ("from importlib import import_module as load\nload('jax')", "jax"),
+        ("import builtins\nbuiltins.__import__('jax')", "jax"),
+        ("try:\n    import torch\nexcept ImportError:\n    torch = None", "torch"),
     ],
 )
 def test_a_foreign_import_is_refused_by_file_and_line(checkout, line, name):
     archive = checkout / "handin.tar"
     archive.write_bytes(b"an earlier one")
     handins.change(checkout, "nn/loss.py", "", line + "\n")
-    number = line.count("\n") + 1
+    number = 1 + [name in part for part in line.split("\n")].index(True)
     with pytest.raises(HandinError) as raised:
         pack(checkout, archive)
     assert str(raised.value) == (
@@ -173,6 +178,7 @@ def test_every_foreign_import_is_named_at_once(checkout):
         "from mytorch import extras",
         "import importlib\nimportlib.import_module('.torch', 'mytorch')",
         "name = 'json'\n__import__(name)",
+        "class Loader:\n    def load(self, name): ...\nLoader().load('torch')",
         "'import torch'",
     ],
 )
@@ -181,11 +187,39 @@ def test_numpy_the_standard_library_and_the_package_itself_may_be_imported(check
     assert "mytorch/nn/loss.py" in pack(checkout, checkout / "handin.tar")
 
 
-@pytest.mark.parametrize("line", ["def f(:", "x = '\0'"])
+@pytest.mark.parametrize("line", ["def f(:", "x = '\0'", f"x = {'(' * 5000}", f"x = {'-' * 10**6}1"])
 def test_a_file_that_is_not_python_is_refused(checkout, line):
     handins.change(checkout, "nn/loss.py", "", line + "\n")
     with pytest.raises(HandinError, match=r"mytorch/nn/loss\.py:1: not valid Python: "):
         pack(checkout, checkout / "handin.tar")
+
+
+def test_a_module_that_is_too_large_is_refused_before_it_is_read(checkout):
+    with open(checkout / "mytorch" / "big.py", "wb") as file:
+        file.truncate(1 << 30)
+    with pytest.raises(HandinError, match=r"mytorch/big\.py: 1073741824 bytes; a module has at most 1 MiB"):
+        pack(checkout, checkout / "handin.tar")
+
+
+def test_a_package_that_would_be_refused_on_arrival_is_not_packed(checkout, monkeypatch):
+    (checkout / "mytorch" / "data").mkdir()
+    (checkout / "mytorch" / "data" / "rows.csv").write_bytes(b"0" * 10**6)
+    monkeypatch.setattr("autograder.packing.MAX_BYTES", 1 << 16)
+    with pytest.raises(
+        HandinError, match=r"mytorch/ has 8 files of 10\d+ bytes.*the largest is mytorch/data/rows\.csv"
+    ):
+        pack(checkout, checkout / "handin.tar")
+
+
+@pytest.mark.parametrize("name", ["handin.tar", "handin.tar.part"])
+def test_a_folder_where_the_archive_belongs_is_said(checkout, name):
+    (checkout / name).mkdir()
+    done = hand_in(checkout)
+    assert done.returncode == 1
+    assert name in done.stderr
+    assert done.stderr.endswith("\nNothing was packed.\n")
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in checkout.glob("handin.tar*")] == [name]
 
 
 def test_a_link_is_refused(checkout, tmp_path):

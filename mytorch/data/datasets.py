@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mytorch.data.idx import read_labelled_images
+from mytorch.data.idx import DataError, read_labelled_images
 
 DIGITS_FOLDER = Path(__file__).parent / "digits"
 MNIST_FILES = (
@@ -46,7 +46,8 @@ def load_mnist(
 ) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Load MNIST, or a data set in its form, from the four idx files in a folder.
 
-    Each file may be plain or gzipped, with or without ``.gz`` at its end.
+    Each file may be plain or gzipped, with or without ``.gz`` at its end; ``train-images.idx3-ubyte`` and so on, as
+    some archives have it, are found, too.
 
     Parameters
     ----------
@@ -64,10 +65,22 @@ def load_mnist(
     FileNotFoundError
         The folder, or any of the four files, is missing; the message lists all that are and where it looked.
     DataError
-        A file is damaged, or the files do not belong together.
+        A file is damaged or holds no images, or the files do not belong together.
     """
     train_images, train_labels, test_images, test_labels = _find_mnist(Path(folder))
-    return read_labelled_images(train_images, train_labels), read_labelled_images(test_images, test_labels)
+    training = read_labelled_images(train_images, train_labels)
+    testing = read_labelled_images(test_images, test_labels)
+    for path, (images, _) in ((train_images, training), (test_images, testing)):
+        if not images.size:
+            raise DataError(
+                f"{path}: expected at least one image of one pixel, but the shape is {images.shape}"
+            )
+    sizes = [images.shape[1:] for images, _ in (training, testing)]
+    if sizes[0] != sizes[1]:
+        raise DataError(
+            f"{test_images}: images of {sizes[1]} pixels do not match those of {sizes[0]} in {train_images}"
+        )
+    return training, testing
 
 
 def _find_mnist(folder: Path) -> list[Path]:
@@ -77,7 +90,7 @@ def _find_mnist(folder: Path) -> list[Path]:
             f"{folder.absolute()} is no folder: expected one that holds MNIST's files "
             f"{', '.join(MNIST_FILES)}, each with or without .gz"
         )
-    found = {name: _first_file(folder / name, folder / f"{name}.gz") for name in MNIST_FILES}
+    found = {name: _first_file(folder, name, name.replace("-idx", ".idx")) for name in MNIST_FILES}
     missing = [name for name, path in found.items() if path is None]
     if missing:
         raise FileNotFoundError(
@@ -87,6 +100,7 @@ def _find_mnist(folder: Path) -> list[Path]:
     return [path for path in found.values() if path is not None]
 
 
-def _first_file(*candidates: Path) -> Path | None:
-    """The first of the paths that is a file."""
+def _first_file(folder: Path, *names: str) -> Path | None:
+    """The first file of the folder that has one of the names, with or without .gz."""
+    candidates = (folder / f"{name}{end}" for name in names for end in ("", ".gz"))
     return next((path for path in candidates if path.is_file()), None)

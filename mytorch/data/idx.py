@@ -17,6 +17,7 @@ import numpy as np
 # The third byte of the magic number names the element type; numbers are stored big-endian.
 IDX_DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 GZIP_MAGIC = b"\x1f\x8b"
+MAX_AXES = 32  # of an array under NumPy 1
 
 
 class DataError(ValueError):
@@ -138,7 +139,7 @@ def _read_bytes(path: str | os.PathLike[str]) -> bytes:
 
 def _parse_header(content: bytes, path: str | os.PathLike[str]) -> tuple[np.dtype, tuple[int, ...], int]:
     """Element type, shape, and where the elements start."""
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in IDX_DTYPES:
+    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in IDX_DTYPES or content[3] > MAX_AXES:
         raise DataError(
             f"{os.fspath(path)}: not an idx file: its magic number is 0x{content[:4].hex()}, expected 0x0000 "
             "followed by a type (0x08 for bytes) and the number of axes"

@@ -1,6 +1,6 @@
 """Hand-ins that raise, end the process, or print what looks like scores."""
 
-from tests.handins import ENGINE, MODULES, OPERATIONS, Handin
+from tests.handins import ENGINE, LOSS, MODULES, OPERATIONS, Handin
 
 _FUNCTIONS, _ENGINE, _LOSS = "functional_hw1.py", "autograd_engine.py", "nn/loss.py"
 
@@ -107,6 +107,36 @@ FAULTS = (
         "mytorch.nn.losses",
         MODULES,
         "a file of the package is missing",
+    ),
+)
+
+# In each, the first test's own errors are the hand-in's; that the others pass shows the worker unharmed.
+REPLACERS = (
+    Handin(
+        "json.dumps replaced",
+        _FUNCTIONS,
+        "",
+        'import json\njson.dumps = json.loads = lambda *a, **k: \'{"claims": {}, "error": ""}\'\n',
+        (),
+        "",
+    ),
+    Handin(
+        "functions of NumPy that the tests use, replaced",
+        _FUNCTIONS,
+        "",
+        "import numpy\nnumpy.array = numpy.asarray = numpy.generic = None\n",
+        LOSS,
+        "None stands where",
+    ),
+    Handin("standard output taken away", _FUNCTIONS, "", "import sys\nsys.stdout = None\n", (), ""),
+    Handin("standard output closed", _FUNCTIONS, "", "import sys\nsys.stdout.close()\n", (), ""),
+    Handin(
+        "an error of ten million letters",
+        _FUNCTIONS,
+        "    return grad_output / a",
+        "    raise ValueError('q' * 10**7)",
+        (OPERATIONS[4],),
+        "the last line of the error",
     ),
 )
 

@@ -52,6 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "-o", "--output", type=Path, default=Path("activations.png"), help="where to draw the curves"
     )
     args, data = prepared(parser, arguments)
+    folder = args.output.absolute().parent
+    if not folder.is_dir():
+        parser.error(f"-o/--output: there is no folder {folder} to draw the curves in")
     seed = np.random.randint(2**31) if args.seed is None else args.seed
     describe(data)
     histories: dict[str, History] = {}

@@ -5,9 +5,10 @@ Everything that questions 9 and 10 of the assignment ask to try out is an option
 
 from __future__ import annotations
 
+import math
 import sys
-from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, Namespace
-from collections.abc import Sequence
+from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeAlias
@@ -188,6 +189,7 @@ def options(description: str | None = None) -> ArgumentParser:
     """Return the parser of the command line."""
     parser = ArgumentParser(description=description, formatter_class=ArgumentDefaultsHelpFormatter)
     add = parser.add_argument
+    count, rate = _number(int, "a whole number from 1", 1), _number(float, "a number from 0", 0)
     add(
         "-D",
         "--dataset",
@@ -196,14 +198,14 @@ def options(description: str | None = None) -> ArgumentParser:
         choices=("synth", "mnist"),
         help="which data set to use",
     )
-    add("-b", "--batch-size", dest="batch_size", default=128, type=_positive, help="instances per step")
-    add("-e", "--epochs", default=20, type=_positive, help="passes over the training data")
+    add("-b", "--batch-size", dest="batch_size", default=128, type=count, help="instances per step")
+    add("-e", "--epochs", default=20, type=count, help="passes over the training data")
     add(
         "-l",
         "--learning-rate",
         dest="lr",
         default=0.01,
-        type=float,
+        type=rate,
         help="size of the steps, for a loss that is summed over the batch: 0.01 to 0.1 work well for synth, 0.0001 "
         "for mnist",
     )
@@ -214,11 +216,12 @@ def options(description: str | None = None) -> ArgumentParser:
         choices=ACTIVATIONS,
         help="non-linearity of the hidden layers",
     )
-    add("-m", "--momentum", default=0.0, type=float, help="share of the last step that is kept")
+    momentum = _number(float, "a number from 0 to below 1", 0, 1)
+    add("-m", "--momentum", default=0.0, type=momentum, help="share of the last step that is kept")
     add(
         "--max-step",
         default=None,
-        type=float,
+        type=rate,
         help=f"length that no step exceeds; None: {MAX_STEP_SYNTH} for synth, which lets rates of 0.1 and more train, "
         "no limit for mnist",
     )
@@ -229,28 +232,35 @@ def options(description: str | None = None) -> ArgumentParser:
         help="add to each hidden layer but the first what it is given",
     )
     add("-i", "--init", default="glorot", choices=INITIALISATIONS, help="weights to start from")
-    add("--depth", default=1, type=_positive, help="number of hidden layers")
-    add("--hidden-mult", default=4, type=_positive, help="width of the hidden layers, in numbers of features")
-    add("--width", default=None, type=_positive, help="width of the hidden layers, instead")
+    add("--depth", default=1, type=count, help="number of hidden layers")
+    add("--hidden-mult", default=4, type=count, help="width of the hidden layers, in numbers of features")
+    add("--width", default=None, type=count, help="width of the hidden layers, instead")
     add("--data", dest="folder", type=Path, metavar="DIR", help="folder of MNIST's four files")
     add(
         "--final",
         action="store_true",
         help="train on all of MNIST's training rows and report on the test set",
     )
-    add("--seed", default=None, type=int, help="seed of NumPy's random numbers")
+    seed = _number(int, f"a whole number from 0 to below {2**32}", 0, 2**32)
+    add("--seed", default=None, type=seed, help="seed of NumPy's random numbers")
     return parser
 
 
-def _positive(text: str) -> int:
-    """Return the whole number above zero that `text` says."""
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
+def _number(
+    kind: type[int] | type[float], what: str, least: float, limit: float = math.inf
+) -> Callable[[str], float]:
+    """Return a function that reads a number of a kind, from `least` to below `limit`, which is `what` in words."""
 
+    def read(text: str) -> float:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = math.nan
+        if not least <= number < limit:
+            raise ArgumentTypeError(f"expected {what}, got {text!r}")
+        return number
 
-_positive.__name__ = "whole number above zero"  # argparse says: invalid ... value
+    return read
 
 
 def prepared(

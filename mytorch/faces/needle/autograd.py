@@ -216,7 +216,6 @@ class Tensor(Value):
         device: Device | None = None,
         dtype: Any = None,
         requires_grad: bool = True,
-        **kwargs: Any,
     ) -> None:
         if device is not None and device != cpu():
             raise ValueError(f"device {device!r} is not here; there is {all_devices()}")
