@@ -266,7 +266,7 @@ class Autograd:
         seed = _seed(divergence, output, lambda: describe(self.operation_list, self.operation_list[-1]))
         shadow = Shadow()
         if place is not None:
-            shadow.add(place, seed)
+            shadow.add(place, seed.reshape(known.memories[place].shape) if isinstance(place, int) else seed)
         sweep(self.operation_list, shadow)
         known.deliver(shadow)
         self._release_parameters()

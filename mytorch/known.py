@@ -95,10 +95,18 @@ class Known:
         return target
 
     def place(self, array: np.ndarray) -> Target | None:
-        """Return where on the tape the gradient of `array` lies; None where the tape does not know its memory."""
+        """Return where on the tape the gradient of `array` lies; None where the tape does not know its memory.
+
+        That is the memory's name also where all of it is shown in another shape, as a loss is: a region costs more.
+        """
         owner = self.buffer.hold(array)
         key = None if owner is None else self.keys.get(id(owner))
-        return None if owner is None or key is None else target_of(array, owner, key)
+        if owner is None or key is None:
+            return None
+        if (array.size, array.dtype) == (owner.size, owner.dtype):
+            if array.flags.c_contiguous and owner.flags.c_contiguous:
+                return key
+        return target_of(array, owner, key)
 
     def name(self, array: np.ndarray, key: int | None) -> None:
         """Know the memory of `array` by the name `key` that an operation gave it."""
