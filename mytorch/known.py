@@ -103,9 +103,9 @@ class Known:
         key = None if owner is None else self.keys.get(id(owner))
         if owner is None or key is None:
             return None
-        if (array.size, array.dtype) == (owner.size, owner.dtype):
-            if array.flags.c_contiguous and owner.flags.c_contiguous:
-                return key
+        in_order = array.flags.c_contiguous and owner.flags.c_contiguous
+        if in_order and (array.size, array.dtype) == (owner.size, owner.dtype):
+            return key
         return target_of(array, owner, key)
 
     def name(self, array: np.ndarray, key: int | None) -> None:
