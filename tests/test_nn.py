@@ -221,6 +221,8 @@ def write_one_and_read_the_other(x: Any, y: Any) -> Any:
         lambda call, x: call(write_one_and_read_the_other, x, x[:2]),
         lambda call, x: call(write_one_and_read_the_other, x[:2], x.T[0]),
         lambda call, x: call(np.sin, call(lambda y: write_and_return(y[1:]), x)),
+        lambda call, x: (lambda view: (call(np.sin, x), call(write_and_return, view)))(x[::-1])[0],
+        lambda call, x: (lambda view: call(np.add, call(np.sin, x), call(write_and_return, view)))(x[::-1]),
         lambda call, x: call(lambda y: np.exp(y)[1:], x),
         lambda call, x: call(lambda y: np.exp(y).T, x),
         lambda call, x: call(lambda y: np.exp(y)[::-1], x),
@@ -265,6 +267,19 @@ def test_what_is_computed_without_gradients_is_not_the_result() -> None:
         np.testing.assert_array_equal(sine(more), np.sin(more))
     tape.backward(1)
     np.testing.assert_allclose(tape.gradient_buffer.get_param(x), np.cos(x))
+
+
+def test_what_a_module_wrote_before_it_failed_has_its_gradient() -> None:
+    def fail(x: Any) -> Any:
+        x *= 2
+        return x @ np.ones(7)
+
+    tape, x = Autograd(), batch(3, 3)
+    with pytest.raises(ValueError, match="matmul"):
+        module_of(fail)(tape)(x)
+    module_of(np.sin)(tape)(x)
+    tape.backward(1)
+    np.testing.assert_allclose(tape.gradient_buffer.get_param(x), 2 * np.cos(x))
 
 
 def test_a_loss_is_differentiated_whatever_was_called_after_it() -> None:

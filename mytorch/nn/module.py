@@ -13,6 +13,7 @@ import numpy as np
 
 from mytorch import idioms
 from mytorch.autograd_engine import Autograd
+from mytorch.guard import is_held
 from mytorch.records import TapeError
 from mytorch.regions import owner_of
 from mytorch.tensor import Tensor, is_recording, new_tensor, new_view, wrap
@@ -106,7 +107,12 @@ def _on_tape(
     parameters = {
         name: _show(tape, memories, array, gradient) for name, (array, gradient) in external.items()
     }
-    result = compute(*shown, **parameters)
+    try:
+        result = compute(*shown, **parameters)
+    finally:
+        for key, memory in memories.items():
+            if memory._key != key:  # it was written
+                known.name(memory._array, memory._key)
     if not isinstance(result, Tensor):
         result = _constant(result, compute)
     owner = result if result._base is None else result._base
@@ -115,9 +121,6 @@ def _on_tape(
             f"{compute.__qualname__} uses Tensors that require gradients, which a tape that is driven by hand gives "
             "none: name its parameters in `external`, as arrays, each with the array of its gradient"
         )
-    for key, memory in memories.items():
-        if memory._key != key:  # it was written
-            known.name(memory._array, memory._key)
     for tensor in (*shown, *parameters.values(), result):
         if (tensor if tensor._base is None else tensor._base)._saved is not None:
             tape.protect(tensor._array)
@@ -128,7 +131,7 @@ def _show(
     tape: Autograd, memories: dict[int, Tensor], array: Any, gradient: np.ndarray | None = None
 ) -> Tensor:
     """Return the Tensor that shows a raw array as memory that `tape` knows; one in `memories`, by name, owns that."""
-    if isinstance(array, Tensor):
+    if type(array) is Tensor:
         raise TypeError(
             "a module with an autograd_engine takes raw arrays, got a Tensor; leave out the engine, or give an array"
         )
@@ -139,6 +142,9 @@ def _show(
     memory = memories.get(key)
     if memory is None:
         memory = memories[key] = new_tensor(array if key is place else owner_of(array), key, tape)
+    # What an earlier rule will read can still be written by a view that was made before: then the tape keeps it.
+    if array.base is not None and is_held(owner_of(array)):
+        memory._saved = tape.ref
     if key is place:
         return memory
     part = new_view(memory, array)
