@@ -233,30 +233,40 @@ class Autograd:
             self.guards.protect(array)
 
     def backward(self, divergence: Any) -> None:
-        """Differentiate the last operation's output, weighted with `divergence`, back to all inputs.
+        """Differentiate the last operation's (or module's) output, weighted with `divergence`, back to all inputs.
 
         Parameters
         ----------
-        divergence : the gradient of the last operation's output: an array that broadcasts to its shape, or a
-            number.  It is copied.
+        divergence : the gradient of the output: an array that broadcasts to its shape, or a number.  It is copied.
 
         Raises
         ------
         TapeError
-            If nothing is recorded, a backward operation fails or returns something of a wrong shape, or an
-            array that it reads was changed since an earlier backward.  No gradient is changed then.
+            If nothing is recorded, the last module's output is a constant, a backward operation fails or returns
+            something of a wrong shape, or an array that it reads was changed since an earlier backward.  No gradient
+            is changed then.
         ValueError
             If `divergence` does not broadcast to the output's shape.
         """
-        known = self.known
-        if not self.operation_list or known.result is None:
+        result = self.known.result
+        if not self.operation_list or result is None:
             raise TapeError("nothing is recorded: call add_operation, or a module, before backward")
-        last = self.operation_list[-1]
+        self.backward_from(result, divergence)
+
+    def backward_from(self, output: np.ndarray, divergence: Any) -> None:
+        """Differentiate `output`, an array that was recorded, as `backward` does the last one."""
+        known = self.known
+        place = known.place(output)
+        if place is None and output.size:
+            raise TapeError(
+                f"the array of shape {output.shape} that backward starts from depends on nothing that is on this tape: "
+                "it is a constant, or was recorded before zero_grad()"
+            )
         self._refuse_changed(known.parameters_read)
-        seed = _seed(divergence, known.result, lambda: describe(self.operation_list, last))
+        seed = _seed(divergence, output, lambda: describe(self.operation_list, self.operation_list[-1]))
         shadow = Shadow()
-        if last.target is not None:
-            shadow.add(last.target, seed)
+        if place is not None:
+            shadow.add(place, seed.reshape(known.memories[place].shape) if isinstance(place, int) else seed)
         sweep(self.operation_list, shadow)
         known.deliver(shadow)
         self._release_parameters()

@@ -40,7 +40,21 @@ def array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **kwar
         return _into(out[0], ufunc, inputs)
     else:
         result = _call(ufunc, inputs, kwargs)
-    return result if out is None else _store(out, result)
+    if out is None:
+        return result
+    _refuse_cast(ufunc, result, out, kwargs.get("casting", "same_kind"))
+    return _store(out, result)
+
+
+def _refuse_cast(ufunc: np.ufunc, result: Any, out: Any, casting: Any) -> None:
+    """Raise NumPy's error where the outputs cannot hold the results: an assignment would drop imaginary parts."""
+    results = result if isinstance(result, tuple) else (result,)
+    for place, value in zip(out, results, strict=True):
+        if place is not None and not np.can_cast(value.dtype, place.dtype, casting):
+            raise TypeError(
+                f"Cannot cast ufunc {ufunc.__name__!r} output from {value.dtype!r} to {place.dtype!r} with casting "
+                f"rule {casting!r}; give an output of dtype {value.dtype}"
+            )
 
 
 def _call(ufunc: np.ufunc, inputs: tuple[Any, ...], axes: dict[str, Any]) -> Any:
@@ -82,6 +96,7 @@ def _call_with(
     mask = np.broadcast_to(raw(where), out[0].shape)
     computed = _call(ufunc, tuple(np.broadcast_to(x, mask.shape)[mask] for x in inputs), {})
     results = computed if isinstance(computed, tuple) else (computed,)
+    _refuse_cast(ufunc, computed, out, casting)
     return tuple(_written(place, mask, result) for place, result in zip(out, results, strict=True))
 
 

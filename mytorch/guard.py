@@ -144,6 +144,11 @@ class Guards:
             self.release()
 
 
+def is_held(owner: np.ndarray) -> bool:
+    """Say whether the memory that `owner` owns is held read-only for some tape."""
+    return id(owner) in _frozen
+
+
 NOTHING_HELD = Guards()  # of a tape that has looked at nothing yet
 
 

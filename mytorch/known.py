@@ -94,12 +94,36 @@ class Known:
             self.parameters[id(owner)] = owner
         return target
 
-    def adopt(self, array: np.ndarray, key: int | None) -> None:
-        """Know `array`, which an operation gave the name `key`, as the last result."""
-        self.result = array
+    def place(self, array: np.ndarray) -> Target | None:
+        """Return where on the tape the gradient of `array` lies; None where the tape does not know its memory.
+
+        That is the memory's name also where all of it is shown in another shape, as a loss is: a region costs more.
+        """
+        owner = self.buffer.hold(array)
+        key = None if owner is None else self.keys.get(id(owner))
+        if owner is None or key is None:
+            return None
+        in_order = array.flags.c_contiguous and owner.flags.c_contiguous
+        if in_order and (array.size, array.dtype) == (owner.size, owner.dtype):
+            return key
+        return target_of(array, owner, key)
+
+    def name(self, array: np.ndarray, key: int | None) -> None:
+        """Know the memory of `array` by the name `key` that an operation gave it."""
         owner = self.buffer.hold(array)
         if owner is not None and key is not None:
             self.keys[id(owner)], self.memories[key] = key, owner
+
+    def adopt(self, array: np.ndarray, key: int | None) -> np.ndarray:
+        """Know `array`, whose memory an operation gave the name `key`, as the last result, and return it.
+
+        Of a constant in memory that has a gradient, a copy: who is given raw arrays could not tell the two.
+        """
+        if key is None and self.place(array) is not None:
+            array = array.copy()
+        self.result = array
+        self.name(array, key)
+        return array
 
     def _attach(self, target: Target, gradient: np.ndarray) -> None:
         """Make `gradient` the external gradient of the region `target`."""

@@ -173,7 +173,9 @@ class Write(Operation):
 
     def place(self, previous: int | None, array: np.ndarray, index: Any, old: np.ndarray | None) -> Write:
         """Say what was written: ``array[index]`` of the memory that was named `previous`."""
-        self.previous, self.array, self.index, self.old = previous, array, index, old
+        self.previous, self.index, self.old = previous, index, old
+        # A view of its own can be written by `swap` also while the array is held read-only.
+        self.array = array if old is None else array.view()
         return self
 
     def note(self) -> Write:

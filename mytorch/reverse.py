@@ -433,11 +433,12 @@ def _read(shadow: Shadow, tensor: Tensor, place: Target | None, on_tensors: bool
     block = None if place is None else shadow.memory.get(key_of(place))
     if block is None or place is None:
         if on_tensors:
-            return wrap(np.zeros(tensor.shape, gradient_dtype(tensor.dtype)))
+            return wrap(np.zeros(tensor.shape, tensor.dtype))
         return np.zeros(tensor.shape, tensor.dtype)
     gradient = block if isinstance(place, int) else place.gather(block)
     if on_tensors:
-        return gradient if isinstance(gradient, Tensor) else wrap(arrays.array(gradient))
+        gradient = gradient if isinstance(gradient, Tensor) else wrap(arrays.array(gradient))
+        return gradient if gradient.dtype == tensor.dtype else gradient.astype(tensor.dtype)
     return arrays.array(gradient, tensor.dtype)
 
 

@@ -358,6 +358,71 @@ def test_quantiles_at_the_last_number_before_nan(method: Any) -> None:
     assert np.isfinite(gradient).all()
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, bool])
+@pytest.mark.parametrize(
+    "function",
+    [
+        np.median,
+        np.nanmedian,
+        lambda a: np.median(a.reshape(2, 2), axis=0, keepdims=True),
+        lambda a: np.pad(a, 2, "median"),
+        np.poly,
+    ],
+)
+def test_means_of_integers_are_no_integers(function: Callable[..., Any], dtype: Any) -> None:
+    a = np.array([1, 0, 2, 9], dtype)
+    found, expected = function(Tensor(a)), function(a)
+    assert found.dtype == expected.dtype
+    np.testing.assert_array_equal(found.numpy(), expected)
+
+
+@pytest.mark.parametrize("function", [np.median, np.nanmedian])
+@pytest.mark.parametrize("axis", [None, 0, (0, 1)])
+@pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:invalid value encountered")
+def test_the_median_of_nothing_is_not_a_number(function: Any, axis: Any) -> None:
+    x = variable(np.zeros((0, 2)))
+    np.testing.assert_array_equal(function(x, axis=axis).numpy(), function(x.numpy(), axis=axis))
+
+
+@pytest.mark.parametrize("function", [np.var, np.nanvar, np.nanstd])
+@pytest.mark.parametrize("options", [{}, {"axis": 1}, {"axis": 0, "keepdims": True}])
+@pytest.mark.filterwarnings("ignore:Degrees of freedom", "ignore:invalid value", "ignore:divide by zero")
+def test_variances_beyond_their_degrees_of_freedom(function: Any, options: dict[str, Any]) -> None:
+    a = np.array([[1.0, 2.0, 4.0], [3.0, NAN, 1.0]])
+    for ddof in (1, 2, 3, 4):
+        found = function(Tensor(a), ddof=ddof, **options).numpy()
+        np.testing.assert_allclose(found, function(a, ddof=ddof, **options), rtol=1e-14)
+
+
+@pytest.mark.parametrize("function", [np.var, np.std, np.nanvar])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
+@pytest.mark.parametrize("a", [np.arange(6.0), Z, Z.astype(np.complex64), np.arange(4)])
+@pytest.mark.filterwarnings("ignore::numpy.exceptions.ComplexWarning")
+def test_variances_are_summed_in_the_dtype_that_is_asked_for(function: Any, dtype: Any, a: Any) -> None:
+    found, expected = function(Tensor(a), dtype=dtype, ddof=1.0), function(a, dtype=dtype, ddof=1.0)
+    assert found.dtype == expected.dtype
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("function", [np.prod, np.nanprod, np.cumprod, np.sum, np.mean])
+@pytest.mark.filterwarnings("ignore::numpy.exceptions.ComplexWarning")
+def test_a_real_dtype_of_complex_numbers_is_that_of_their_real_parts(function: Any) -> None:
+    z, x = variable(Z + 1), variable(Z.real + 1)
+    np.sum(function(z, dtype=float)).backward()
+    np.sum(function(x)).backward()
+    np.testing.assert_allclose(z.grad.numpy(), x.grad.numpy())
+
+
+def test_differences_and_solutions_have_numpys_dtype() -> None:
+    single, double = np.array([1.0, 2.0, 4.0], np.float32), np.array([0.5, 1.0, 3.0])
+    assert np.gradient(variable(single), double).dtype == np.gradient(single, double).dtype == np.float32
+    matrix = np.stack((single, single**2), 1)
+    found = np.linalg.lstsq(variable(matrix), variable(double), rcond=None)
+    for ours, theirs in zip(found, np.linalg.lstsq(matrix, double, rcond=None), strict=True):
+        assert np.result_type(ours) == np.result_type(theirs)
+        np.testing.assert_allclose(getattr(ours, "_array", ours), theirs, rtol=1e-12, atol=1e-15)
+
+
 def test_a_partition_is_one() -> None:
     x = np.random.default_rng(3).permutation(50).astype(float)
     y = np.asarray(np.partition(Tensor(x), 20))

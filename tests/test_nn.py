@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mytorch import Autograd, TapeError, Tensor, nn, optim
+from mytorch import Autograd, TapeError, Tensor, nn, no_grad, optim
 from mytorch.functional import linear
 
 LAYERS = [nn.Identity, nn.Sigmoid, nn.Tanh, nn.ReLU]
@@ -179,6 +179,130 @@ def test_a_skip_connection_adds_up():
     np.testing.assert_allclose(tape.gradient_buffer.get_param(x), np.ones((2, 3)) @ layer.W + 1)
 
 
+def module_of(function: Any) -> type[nn.Module]:
+    """Return the class of modules that compute `function`."""
+
+    class Computed(nn.Module):
+        def compute(self, *inputs: Any, **parameters: Any) -> Any:
+            return function(*inputs)
+
+    return Computed
+
+
+def write_and_return(x: Any) -> Any:
+    x *= 2
+    return x
+
+
+def write_and_return_another(x: Any) -> Any:
+    x *= 2
+    return x * x
+
+
+def read_and_write(x: Any) -> Any:
+    y = x * x
+    x *= 2
+    return y + np.sin(x)
+
+
+def write_one_and_read_the_other(x: Any, y: Any) -> Any:
+    square = x * x
+    y *= 2
+    return np.sum(square) + np.sum(x * x) + np.sum(y)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        lambda call, x: call(np.sin, call(write_and_return, x)),
+        lambda call, x: call(np.multiply, call(write_and_return_another, x), call(np.sin, x)),
+        lambda call, x: call(np.sin, call(read_and_write, x)),
+        lambda call, x: call(write_one_and_read_the_other, x, x),
+        lambda call, x: call(write_one_and_read_the_other, x, x[:2]),
+        lambda call, x: call(write_one_and_read_the_other, x[:2], x.T[0]),
+        lambda call, x: call(np.sin, call(lambda y: write_and_return(y[1:]), x)),
+        lambda call, x: (lambda view: (call(np.sin, x), call(write_and_return, view)))(x[::-1])[0],
+        lambda call, x: (lambda view: call(np.add, call(np.sin, x), call(write_and_return, view)))(x[::-1]),
+        lambda call, x: call(lambda y: np.exp(y)[1:], x),
+        lambda call, x: call(lambda y: np.exp(y).T, x),
+        lambda call, x: call(lambda y: np.exp(y)[::-1], x),
+        lambda call, x: call(lambda y: y, call(np.exp, x)),
+        lambda call, x: (call(np.exp, x), call(np.sin, x))[0],
+        lambda call, x: call(lambda y: (np.exp(y), np.sin(y))[0], x),
+        lambda call, x: call(np.multiply, x, call(lambda y: y.detach(), x)),
+        lambda call, x: call(np.multiply, x, call(np.sign, x)),
+        lambda call, x: call(lambda y: y[0, 1], x),
+    ],
+)
+def test_what_is_computed_on_the_tape_has_the_gradient_of_tensors(program: Any) -> None:
+    tape, x, variable = Autograd(), batch(3, 3), Tensor(batch(3, 3), requires_grad=True)
+    y = program(lambda function, *inputs: module_of(function)(tape)(*inputs), x)
+    expected = program(lambda function, *inputs: function(*inputs), variable.copy())
+    np.testing.assert_array_equal(y, expected.numpy())
+    g = np.arange(1.0, y.size + 1).reshape(y.shape)
+    expected.backward(g)
+    tape.backward_from(y, g)
+    np.testing.assert_allclose(tape.gradient_buffer.get_param(x), variable.grad.numpy(), rtol=1e-14)
+
+
+def test_a_constant_result_is_not_differentiated_as_what_was_recorded_before_it() -> None:
+    for constant in (
+        np.sign,
+        np.zeros_like,
+        lambda h: h.detach(),
+        lambda h: h > 0,
+        lambda h: Tensor(np.ones(h.shape)),
+    ):
+        tape, x = Autograd(), batch(3, 3)
+        module_of(constant)(tape)(module_of(np.sin)(tape)(x))
+        with pytest.raises(TapeError, match=r"\(3, 3\) that backward starts from .* it is a constant"):
+            tape.backward(1)
+
+
+def test_what_is_computed_without_gradients_is_not_the_result() -> None:
+    tape, x, more = Autograd(), batch(3, 3), batch(2, 3)
+    sine = module_of(np.sin)(tape)
+    sine(x)
+    with no_grad():
+        np.testing.assert_array_equal(sine(more), np.sin(more))
+    tape.backward(1)
+    np.testing.assert_allclose(tape.gradient_buffer.get_param(x), np.cos(x))
+
+
+def test_what_a_module_wrote_before_it_failed_has_its_gradient() -> None:
+    def fail(x: Any) -> Any:
+        x *= 2
+        return x @ np.ones(7)
+
+    tape, x = Autograd(), batch(3, 3)
+    with pytest.raises(ValueError, match="matmul"):
+        module_of(fail)(tape)(x)
+    module_of(np.sin)(tape)(x)
+    tape.backward(1)
+    np.testing.assert_allclose(tape.gradient_buffer.get_param(x), 2 * np.cos(x))
+
+
+def test_a_loss_is_differentiated_whatever_was_called_after_it() -> None:
+    gradients = []
+    for later in (False, True):
+        tape, x = Autograd(), batch(3, 4)
+        logits, loss = nn.Tanh(tape)(x), nn.MSELoss(tape)
+        loss(np.ones((3, 4)), logits)
+        if later:
+            nn.Sigmoid(tape)(logits)
+        loss.backward()
+        gradients.append(tape.gradient_buffer.get_param(x))
+    alone, followed = gradients
+    np.testing.assert_array_equal(alone, followed)
+
+
+@pytest.mark.parametrize("function", [np.exp, np.positive])
+def test_tensors_that_require_gradients_are_no_parameters_on_the_tape(function: Any) -> None:
+    w = Tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(TapeError, match=r"compute uses Tensors that require gradients, .* in `external`"):
+        module_of(lambda x: x * function(w))(Autograd())(np.ones(2))
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -194,6 +318,16 @@ def test_a_skip_connection_adds_up():
         ),
         (lambda: nn.Linear(0, 3), ValueError, r"in_features \(=0\)"),
         (lambda: nn.ReLU(NO_ENGINE), TypeError, "ReLU: autograd_engine must be an Autograd, got int"),
+        (
+            lambda: nn.ReLU(Autograd())(Tensor([1.0])),
+            TypeError,
+            "takes raw arrays, got a Tensor; leave out the engine, or give an array",
+        ),
+        (
+            lambda: module_of(lambda x: (x, x))(Autograd())(np.ones(3)),
+            TypeError,
+            "compute must return one Tensor, got tuple",
+        ),
         (
             lambda: nn.MSELoss(Autograd())(np.ones((2, 3)), np.ones((3, 2))),
             ValueError,

@@ -78,3 +78,28 @@ def test_positions_written_to_an_integer_tensor() -> None:
     out = Tensor(np.zeros(2, int))
     np.argmax(Tensor(X, requires_grad=True), axis=1, out=out)  # type: ignore[call-overload]
     assert np.array_equal(out.numpy(), np.argmax(X, axis=1))
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"where": np.array([True, False])}, {"dtype": complex}, {"casting": "same_kind"}]
+)
+@pytest.mark.parametrize("ufunc", [np.tanh, np.positive, np.sign])
+def test_an_output_that_cannot_hold_the_result_stays_as_it_is(ufunc: Any, options: dict[str, Any]) -> None:
+    z, out = Tensor([1 + 2j, 3], requires_grad=True), Tensor([5.0, 6.0])
+    with pytest.raises(TypeError, match=r"output from dtype\('complex128'\) to dtype\('float64'\)"):
+        ufunc(z, out=out, **options)
+    assert out.tolist() == [5, 6]
+
+
+def test_a_cast_to_an_output_may_be_asked_for() -> None:
+    tanh: Any = np.tanh
+    z, out = Tensor([1.5, 3.0], requires_grad=True), Tensor(np.zeros(2, np.float32))
+    assert tanh(z, out=out, where=np.array([True, False]), casting="unsafe") is out
+    np.testing.assert_allclose(out.numpy(), [np.tanh(1.5), 0], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("ufunc", "slope"), [(np.deg2rad, np.pi / 180), (np.degrees, 180 / np.pi)])
+def test_the_slope_of_real_numbers_in_a_complex_output(ufunc: Any, slope: float) -> None:
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    ufunc(x, out=Tensor(np.zeros(2, complex))).backward(np.array([1 + 1j, 2]))
+    np.testing.assert_allclose(x.grad.numpy(), [slope, 2 * slope])

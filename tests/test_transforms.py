@@ -158,6 +158,8 @@ def test_derivatives_have_the_dtype_of_their_argument(dtype: Any) -> None:
     _, pullback = vjp(square, x, unused)
     found = [tangent, *pullback(x), *jacobian(square, (0, 1))(x, unused)]
     found += grad(lambda x, unused: np.sum(x * x), (0, 1))(x, unused)
+    found += [*jvp(grad(lambda x: np.sum(x**3)), (x,), (x,)), grad(lambda x: np.sum(grad(np.sum)(x) * x))(x)]
+    found += [jacobian(jacobian(np.sin))(x), vjp(lambda x: grad(np.sum)(x * x), x)[1](x)[0]]
     assert {array.dtype for array in found} == {np.dtype(dtype)}
 
 

@@ -78,12 +78,10 @@ class _TapeGraph:
         if isinstance(source, Tensor):
             self.result = source
             self._keep_ancestors(source)
-        elif (
-            self.operations
-            and source.known.result is not None
-            and isinstance(self.operations[-1].target, int)
-        ):
-            self.values[self.operations[-1].target] = source.known.result
+        elif self.operations and source.known.result is not None:
+            place = source.known.place(source.known.result)
+            if isinstance(place, int):
+                self.values[place] = source.known.result
         for member in tape.family() if tape is not None else ():
             for key, leaf in member.leaves.items():
                 self.values[key] = raw(leaf)

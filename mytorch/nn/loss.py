@@ -76,7 +76,7 @@ class Loss(Module):
         if self.loss_val is None:
             raise TapeError(f"call the {type(self).__name__} module with (y, y_hat) before backward")
         if self.autograd_engine is not None:
-            self.autograd_engine.backward(1.0)
+            self.autograd_engine.backward_from(self.loss_val, 1.0)  # other modules may have been called since
         elif isinstance(self.loss_val, Tensor):
             self.loss_val.backward()
 

@@ -13,8 +13,10 @@ import numpy as np
 
 from mytorch import idioms
 from mytorch.autograd_engine import Autograd
-from mytorch.regions import key_of, owner_of
-from mytorch.tensor import Tensor, new_tensor, new_view, wrap
+from mytorch.guard import is_held
+from mytorch.records import TapeError
+from mytorch.regions import owner_of
+from mytorch.tensor import Tensor, is_recording, new_tensor, new_view, wrap
 
 ARRAYS = (Tensor, np.ndarray)
 
@@ -91,7 +93,7 @@ class Module:
 
 def _on_tape(
     tape: Autograd,
-    compute: Callable[..., Tensor],
+    compute: Callable[..., Any],
     inputs: tuple[np.ndarray, ...],
     external: dict[str, tuple[np.ndarray, np.ndarray]],
 ) -> np.ndarray:
@@ -100,26 +102,61 @@ def _on_tape(
     `external` holds, by name, parameters with the arrays that their gradients are added to.
     """
     known = tape.known
-    shown = [_show(tape, x) for x in inputs]
-    parameters = {name: _show(tape, array, gradient) for name, (array, gradient) in external.items()}
-    result = compute(*shown, **parameters)
-    known.adopt(result._array, (result if result._base is None else result._base)._key)
+    memories: dict[int, Tensor] = {}
+    shown = [_show(tape, memories, x) for x in inputs]
+    parameters = {
+        name: _show(tape, memories, array, gradient) for name, (array, gradient) in external.items()
+    }
+    try:
+        result = compute(*shown, **parameters)
+    finally:
+        for key, memory in memories.items():
+            if memory._key != key:  # it was written
+                known.name(memory._array, memory._key)
+    if not isinstance(result, Tensor):
+        result = _constant(result, compute)
+    owner = result if result._base is None else result._base
+    if tape.leaves or tape.parents is not None or owner._tape not in (tape, None):
+        raise TapeError(
+            f"{compute.__qualname__} uses Tensors that require gradients, which a tape that is driven by hand gives "
+            "none: name its parameters in `external`, as arrays, each with the array of its gradient"
+        )
     for tensor in (*shown, *parameters.values(), result):
         if (tensor if tensor._base is None else tensor._base)._saved is not None:
             tape.protect(tensor._array)
-    return result._array
+    return known.adopt(result._array, owner._key) if is_recording() else result._array
 
 
-def _show(tape: Autograd, array: np.ndarray, gradient: np.ndarray | None = None) -> Tensor:
-    """Return the Tensor that shows a raw array as memory that `tape` knows."""
+def _show(
+    tape: Autograd, memories: dict[int, Tensor], array: Any, gradient: np.ndarray | None = None
+) -> Tensor:
+    """Return the Tensor that shows a raw array as memory that `tape` knows; one in `memories`, by name, owns that."""
+    if type(array) is Tensor:
+        raise TypeError(
+            "a module with an autograd_engine takes raw arrays, got a Tensor; leave out the engine, or give an array"
+        )
     place = tape.known.input_target(array, gradient)
     if place is None:
         return wrap(array)
-    if isinstance(place, int):
-        return new_tensor(array, place, tape)
-    part = new_view(new_tensor(owner_of(array), key_of(place), tape), array)
-    part._region = place
+    key = place if isinstance(place, int) else place.key
+    memory = memories.get(key)
+    if memory is None:
+        memory = memories[key] = new_tensor(array if key is place else owner_of(array), key, tape)
+    # What an earlier rule will read can still be written by a view that was made before: then the tape keeps it.
+    if array.base is not None and is_held(owner_of(array)):
+        memory._saved = tape.ref
+    if key is place:
+        return memory
+    part = new_view(memory, array)
+    part._region = place  # type: ignore[assignment]
     return part
+
+
+def _constant(result: Any, compute: Callable[..., Any]) -> Tensor:
+    """Return what a module computed, which is no Tensor, as one; it must be an array."""
+    if not isinstance(result, np.ndarray | np.generic):
+        raise TypeError(f"{compute.__qualname__} must return one Tensor, got {type(result).__name__}")
+    return wrap(result)
 
 
 class Sequential(Module):

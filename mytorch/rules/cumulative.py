@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mytorch.rules.constants import values
+from mytorch.rules.matrices import of_field
 from mytorch.rules.registry import backward_of, composed, dispatched, present
 from mytorch.rules.shapes import along, as_array, normalize_axis_index, normalize_axis_tuple
 
@@ -71,7 +72,7 @@ def running_product_slope(g: Any, y: Any, a: Any, axis: Any) -> Any:
 
     The factor a[j] is in the products y[k] with k >= j: what comes before it, times the sum of what comes after it.
     """
-    factors, along_axis = running_axis(a, axis)
+    factors, along_axis = running_axis(of_field(a, g), axis)
     factors, g, y = (np.moveaxis(x, along_axis, -1) for x in (factors, g, y))
     slope = np.moveaxis(shifted(y, 1) * recurrence_to_end(g, factors), -1, along_axis)
     return slope.reshape(a.shape)
@@ -166,6 +167,7 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
 def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> Any:
     """Return second-order differences along the axes, with respect to steps or coordinates."""
     f = as_array(f)
+    f = f if f.dtype.kind in "fc" else f.astype(float)
     axes = tuple(range(f.ndim)) if axis is None else normalize_axis_tuple(axis, f.ndim)
     spacings = [as_array(x) if isinstance(x, list | tuple) else x for x in varargs] or [1]
     if len(spacings) == 1 and np.ndim(spacings[0]) == 0:
@@ -178,6 +180,7 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> An
         np.moveaxis(slope(np.moveaxis(f, i, -1), steps(x, f.shape[i]), edge_order), -1, i)
         for i, x in zip(axes, spacings, strict=True)
     ]
+    slopes = [y.astype(f.dtype, copy=False) for y in slopes]
     return slopes[0] if len(slopes) == 1 else _SEVERAL_SLOPES(slopes)
 
 

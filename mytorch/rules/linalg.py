@@ -181,6 +181,8 @@ def lstsq(a: Any, b: Any, rcond: Any = RCOND) -> Any:
     are differentiable too.
     """
     a, b = as_array(a), as_array(b)
+    dtype = inexact(a, b)
+    a, b = a.astype(dtype, copy=False), b.astype(dtype, copy=False)
     _, left, rank, _ = np.linalg.lstsq(values(a), values(b), rcond)
     rcond = -1 if rcond == "warn" else rcond
     columns = b[:, None] if b.ndim == 1 else b

@@ -74,6 +74,11 @@ def real(x: Any) -> Any:
     return x.real if x.dtype.kind == "c" else x
 
 
+def of_field(x: Any, g: Any) -> Any:
+    """Return `x` as numbers of the kind of `g`: its real part, of which alone a real result (``dtype=``) is made."""
+    return x.real if x.dtype.kind == "c" and g.dtype.kind != "c" else x
+
+
 def mT(x: Any) -> Any:
     """Return the transposes of matrices, the last two axes."""
     return np.swapaxes(x, -1, -2)

@@ -13,6 +13,7 @@ import numpy as np
 
 from mytorch.rules.constants import values
 from mytorch.rules.masks import masked
+from mytorch.rules.matrices import of_field
 from mytorch.rules.registry import backward_of, composed, constant, dispatched
 
 # -- sums and means ------------------------------------------------------------------------------------------
@@ -94,6 +95,7 @@ backward_of(
 
 def product_slope(g: Any, a: Any, axis: Any, keepdims: bool, initial: Any, where: Any) -> Any:
     """Return the gradient of a product: of every entry, the product of the others."""
+    a = of_field(a, g)
     factors = a if where is True else np.where(where, a, 1)
     return selected(kept(g * initial, a.shape, axis, keepdims) * others(factors, axis), where)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from mytorch import arrays
 from mytorch.rules.constants import values
-from mytorch.rules.reductions import reduced
+from mytorch.rules.reductions import count, reduced
 from mytorch.rules.registry import backward_of, composed, constant, dispatched
 from mytorch.rules.shapes import as_array
 from mytorch.rules.statistics import aligned
@@ -199,7 +199,7 @@ def median(
     a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: bool = False
 ) -> Any:
     """Return the entry in the middle, or the mean of the two."""
-    return quantiles(np.quantile, a, 0.5, axis, keepdims, a.dtype, method="linear")
+    return middle(np.quantile, a, axis, keepdims)
 
 
 @composed(np.nanmedian)
@@ -207,7 +207,16 @@ def nanmedian(
     a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: bool = False
 ) -> Any:
     """Return the middle of the entries that are numbers."""
-    return quantiles(np.nanquantile, a, 0.5, axis, keepdims, a.dtype, method="linear")
+    return middle(np.nanquantile, a, axis, keepdims)
+
+
+def middle(function: Callable[..., Any], a: Any, axis: Any, keepdims: bool) -> Any:
+    """Return the median by one of the quantiles; of integers and truth values, as NumPy does, in double precision."""
+    a = as_array(a)
+    a = a if a.dtype.kind in "fc" else a.astype(float)
+    if count(a.shape, axis) == 0:
+        return np.mean(a, axis=axis, keepdims=keepdims)  # NaN, with NumPy's warning
+    return quantiles(function, a, 0.5, axis, keepdims, a.dtype, method="linear")
 
 
 # -- distinct values -----------------------------------------------------------------------------------------

@@ -62,17 +62,18 @@ def var(
     correction: Any = None,
 ) -> Any:
     """Return the variance, around `mean` if that is given."""
-    a = a if dtype is None else a.astype(dtype)
     ddof = ddof if correction is None else correction
     where = where if where is True else arrays.array(values(where))
     if mean is None:
-        return variance(a, axis=axis, ddof=ddof, keepdims=keepdims, where=where)
+        if dtype is None or (a.dtype == dtype and a.dtype.kind != "c"):
+            return variance(a, axis=axis, ddof=ddof, keepdims=keepdims, where=where)
+        mean = np.mean(a, axis=axis, dtype=dtype, keepdims=True, where=where)
     difference = a - mean
     square = (
         (difference * np.conj(difference)).real if difference.dtype.kind == "c" else np.square(difference)
     )
-    total = np.sum(square, axis=axis, keepdims=True, where=where)
-    y = over(total, count(a.shape, axis, where) - ddof, 0)
+    total = np.sum(square, axis=axis, dtype=dtype, keepdims=True, where=where)
+    y = over(total, count(a.shape, axis, where) - ddof, 0).astype(total.dtype, copy=False)
     return y if keepdims else np.squeeze(y, axis)
 
 
@@ -96,8 +97,10 @@ def nanvar(
     correction: Any = None,
 ) -> Any:
     """Return the variance of the entries that are numbers."""
-    more = {name: x for name, x in (("mean", mean), ("correction", correction)) if x is not None}
-    return np.var(a, axis, dtype, None, ddof, keepdims, where=numbers(a, where), **more)
+    chosen, ddof = numbers(a, where), ddof if correction is None else correction
+    y = np.var(a, axis, dtype, None, ddof, keepdims, where=chosen, **({} if mean is None else {"mean": mean}))
+    lacking = np.count_nonzero(np.broadcast_to(chosen, a.shape), axis, keepdims=keepdims) <= ddof
+    return np.where(lacking, y.dtype.type(np.nan), y) if np.any(lacking) else y
 
 
 @composed(np.nanstd)
