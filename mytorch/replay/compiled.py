@@ -160,7 +160,7 @@ class Compiled(Generic[P, R]):
         for path in list(entry.paths):
             if path.fits() and fits_call(path.recording, leaves) and not contradicts(path.recording, seen):
                 program = path.program
-                if program.conflicts(leaves):
+                if program.busy[0] or program.conflicts(leaves):
                     return self.function(*args, **kwargs)
                 tried.append(path)
                 try:
@@ -170,10 +170,6 @@ class Compiled(Generic[P, R]):
                     seen.append((guard.guard, guard.value))
                     continue
                 except (Changed, Unreplayable):
-                    continue
-                except Exception:
-                    if not (path.recording.catches and program.can_be_undone):
-                        raise
                     continue
                 if path is not entry.paths[0]:
                     entry.paths.remove(path)

@@ -280,6 +280,7 @@ _VARYING = frozenset(
 # Functions that raise an error, or do not, by the values of what they are given: Python may wait for it.
 _RAISING = frozenset(
     [
+        "at",
         "average",
         "cholesky",
         "choose",
@@ -322,7 +323,7 @@ def _decides(instruction: Instruction) -> bool:
         return instruction.function is np.power and instruction.outs[0].dtype.kind in "iu"
     name = getattr(instruction.function, "__name__", "")
     if name in _RAISING:
-        return name not in ("getitem", "setitem") or bool([*values_in(instruction.args[1])])
+        return name not in ("at", "getitem", "setitem") or bool([*values_in(instruction.args[1])])
     if name == "where":
         return len(instruction.args) == 1 or any(value.dtype == bool for value in instruction.reads)
     return instruction.kind == "call" and name in _VARYING

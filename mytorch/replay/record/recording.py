@@ -21,7 +21,7 @@ from mytorch.regions import owner_of
 from mytorch.replay.errors import note
 from mytorch.replay.instructions import ARGUMENT, OUTSIDE, Buffer, Instruction, Value
 from mytorch.replay.record.blocks import pack
-from mytorch.replay.record.captured import GENERATORS, PLAIN, Cell, captured, is_followed
+from mytorch.replay.record.captured import GENERATORS, PLAIN, Cell, captured, is_followed, is_plain
 from mytorch.replay.record.containers import Containers
 from mytorch.replay.record.draws import Generator
 from mytorch.replay.record.impure import Passing, noticed
@@ -111,7 +111,9 @@ def record(
     objects = {
         f"argument {i}": leaf
         for i, leaf in enumerate(leaves)
-        if not isinstance(leaf, _VALUES) or (type(leaf) is ndarray and not is_followed(leaf))
+        if not (is_plain(leaf) or isinstance(leaf, _ARRAYS)) or (
+            type(leaf) is ndarray and not is_followed(leaf)
+        )
     }
     for optimizer in [c.value for c in captured(function, objects)[0] if isinstance(c.value, Optimizer)]:
         pack(optimizer)
@@ -172,9 +174,10 @@ def _say_what_changed(error: Exception, recorder: Recorder) -> None:
         )
 
 
-_VALUES = (Tensor, ndarray, np.generic, *PLAIN)
+_ARRAYS = (Tensor, ndarray, np.generic)
 _CONSTANTS = (
-    *_VALUES,
+    *_ARRAYS,
+    *PLAIN,
     Traced,
     type,
     np.dtype,
@@ -203,11 +206,13 @@ def _changes(
         if cell.holds or shown or (id(cell), id(now)) in recorder.stand_ins:
             continue
         position = next((i for i, x in enumerate(given) if x is now), None)
-        if cell.kind == "names":
+        if cell.kind == "absent":
+            recorder.once = f"it made one of the globals {cell.path}"
+        elif cell.kind == "names":
             recorder.once = f"it gave {cell.path} a new attribute"
         elif (
             cell.kind == "fixed"
-            or isinstance(now, PLAIN)
+            or is_plain(now)
             or not (position is not None or isinstance(now, Tensor | Traced))
         ):
             changed.append(cell)
