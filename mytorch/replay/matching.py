@@ -8,14 +8,14 @@ where nothing else has to be found out.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy import ndarray
 
 from mytorch import arrays, trees
-from mytorch.regions import owner_of
+from mytorch.regions import overlaps_itself, owner_of
 from mytorch.replay.kernels import same
 from mytorch.replay.record.captured import UNSET, Cell, alike, is_followed, is_plain, snapshot
 from mytorch.replay.record.recording import Recording
@@ -25,18 +25,20 @@ if TYPE_CHECKING:
     from mytorch.replay.compiled import Path
 
 
-def signature(leaves: list[Any], structure: trees.Structure) -> tuple[Any, list[Any]]:
+def signature(leaves: list[Any], structure: trees.Structure, call: Any) -> tuple[Any, list[Any]]:
     """Return what calls that are alike have in common, and the objects that it names by identity.
 
-    None stands for calls that run as they are written: something outside differentiates them, or an array is one of a
-    subclass.
+    `leaves` and `structure` are those of `call`, its ``(args, kwargs)``.  None stands for calls that run as they are
+    written: something outside differentiates them, an array is one of a subclass, or overlaps itself.
     """
-    parts: list[Any] = [structure, is_recording()]
+    parts: list[Any] = [structure, is_recording(), *_kinds(call)]
     holds: list[Any] = []
     for leaf in leaves:
         kind = type(leaf)
         if kind is ndarray:
             order = leaf.flags.c_contiguous or leaf.strides
+            if order is not True and leaf.flags.writeable and overlaps_itself(leaf):
+                return None, holds
             parts.append(
                 (leaf.shape, leaf.dtype, order) if leaf.dtype.kind in "biufc" else _named(leaf, holds)
             )
@@ -61,6 +63,21 @@ def signature(leaves: list[Any], structure: trees.Structure) -> tuple[Any, list[
     if len(set(seen)) < len(seen):  # a function may ask whether two are one
         parts.append(tuple(map(seen.index, seen)))
     return tuple(parts), holds
+
+
+def _kinds(tree: Any) -> Iterator[Any]:
+    """Iterate over what a structure does not tell of dicts: their classes, and which of two equal keys they have."""
+    if isinstance(tree, tuple) or type(tree) is list:
+        for entry in tree:
+            if isinstance(entry, tuple | list | dict):
+                yield from _kinds(entry)
+    elif isinstance(tree, dict):
+        yield type(tree)
+        if any(type(key) is not str for key in tree):
+            yield tuple([(type(key), repr(key) if is_plain(key) else "") for key in tree])
+        for entry in tree.values():
+            if isinstance(entry, tuple | list | dict):
+                yield from _kinds(entry)
 
 
 def fits(recording: Recording) -> Callable[[], bool]:
