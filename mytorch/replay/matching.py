@@ -31,7 +31,7 @@ def signature(leaves: list[Any], structure: trees.Structure, call: Any) -> tuple
     `leaves` and `structure` are those of `call`, its ``(args, kwargs)``.  None stands for calls that run as they are
     written: something outside differentiates them, an array is one of a subclass, or overlaps itself.
     """
-    parts: list[Any] = [structure, is_recording(), *_kinds(call)]
+    parts: list[Any] = [structure, is_recording()]
     holds: list[Any] = []
     for leaf in leaves:
         kind = type(leaf)
@@ -62,6 +62,9 @@ def signature(leaves: list[Any], structure: trees.Structure, call: Any) -> tuple
     seen = [id(leaf) for leaf in leaves if isinstance(leaf, ndarray | Tensor)]
     if len(set(seen)) < len(seen):  # a function may ask whether two are one
         parts.append(tuple(map(seen.index, seen)))
+    kinds = tuple(_kinds(call))
+    if any(kind is not dict for kind in kinds):
+        parts.append(kinds)
     return tuple(parts), holds
 
 
@@ -287,4 +290,3 @@ def fits_call(recording: Recording, leaves: list[Any]) -> bool:
     return all(leaves[i] is leaf for i, leaf in recording.same) and all(
         (tensor._grad is None) == (value is None) for tensor, value in recording.before
     )
-

@@ -84,7 +84,9 @@ class Program:
         # Whether nothing is left of a run that fails.
         self.can_be_undone = bool(self.saved or not self.outside_written()) and bool(self.states or not draws)
         self.kept = [False]  # whether a run is under way that has filled `saved` and `states`
-        self.busy = [False]  # whether it runs: what it asks (a handler of signals, say) may call the function again
+        self.busy = [
+            False
+        ]  # whether it runs: what it asks (a handler of signals, say) may call the function again
         self.outside_ids = {id(tensor._array) for b in self.outside_written() for tensor in b.tensors}
         self.outside_ids |= {id(buffer.owner) for buffer in self.outside_written()}
         self.forms = self._forms()
@@ -173,7 +175,10 @@ class Program:
                 return True
             if buffer.number in self.written and (
                 not raw(leaf).flags.writeable
-                or any(j != i and np.may_share_memory(raw(leaf), raw(leaves[j])) for j in self.recording.arguments)
+                or any(
+                    j != i and np.may_share_memory(raw(leaf), raw(leaves[j]))
+                    for j in self.recording.arguments
+                )
             ):
                 return True
         return False

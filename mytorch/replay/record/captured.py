@@ -59,9 +59,9 @@ class Cell:
     """A place that holds a value under a name.
 
     `kind` is "item" (of a dict, list or deque), "attribute" (in an object's ``__dict__``), "slot" (an attribute that is
-    not in it), "class" (an attribute of a class), "names" (how many attributes an
-    object or a class has), "absent" (whether none of some names is in a dict), "closure" (a variable of one), "context" (the value of a ContextVar), or "fixed"
-    (an object that is always the same: an argument, or the owner of a method).
+    not in it), "class" (an attribute of a class), "names" (how many attributes an object or a class has), "absent"
+    (whether a dict has none of some keys), "closure" (a variable of one), "context" (the value of a ContextVar), or
+    "fixed" (an object that is always the same: an argument, a member of a set, or the owner of a method).
     """
 
     __slots__ = ("container", "copy", "key", "keys", "kind", "path", "size", "value")
@@ -133,7 +133,7 @@ def snapshot(value: Any) -> Any:
 class Entries(list[Any]):
     """What an array of objects holds."""
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     def __eq__(self, other: Any) -> bool:
         return len(self) == len(other) and all(
@@ -196,13 +196,15 @@ class _Search:
                 cells.append(cell)
                 if isinstance(cell.value, Tensor):
                     self.waiting += [(hook, "") for hook in cell.value._hooks or ()]
-                elif not is_plain(cell.value) and (not isinstance(cell.value, _LEAVES) or _holds_objects(cell.value)):
+                elif not is_plain(cell.value) and (
+                    not isinstance(cell.value, _LEAVES) or _holds_objects(cell.value)
+                ):
                     self.waiting.append((cell.value, cell.path))
         if not _ENVIRONMENT.isdisjoint(self.names):
             cells.append(Cell("attribute", os, "environ", os.environ, "os.environ"))
-        for found, names in self.globals.values():  # of builtins, too
+        for place, names in self.globals.values():  # of builtins, too
             if names:
-                cells.append(Cell("absent", found, tuple(sorted(names)), True, ", ".join(sorted(names))))
+                cells.append(Cell("absent", place, tuple(sorted(names)), True, ", ".join(sorted(names))))
         for cell in cells:
             if cell.kind == "names":  # of functions few look for names that are not there
                 cell.key = self.any or not isinstance(cell.container, types.FunctionType)

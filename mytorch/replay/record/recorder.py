@@ -150,6 +150,8 @@ class Recorder(Memories):
         errors: dict[str, Any] = {**np.geterr()}
         if errors != self.errors:
             instruction.errors = errors
+            if not {"call", "log"}.isdisjoint(errors.values()):
+                self.excuse = "has NumPy call a function where numbers overflow or are divided by zero"
         if not fresh:
             for value in values:
                 value.buffer.writes += 1
@@ -234,10 +236,9 @@ class Recorder(Memories):
             args, kwargs = _without_overwriting(function, args, kwargs)
         if out is not None:
             return _stored(out[0] if isinstance(out, tuple) else out, function(*args, **kwargs))
-        if function is np.nan_to_num and isinstance(args[0], Traced) and not _copies(args, kwargs):
-            if not args[0].is_number:
-                self.write(function, args, kwargs)
-                return args[0]
+        if function is np.nan_to_num and type(args[0]) is Traced and not _copies(args, kwargs):
+            self.write(function, args, kwargs)
+            return args[0]
         if self.are_constant(args, kwargs):
             return self.constant(function(*self.real(args), **self.real(kwargs)))
         result = self.call(function, args, kwargs)

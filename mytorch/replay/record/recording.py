@@ -111,9 +111,8 @@ def record(
     objects = {
         f"argument {i}": leaf
         for i, leaf in enumerate(leaves)
-        if not (is_plain(leaf) or isinstance(leaf, _ARRAYS)) or (
-            type(leaf) is ndarray and not is_followed(leaf)
-        )
+        if not (is_plain(leaf) or isinstance(leaf, _ARRAYS))
+        or (type(leaf) is ndarray and not is_followed(leaf))
     }
     for optimizer in [c.value for c in captured(function, objects)[0] if isinstance(c.value, Optimizer)]:
         pack(optimizer)
