@@ -297,7 +297,7 @@ def runs_later(function: Any) -> bool:
     while isinstance(function, functools.partial):
         function = function.func
     if not isinstance(function, types.FunctionType | types.MethodType):
-        function = vars(type(function)).get("__call__", function)
+        function = type(function).__call__
     code = getattr(function, "__code__", None)
     later = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
     return code is not None and bool(code.co_flags & later)

@@ -147,7 +147,7 @@ def _terms(recording: Recording, bound: _Bound) -> list[str]:
             terms.append(f"[*{value}] == {name(cell.keys)}")
         if cell.copy is not None:
             terms.append(f"snapshot({value}) == {name(cell.copy)}")
-        if is_followed(cell.value):
+        if is_followed(cell.value) and cell.value.base is None and cell.value.ndim:  # it can be resized
             terms.append(f"{value}.shape == {cell.value.shape}")
     for tensor in {
         id(cell.value): cell.value for cell in recording.cells if isinstance(cell.value, Tensor)
@@ -167,11 +167,16 @@ def _is_still(now: str, known: Any, value: str) -> str:
     return f"{now} is {value}"
 
 
+_ALWAYS = ("__class__", "__code__", "__defaults__", "__kwdefaults__")  # which nobody is without
+
+
 def _now(cell: Cell, name: Callable[[Any], str]) -> str:
     """Return the text of what is at a place now."""
     key = repr(cell.key) if type(cell.key) in (str, int) else name(cell.key)
     if cell.kind == "closure":
         return f"{name(cell.container)}.cell_contents"
+    if cell.kind == "slot" and cell.key in _ALWAYS:
+        return f"{name(cell.container)}.{cell.key}"
     if cell.kind == "slot":
         return f"getattr({name(cell.container)}, {key}, None)"
     if cell.kind == "context":
