@@ -317,6 +317,38 @@ _RAISING = frozenset(
 )
 
 
+# Those that do so by what follows their first argument.
+_BY_OTHERS = frozenset(
+    [
+        "array_split",
+        "delete",
+        "dsplit",
+        "hsplit",
+        "insert",
+        "pad",
+        "repeat",
+        "resize",
+        "split",
+        "tile",
+        "vsplit",
+    ]
+)
+
+
+def varies(instruction: Instruction) -> bool:
+    """Say whether the shape or dtype of a result is one of the values that a replay has to ask again."""
+    if instruction.kind != "call":
+        return False
+    name = getattr(instruction.function, "__name__", "")
+    if name == "getitem":
+        return any(value.dtype == bool for value in values_in(instruction.args[1]))
+    if name == "where":
+        return len(instruction.args) == 1
+    if name in _BY_OTHERS:
+        return bool([*values_in((instruction.args[1:], instruction.kwargs))])
+    return name in _VARYING
+
+
 def _decides(instruction: Instruction) -> bool:
     """Say whether the shape or dtype of a result, or an error, is something that a replay has to ask again."""
     if instruction.kind == "ufunc":  # integers have no negative powers
@@ -324,9 +356,7 @@ def _decides(instruction: Instruction) -> bool:
     name = getattr(instruction.function, "__name__", "")
     if name in _RAISING:
         return name not in ("at", "getitem", "setitem") or bool([*values_in(instruction.args[1])])
-    if name == "where":
-        return len(instruction.args) == 1 or any(value.dtype == bool for value in instruction.reads)
-    return instruction.kind == "call" and name in _VARYING
+    return varies(instruction)
 
 
 def without_dead(listing: Listing) -> Listing:
