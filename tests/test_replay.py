@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import collections
+import copy
+import pickle
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -180,6 +182,44 @@ def test_new_signatures_are_recorded_and_the_cache_is_bounded() -> None:
         np.testing.assert_array_equal(compiled(np.ones(n)), np.full(n, 2.0))
         assert len(compiled.entries) == min(n + 1, SIGNATURES)
     np.testing.assert_array_equal(compiled(np.ones(0)), np.zeros(0))
+
+
+@mytorch.compile
+def doubled(x: Any) -> Any:
+    return x * 2
+
+
+class Counter:
+    """A method that is compiled for each object."""
+
+    def __init__(self) -> None:
+        self.total = np.zeros(3)
+        self.add = mytorch.compile(self._add)
+
+    def _add(self, x: Any) -> Any:
+        self.total += x
+        return self.total * 1
+
+
+def test_compiled_functions_are_copied_and_pickled() -> None:
+    assert pickle.loads(pickle.dumps(doubled)) is doubled
+    sine = pickle.loads(pickle.dumps(mytorch.compile(np.sin)))
+    for (x,) in XS:
+        for function in (copy.copy(doubled), copy.deepcopy(doubled)):
+            assert function.entries is not doubled.entries
+            assert_same(doubled(x), function(x))
+        assert_same(np.sin(x), sine(x))
+
+
+def test_a_copied_object_has_compiled_methods_of_its_own() -> None:
+    counter = Counter()
+    for _ in range(3):
+        counter.add(np.ones(3))
+    for other in (copy.deepcopy(counter), pickle.loads(pickle.dumps(counter))):
+        for _ in range(3):
+            other.add(np.ones(3))
+        np.testing.assert_array_equal(other.total, 6.0)
+        np.testing.assert_array_equal(counter.total, 3.0)
 
 
 def test_what_is_no_function_is_refused() -> None:

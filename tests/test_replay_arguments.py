@@ -24,7 +24,7 @@ Arguments = Callable[[int], tuple[Any, ...]]
 
 def seen(x: Any) -> Any:
     """Return what can be compared of an argument."""
-    if isinstance(x, collections.deque | set):
+    if isinstance(x, collections.deque | set) or (isinstance(x, np.ndarray) and x.dtype.kind == "O"):
         return list(x)
     return None if isinstance(x, random.Random) or hasattr(type(x), "__next__") else x
 
@@ -165,6 +165,118 @@ def test_a_dict_is_given_as_one_of_its_own_kind(entries: Any) -> None:
     alike(function, lambda: lambda k: (XS[k], entries(k=XS[k - 1])))
 
 
+KEYS: dict[str, list[Any]] = {"one": [1, 1.0, True, np.int8(1)], "zero": [0.0, -0.0, 0, False]}
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_equal_keys_of_dicts_are_what_they_are(name: str) -> None:
+    def function(entries: Any) -> Any:
+        return [(x * key, np.copysign(x, key)) for key, x in entries.items()]
+
+    alike(function, lambda: lambda k: ({KEYS[name][k % 4]: np.arange(3) + k},))
+
+
+def test_a_dict_of_another_class_is_another_argument() -> None:
+    def function(d: Any) -> Any:
+        return d["x"] * (2 if isinstance(d, AttributeDict) else 3)
+
+    alike(function, lambda: lambda k: ((AttributeDict if k % 2 else dict)(x=XS[k]),))
+
+
+class Point(collections.namedtuple("Point", "x y")):
+    """A named tuple that can have attributes."""
+
+
+@pytest.mark.parametrize("kind", [AttributeDict, Point])
+def test_dicts_and_named_tuples_with_attributes_run_as_they_are_written(kind: Any) -> None:
+    def function(nest: Any) -> Any:
+        return (nest[0].x + nest[0].y) * nest[0].scale
+
+    def make(k: int) -> tuple[Any, ...]:
+        given = kind(x=XS[k], y=XS[k - 1])
+        vars(given).update(scale=k + 1.0)
+        return ([given],)
+
+    compiled: Any = mytorch.compile(function)
+    words = "a dict or named tuple among its arguments has attributes of its own; pass them as arguments, too"
+    with pytest.warns(ReplayWarning, match=words):
+        found = [compiled(*make(k)) for k in range(6)]
+    for k, got in enumerate(found):
+        assert_same(function(*make(k)), got)
+
+
+def test_a_dict_that_is_its_own_attributes_is_replayed() -> None:
+    def make(k: int) -> tuple[Any, ...]:
+        given = AttributeDict(x=XS[k])
+        given.__dict__ = given
+        return (given,)
+
+    alike(lambda d: d["x"] * 2, lambda: make)
+
+
+# -- arrays that overlap themselves, or cannot be written --------------------------------------------------------------
+
+
+def entry(x: Any) -> Any:
+    x[..., -1] = 5.0
+    return x * 2
+
+
+def all_entries(x: Any) -> Any:
+    x += 1
+    return x * 2
+
+
+@pytest.mark.parametrize("function", [entry, all_entries])
+@pytest.mark.parametrize("form", [((4, 3), (8, 8)), ((3,), (0,)), ((2, 3), (0, 8))])
+def test_an_argument_that_overlaps_itself_runs_as_it_is_written(function: Any, form: Any) -> None:
+    compiled: Any = mytorch.compile(function)
+    for k in range(4):
+        ours, theirs = np.arange(6.0) + k, np.arange(6.0) + k
+        windows = [np.lib.stride_tricks.as_strided(base, *form) for base in (ours, theirs)]
+        assert_same(function(windows[0]), compiled(windows[1]))
+        assert_same(ours, theirs)
+
+
+def test_an_argument_that_cannot_be_written_changes_nothing() -> None:
+    def build() -> Any:
+        total = np.zeros(3)
+
+        def function(x: Any) -> Any:
+            x *= 2
+            total[...] += x.sum()
+            return x * 1
+
+        return function, total
+
+    (eager, ours), (function, theirs) = build(), build()
+    compiled: Any = mytorch.compile(function)
+    for k in range(6):
+        x = np.arange(3.0) + k
+        x.flags.writeable = k not in (3, 4)
+        if not x.flags.writeable:
+            with pytest.raises(ValueError, match="read-only"):
+                compiled(x)
+        else:
+            assert_same(eager(x.copy()), compiled(x.copy()))
+        assert_same(ours, theirs)
+    assert what_became_of(compiled) == REPLAYED
+
+
+def test_an_argument_that_was_written_before_an_error() -> None:
+    def function(x: Any, stop: bool) -> Any:
+        x += 1
+        if stop:
+            raise KeyError("after the change")
+        return x * 1
+
+    compiled: Any = mytorch.compile(function)
+    x = np.zeros(2)
+    with pytest.raises(KeyError):
+        compiled(x, True)
+    np.testing.assert_array_equal(x, 1.0)
+
+
 # -- other containers ---------------------------------------------------------------------------------------------
 
 
@@ -187,6 +299,35 @@ def first_of(x: Any, s: Any) -> Any:
     return x * s[0]
 
 
+def objects(*things: Any) -> Any:
+    array = np.empty(len(things), object)
+    for k, thing in enumerate(things):
+        array[k] = thing
+    return array
+
+
+class Rate(float):
+    """A number with an attribute."""
+
+    decay = 1.0
+
+
+class Name(str):
+    """A string with an attribute."""
+
+    decay = 1.0
+
+
+@pytest.mark.parametrize("value", [Rate(2.0), Name("a")])
+def test_numbers_and_strings_with_attributes(value: Any) -> None:
+    def make(k: int) -> tuple[Any, ...]:
+        other = type(value)(value)
+        other.decay = k + 1.0
+        return XS[k], other
+
+    alike(lambda x, r: x * r.decay, lambda: make)
+
+
 BETWEEN: dict[str, tuple[Callable[..., Any], Callable[[], Arguments]]] = {
     "set": (lambda x, s: x * sum(s), changing(lambda: {1}, lambda s, k: s.add(k + 2))),
     "deque": (lambda x, s: x * sum(s), changing(lambda: collections.deque([1]), lambda s, k: s.append(k))),
@@ -194,6 +335,8 @@ BETWEEN: dict[str, tuple[Callable[..., Any], Callable[[], Arguments]]] = {
     "bytearray": (first_of, changing(lambda: bytearray(b"\1"), lambda s, k: s.__setitem__(0, k))),
     "array.array": (first_of, changing(lambda: array.array("d", [1]), lambda s, k: s.__setitem__(0, k))),
     "array of objects": (first_of, changing(lambda: np.array([1, None]), lambda s, k: s.__setitem__(0, k))),
+    "array of arrays": (lambda x, s: x * s[0] + s[1],
+                        changing(lambda: objects(XS[0], XS[1]), lambda s, k: s.__setitem__(0, XS[k] + 1))),
     "array of strings": (lambda x, s: x * (2 if s[0] == "a" else 3),
                          changing(lambda: np.array(["a"]), lambda s, k: s.__setitem__(0, "ab"[k % 2]))),
 }  # fmt: skip

@@ -185,6 +185,172 @@ def test_bare_memory_is_not_given_away(kind: Callable[[Any], Any]) -> None:
         mytorch.compile(lambda x: np.copy(kind(x)))(XS[0])
 
 
+# -- views by computed numbers, and functions that change an operand -----------------------------------------------
+
+
+def positive(x: Any) -> Any:
+    return (x > 0).sum()
+
+
+def square(x: Any) -> Any:
+    return x.reshape(2, 2)
+
+
+BY_NUMBERS: dict[str, Callable[[Any], Any]] = {
+    "method reshape": lambda x: x.reshape(2 ** (positive(x) // 2), -1) * 2,
+    "reshape": lambda x: np.reshape(x, (2 ** (positive(x) // 2), -1)) * 2,
+    "reshape of constants": lambda x: np.zeros(12).reshape(positive(x) // 3 + 1, -1) + x.sum(),
+    "broadcast_to": lambda x: np.broadcast_to(x, (positive(x), 4)) * 2,
+    "split": lambda x: [part * 2 for part in np.split(x, [positive(x)])],
+    "split at an array": lambda x: [part * 2 for part in np.split(x, np.argsort(x)[:1])],
+    "array_split": lambda x: [part * 2 for part in np.array_split(x, positive(x) + 1)],
+    "hsplit": lambda x: [part * 2 for part in np.hsplit(x, [positive(x)])],
+    "diagonal": lambda x: np.diagonal(square(x), positive(x) - 2) * 2,
+    "method diagonal": lambda x: square(x).diagonal(positive(x) - 2) * 2,
+    "diag": lambda x: np.diag(square(x), positive(x) - 2) * 2,
+    "swapaxes": lambda x: square(x).swapaxes(0, positive(x) % 2) * 2,
+    "moveaxis": lambda x: np.moveaxis(square(x), 0, positive(x) % 2) * 2,
+    "transpose": lambda x: square(x).transpose(positive(x) % 2, 1 - positive(x) % 2) * 2,
+    "flip": lambda x: np.flip(square(x), positive(x) % 2) * 2,
+    "rot90": lambda x: np.rot90(square(x), positive(x)),
+    "expand_dims": lambda x: np.expand_dims(x, positive(x) % 2) * 2,
+    "squeeze": lambda x: np.squeeze(x.reshape(1, 4, 1), (positive(x) % 2) * 2) * 2,
+    "windows": lambda x: np.lib.stride_tricks.sliding_window_view(x, positive(x) % 2 + 1) * 2,
+    "trim_zeros": lambda x: np.trim_zeros(np.round(x / 2)) * 2,
+    "length of trim_zeros": lambda x: x * np.trim_zeros(np.round(x / 2)).size,
+    "real_if_close": lambda x: np.real_if_close(x + 1j * (x > 1)),
+}
+
+
+@pytest.mark.parametrize("name", BY_NUMBERS)
+def test_a_view_by_a_computed_number_is_decided_by_it(name: str) -> None:
+    outcome, _ = compared(BY_NUMBERS[name], CALLS)
+    assert outcome == REPLAYED
+
+
+def test_functions_that_change_their_operand() -> None:
+    def function(x: Any) -> Any:
+        np.nan_to_num(x, copy=False)
+        kept = np.nan_to_num(x * 0 / (x - x[0]), False, 5.0)
+        y = x * 2
+        y.byteswap(True)
+        return x + 1, kept, y.view(np.uint8) * 1
+
+    with np.errstate(invalid="ignore"):
+        outcome, _ = compared(function, [(np.where(x > 0.5, np.nan, x),) for x in XS])
+    assert outcome == REPLAYED
+
+
+@pytest.mark.parametrize("function", [np.median, np.nanmedian, lambda x, **k: np.percentile(x, 30, **k)])
+def test_an_operand_that_may_be_overwritten_is_not(function: Callable[..., Any]) -> None:
+    compiled: Any = mytorch.compile(lambda x: function(x * 1, overwrite_input=True))
+    other: Any = mytorch.compile(lambda x: np.median(x * 1, None, None, True))
+    for x in XS:
+        assert_same(function(x), compiled(x))
+        assert_same(np.median(x), other(x))
+
+
+# -- errors of what nobody reads, warnings -------------------------------------------------------------------------
+
+
+def tried(attempt: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a function that only asks whether something can be computed."""
+
+    def function(x: Any) -> Any:
+        try:
+            attempt(x)
+        except (np.linalg.LinAlgError, IndexError, ValueError, FloatingPointError):
+            return x * 2
+        return x * 1
+
+    return function
+
+
+GOOD, BAD = np.array([2.0, 0.0, 0.0, 3.0]), np.array([-9.0, 0.0, 0.0, 0.0])
+ATTEMPTS: dict[str, Callable[[Any], Any]] = {
+    "cholesky": lambda x: np.linalg.cholesky(square(x)),
+    "inv": lambda x: np.linalg.inv(square(x)),
+    "solve": lambda x: np.linalg.solve(square(x), x[:2]),
+    "svd": lambda x: np.linalg.svd(square(x * np.where(x < 0, np.nan, 1))),
+    "index": lambda x: x[x.astype(int)],
+    "write at an index": lambda x: np.zeros(4).__setitem__(x.astype(int), x),
+    "add.at": lambda x: np.add.at(np.zeros(4), x.astype(int), x),
+    "take": lambda x: np.take(x, x.astype(int)),
+    "power": lambda x: np.power(2, x.astype(int)),
+    "choose": lambda x: np.choose(x.astype(int), [x] * 4),
+    "ravel_multi_index": lambda x: np.ravel_multi_index((x.astype(int),), (4,)),
+    "bincount": lambda x: np.bincount(x.astype(int)),
+    "quantile": lambda x: np.quantile(x, np.abs(x) / 5),
+}
+
+
+@pytest.mark.parametrize("name", ATTEMPTS)
+def test_an_error_of_what_nobody_reads_is_raised(name: str) -> None:
+    calls = [(x,) for x in (GOOD, GOOD, BAD, GOOD, BAD)]
+    outcome, compiled = compared(tried(ATTEMPTS[name]), calls)
+    assert (outcome, paths(compiled)) == (REPLAYED, [2])
+    outcome, _ = compared(lambda x: (ATTEMPTS[name](x), x * 1)[1], calls)
+    assert outcome == REPLAYED
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_an_error_that_is_caught_before_anything_was_written(after: bool) -> None:
+    def build() -> Any:
+        w = Tensor(np.ones((2, 2)), requires_grad=True)
+        optimizer = mytorch.optim.SGD([w], lr=0.1)
+
+        def step(x: Any) -> Any:
+            optimizer.zero_grad()
+            try:
+                y = x if after else np.linalg.inv(x)
+                loss = ((w @ y) ** 2).sum()
+                loss.backward()
+                y = np.linalg.inv(x)
+                optimizer.step()
+            except np.linalg.LinAlgError:
+                return w * 0
+            return loss
+
+        return step, w
+
+    (eager, w), (function, v) = build(), build()
+    compiled: Any = mytorch.compile(function)
+    for x in (GOOD, GOOD, GOOD, BAD, GOOD, BAD, GOOD):
+        assert_same(eager(square(x)).numpy(), compiled(square(x)).numpy())
+        assert_same(w.numpy(), v.numpy())
+        assert_same(w.grad, v.grad)
+    assert what_became_of(compiled) == REPLAYED
+
+
+def counts_warnings(x: Any) -> Any:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        y = 1 / np.round(x)
+    return x * (1 + len(caught)) + 0 * np.isfinite(y)
+
+
+def counts_calls(x: Any) -> Any:
+    seen: list[Any] = []
+    with np.errstate(all="call", call=lambda *what: seen.append(what)):
+        np.reciprocal(np.round(x))
+    return x * (1 + len(seen))
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (counts_warnings, r"it catches warnings \(np\.errstate is followed\), which a replay would not do"),
+        (counts_calls, "it has NumPy call a function where numbers overflow or are divided by zero, which"),
+    ],
+)
+def test_what_warnings_tell_is_never_frozen(function: Callable[[Any], Any], words: str) -> None:
+    compiled: Any = mytorch.compile(function)
+    with pytest.warns(ReplayWarning, match=words):
+        found = [compiled(np.array([k % 2, 2.0])) for k in range(4)]
+    for k, got in enumerate(found):
+        assert_same(function(np.array([k % 2, 2.0])), got)
+
+
 # -- branches -----------------------------------------------------------------------------------------------------
 
 

@@ -277,6 +277,37 @@ def test_writes_to_captured_views() -> None:
         assert_same(a, b)
 
 
+# -- asked for while it runs ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("quick", [True, False], ids=["at once", "by its signature"])
+def test_a_program_that_is_asked_for_while_it_runs(quick: bool) -> None:
+    """As a handler of signals does, or here NumPy's, which has a call of the user's own in the middle of a program."""
+
+    def function(x: Any, **more: Any) -> Any:
+        return np.log(x) * x + x, x * 3
+
+    compiled: Any = mytorch.compile(function)
+    more = {} if quick else {"more": 1}
+    found: list[Any] = []
+
+    def handle(*what: Any) -> None:
+        found.append(compiled(np.full(3, 9.0), **more))
+
+    x = np.array([0.0, 1.0, 2.0])
+    with np.errstate(all="ignore"):
+        for _ in range(3):
+            compiled(np.ones(3), **more)
+        expected = function(x)
+    with np.errstate(divide="call", invalid="ignore", call=handle):
+        for _ in range(3):
+            assert_same(expected, compiled(x, **more))
+    assert len(found) == 3
+    for got in found:
+        assert_same(function(np.full(3, 9.0)), got)
+    assert what_became_of(compiled) == REPLAYED
+
+
 # -- errors in the middle ---------------------------------------------------------------------------------------------
 
 

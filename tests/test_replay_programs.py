@@ -6,6 +6,7 @@ twice, so that the eager and the compiled function each have a state of their ow
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import contextvars
 import dataclasses
@@ -545,6 +546,66 @@ def test_results_that_no_replay_makes_anew(name: str) -> None:
         found = [used(compiled(x)) for x in XS]
     for x, value in zip(XS, found, strict=True):
         np.testing.assert_array_equal(value, used(function(x)))
+
+
+@pytest.mark.filterwarnings("ignore::mytorch.ReplayWarning")
+def test_objects_that_a_call_made_hold_the_callers_arrays() -> None:
+    class Failed(Exception):
+        pass
+
+    def function(x: Any) -> Any:
+        return Result([x, x * 2, x.sum()]), lambda: x * 3
+
+    def fails(x: Any) -> Any:
+        raise Failed(x, x * 2, x.sum())
+
+    compiled: Any = mytorch.compile(function)
+    for x in XS[:3]:
+        x = x.copy()
+        result, later = compiled(x)
+        assert [type(value) for value in result.values] == [np.ndarray, np.ndarray, np.float64]
+        assert result.values[0] is x
+        x[:] = 5.0
+        np.testing.assert_array_equal(later(), 15.0)
+        with pytest.raises(Failed) as caught:
+            mytorch.compile(fails)(x)
+        assert [type(value) for value in caught.value.args] == [np.ndarray, np.ndarray, np.float64]
+        assert caught.value.args[0] is x
+
+
+def steps(x: Any) -> Any:
+    for k in range(3):
+        x += 1
+        yield x * k
+
+
+async def awaited(x: Any) -> Any:
+    x += 1
+    return x * 2
+
+
+@pytest.mark.parametrize(
+    ("function", "used"),
+    [
+        (steps, list),
+        (functools.partial(steps), list),
+        (types.MethodType(steps, np.zeros(2)), list),
+        (awaited, lambda coroutine: asyncio.run(coroutine)),
+    ],
+    ids=["generator", "partial", "method", "coroutine"],
+)
+def test_generators_and_coroutines_run_as_they_are_written(function: Any, used: Any) -> None:
+    args = () if isinstance(function, types.MethodType) else (np.zeros(2),)
+    x = args[0] if args else function.__self__
+    compiled: Any = mytorch.compile(function)
+    with pytest.warns(
+        ReplayWarning, match="it runs when its result is asked; compile a function that it calls"
+    ):
+        results = [used(compiled(*args)) for _ in range(3)]
+    y = np.zeros(2)
+    plain = awaited if used is not list else steps
+    assert_same([used(plain(y)) for _ in range(3)], results)
+    assert_same(y, x)
 
 
 def test_results_that_were_there_before_are_given_back() -> None:

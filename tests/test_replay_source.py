@@ -488,6 +488,34 @@ def test_numbers_that_were_taken_out_are_checked(tmp_path):
             run(np.array(changed))
 
 
+SHAPES = {
+    "mask": lambda x: x * len(x[x > 0]),
+    "nonzero": lambda x: x * np.nonzero(x > 0)[0].size,
+    "where": lambda x: x * np.where(x > 0)[0].size,
+    "unique": lambda x: x * np.unique(x > 0).shape[0],
+    "repeat": lambda x: x * np.repeat(x, (x > 0).astype(int)).size,
+    "compress": lambda x: x * np.compress(x > 0, x).size,
+    "eigenvalues": lambda x: x * np.linalg.eigvals(x[:4].reshape(2, 2)).dtype.itemsize,
+    "reshape": lambda x: x.reshape((x > x.max() / 2).sum(), -1).sum(axis=0),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_shapes_that_values_decide_are_checked(name, tmp_path):
+    function, x = SHAPES[name], np.array([3.0, -1.0, 1.0, 3.0])
+    program = program_of(function, x)
+    run = function_of(module_of(program, tmp_path))
+    for scale in (1.0, 2.0, 3.0):
+        same(run(scale * x), function(scale * x))
+    for other in (np.ones(4), -np.ones(4)):
+        if name == "eigenvalues":
+            other = np.eye(2).reshape(4)
+        with pytest.raises(RuntimeError, match="another branch than the recorded one"):
+            run(other)
+    unchanging = program_of(lambda x: np.pad(x, 1) * np.repeat(x, 2)[:6], np.ones(4))
+    assert "raise" not in unchanging.source
+
+
 def test_a_place_outside_that_gets_a_new_value(tmp_path):
     class Model:
         def __init__(self):

@@ -7,7 +7,11 @@ written.
 
 from __future__ import annotations
 
+import copy
 import functools
+import inspect
+import operator
+import sys
 import threading
 import types
 import warnings
@@ -26,6 +30,7 @@ from mytorch.replay.errors import Changed, Diverged, ReplayError, ReplayWarning,
 from mytorch.replay.lowering.backends import chosen
 from mytorch.replay.matching import MISS, contradicts, fits, fits_call, shortcut, signature
 from mytorch.replay.program import Program
+from mytorch.replay.record.containers import has_attributes
 from mytorch.replay.record.recording import Recording, overlap, record
 from mytorch.replay.report import Report
 from mytorch.tensor import Tensor
@@ -103,6 +108,19 @@ class Compiled(Generic[P, R]):
     def __repr__(self) -> str:
         return f"<compiled {getattr(self.function, '__qualname__', self.function)!s}>"
 
+    def __reduce__(self) -> Any:
+        # What a decorated function is pickled by is its name; a copy has recordings of its own.
+        module = sys.modules.get(getattr(self, "__module__", ""))
+        if _found(module, getattr(self, "__qualname__", "")) is self:
+            return self.__qualname__
+        return Compiled, (self.function, self.backend)
+
+    def __copy__(self) -> Any:
+        return Compiled(self.function, self.backend)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return Compiled(copy.deepcopy(self.function, memo), self.backend)
+
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else types.MethodType(self, instance)
 
@@ -121,10 +139,15 @@ class Compiled(Generic[P, R]):
         if arrays.recording() is not None:
             return self._within(args, kwargs)
         leaves, structure = trees.flatten((args, kwargs))
-        key, holds = signature(leaves, structure)
+        key, holds = signature(leaves, structure, (args, kwargs))
         if key is not None and any(map(_is_view, leaves)):
             self._warn(
                 "a Tensor among its arguments is a view of other memory; pass a copy of it, or an array"
+            )
+            key = None
+        if key is not None and has_attributes((args, kwargs)):
+            self._warn(
+                "a dict or named tuple among its arguments has attributes of its own; pass them as arguments, too"
             )
             key = None
         if key is None:
@@ -144,7 +167,8 @@ class Compiled(Generic[P, R]):
 
     def _within(self, args: Any, kwargs: Any) -> Any:
         """Run as a part of a larger recording; as ever, results are new arrays, and Tensors among them constants."""
-        differentiated = signature(*trees.flatten((args, kwargs)))[0] is None
+        call = args, kwargs
+        differentiated = signature(*trees.flatten(call), call)[0] is None
         result = self.function(*args, **kwargs)
         if differentiated:
             return result
@@ -160,7 +184,7 @@ class Compiled(Generic[P, R]):
         for path in list(entry.paths):
             if path.fits() and fits_call(path.recording, leaves) and not contradicts(path.recording, seen):
                 program = path.program
-                if program.conflicts(leaves):
+                if program.busy[0] or program.conflicts(leaves):
                     return self.function(*args, **kwargs)
                 tried.append(path)
                 try:
@@ -170,10 +194,6 @@ class Compiled(Generic[P, R]):
                     seen.append((guard.guard, guard.value))
                     continue
                 except (Changed, Unreplayable):
-                    continue
-                except Exception:
-                    if not (path.recording.catches and program.can_be_undone):
-                        raise
                     continue
                 if path is not entry.paths[0]:
                     entry.paths.remove(path)
@@ -190,6 +210,10 @@ class Compiled(Generic[P, R]):
     ) -> Any:
         """Run the function, and keep the recording."""
         args, kwargs = call
+        if runs_later(self.function):
+            entry.excuse = "it runs when its result is asked; compile a function that it calls"
+            self._warn(entry.excuse)
+            return self.function(*args, **kwargs)
         if overlap(leaves):  # whether that matters is known only of a recording
             return self.function(*args, **kwargs)
         if not _one_records.acquire(blocking=False):
@@ -258,6 +282,25 @@ def _too_many(tried: list[Path]) -> str:
         f"it decided differently {PATHS} times, last at {where}; a number that float(), int() or .item() "
         "takes out of an array, and that is not just returned, decides everything after it: return the array instead"
     )
+
+
+def _found(module: Any, path: str) -> Any:
+    """Return what a module holds under a dotted name (None: nothing)."""
+    try:
+        return operator.attrgetter(path)(module)
+    except AttributeError:
+        return None
+
+
+def runs_later(function: Any) -> bool:
+    """Say whether a call of a function does nothing yet: it gives a generator or a coroutine."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if not isinstance(function, types.FunctionType | types.MethodType):
+        function = type(function).__call__
+    code = getattr(function, "__code__", None)
+    later = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+    return code is not None and bool(code.co_flags & later)
 
 
 def _is_view(leaf: Any) -> bool:

@@ -8,16 +8,16 @@ where nothing else has to be found out.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy import ndarray
 
 from mytorch import arrays, trees
-from mytorch.regions import owner_of
+from mytorch.regions import overlaps_itself, owner_of
 from mytorch.replay.kernels import same
-from mytorch.replay.record.captured import PLAIN, UNSET, Cell, snapshot
+from mytorch.replay.record.captured import UNSET, Cell, alike, is_followed, is_plain, snapshot
 from mytorch.replay.record.recording import Recording
 from mytorch.tensor import Tensor, is_recording
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from mytorch.replay.compiled import Path
 
 
-def signature(leaves: list[Any], structure: trees.Structure) -> tuple[Any, list[Any]]:
+def signature(leaves: list[Any], structure: trees.Structure, call: Any) -> tuple[Any, list[Any]]:
     """Return what calls that are alike have in common, and the objects that it names by identity.
 
-    None stands for calls that run as they are written: something outside differentiates them, or an array is one of a
-    subclass.
+    `leaves` and `structure` are those of `call`, its ``(args, kwargs)``.  None stands for calls that run as they are
+    written: something outside differentiates them, an array is one of a subclass, or overlaps itself.
     """
     parts: list[Any] = [structure, is_recording()]
     holds: list[Any] = []
@@ -37,6 +37,8 @@ def signature(leaves: list[Any], structure: trees.Structure) -> tuple[Any, list[
         kind = type(leaf)
         if kind is ndarray:
             order = leaf.flags.c_contiguous or leaf.strides
+            if order is not True and leaf.flags.writeable and overlaps_itself(leaf):
+                return None, holds
             parts.append(
                 (leaf.shape, leaf.dtype, order) if leaf.dtype.kind in "biufc" else _named(leaf, holds)
             )
@@ -51,7 +53,7 @@ def signature(leaves: list[Any], structure: trees.Structure) -> tuple[Any, list[
             return None, holds
         elif isinstance(leaf, np.generic) and leaf.dtype.kind in "biufc":
             parts.append(leaf.dtype)
-        elif isinstance(leaf, PLAIN):
+        elif is_plain(leaf):
             # Not a number is no key, and zeros of two signs would be one.
             is_key = not isinstance(leaf, float | complex) or (leaf == leaf and leaf and kind is float)
             parts.append((kind, leaf if is_key else repr(leaf)))
@@ -60,22 +62,51 @@ def signature(leaves: list[Any], structure: trees.Structure) -> tuple[Any, list[
     seen = [id(leaf) for leaf in leaves if isinstance(leaf, ndarray | Tensor)]
     if len(set(seen)) < len(seen):  # a function may ask whether two are one
         parts.append(tuple(map(seen.index, seen)))
+    kinds = tuple(_kinds(call))
+    if any(kind is not dict for kind in kinds):
+        parts.append(kinds)
     return tuple(parts), holds
+
+
+def _kinds(tree: Any) -> Iterator[Any]:
+    """Iterate over what a structure does not tell of dicts: their classes, and which of two equal keys they have."""
+    if isinstance(tree, tuple) or type(tree) is list:
+        for entry in tree:
+            if isinstance(entry, tuple | list | dict):
+                yield from _kinds(entry)
+    elif isinstance(tree, dict):
+        yield type(tree)
+        if any(type(key) is not str for key in tree):
+            yield tuple([(type(key), repr(key) if is_plain(key) else "") for key in tree])
+        for entry in tree.values():
+            if isinstance(entry, tuple | list | dict):
+                yield from _kinds(entry)
 
 
 def fits(recording: Recording) -> Callable[[], bool]:
     """Return the function that says whether all that a recording takes from outside is what it was."""
     bound = _Bound()
-    text = f"lambda: {' and '.join(_terms(recording, bound)) or 'True'}"
-    check: Callable[[], bool] = bound.evaluated(text)
+    terms = " and ".join(_terms(recording, bound)) or "True"
+    check: Callable[[], bool] = bound.made(_FITS.format(bound=", ".join(bound), terms=terms))
     return check
+
+
+_FITS = """
+def bind({bound}):
+    def holds():
+        try:
+            return {terms}
+        except ValueError:  # a variable of a closure was deleted
+            return False
+    return holds
+"""
 
 
 class _Bound(dict[str, Any]):
     """Objects by the names that a text gives them."""
 
     def __init__(self) -> None:
-        super().__init__(equal=_equal, snapshot=snapshot, UNSET=UNSET)
+        super().__init__(equal=alike, snapshot=snapshot, UNSET=UNSET)
 
     def name(self, thing: Any) -> str:
         """Return a name for an object."""
@@ -83,9 +114,11 @@ class _Bound(dict[str, Any]):
         self[name] = thing
         return name
 
-    def evaluated(self, text: str) -> Any:
-        """Return the value of an expression of these names."""
-        return eval(f"lambda {', '.join(self)}: {text}")(*self.values())
+    def made(self, text: str) -> Any:
+        """Return what the function `bind` of a text returns, given these objects."""
+        scope: dict[str, Any] = {}
+        exec(text, scope)
+        return scope["bind"](*self.values())
 
 
 def _terms(recording: Recording, bound: _Bound) -> list[str]:
@@ -97,8 +130,14 @@ def _terms(recording: Recording, bound: _Bound) -> list[str]:
     for cell in recording.cells:
         if cell.kind == "names":
             if cell.key:
-                terms.append(f"len({name(vars(cell.container))}) == {cell.value}")
-                terms.append(f"type({name(cell.container)}) is {name(type(cell.container))}")
+                attributes = vars(cell.container)
+                terms.append(f"len({name(attributes)}) == {cell.value}")
+                if isinstance(attributes, dict):
+                    terms.append(f"{name(cell.container)}.__dict__ is {name(attributes)}")
+                    terms.append(f"type({name(cell.container)}) is {name(type(cell.container))}")
+            continue
+        if cell.kind == "absent":
+            terms.append(f"{name(cell.container.keys())}.isdisjoint({name(cell.key)})")
             continue
         value = name(cell.value)
         terms.append(_is_still(_now(cell, name), cell.value, value))
@@ -108,11 +147,14 @@ def _terms(recording: Recording, bound: _Bound) -> list[str]:
             terms.append(f"[*{value}] == {name(cell.keys)}")
         if cell.copy is not None:
             terms.append(f"snapshot({value}) == {name(cell.copy)}")
+        if is_followed(cell.value) and cell.value.base is None and cell.value.ndim:  # it can be resized
+            terms.append(f"{value}.shape == {cell.value.shape}")
     for tensor in {
         id(cell.value): cell.value for cell in recording.cells if isinstance(cell.value, Tensor)
     }.values():
         owner = name(tensor if tensor._base is None else tensor._base)
         terms.append(f"{owner}._key is {'not ' if tensor.requires_grad else ''}None")
+        terms.append(f"{name(tensor)}._array is {name(tensor._array)}")
         hooks = tensor._hooks
         terms.append(f"{name(tensor)}._hooks {'is None' if hooks is None else f'== {name([*hooks])}'}")
     return terms
@@ -120,9 +162,12 @@ def _terms(recording: Recording, bound: _Bound) -> list[str]:
 
 def _is_still(now: str, known: Any, value: str) -> str:
     """Return the condition that `now` is what was known, whose name is `value`, or an equal number or string."""
-    if isinstance(known, PLAIN) and known is not None and type(known) is not bool:
+    if is_plain(known) and known is not None and type(known) is not bool:
         return f"({now} is {value} or equal({now}, {value}))"
     return f"{now} is {value}"
+
+
+_ALWAYS = ("__class__", "__code__", "__defaults__", "__kwdefaults__")  # which nobody is without
 
 
 def _now(cell: Cell, name: Callable[[Any], str]) -> str:
@@ -130,6 +175,8 @@ def _now(cell: Cell, name: Callable[[Any], str]) -> str:
     key = repr(cell.key) if type(cell.key) in (str, int) else name(cell.key)
     if cell.kind == "closure":
         return f"{name(cell.container)}.cell_contents"
+    if cell.kind == "slot" and cell.key in _ALWAYS:
+        return f"{name(cell.container)}.{cell.key}"
     if cell.kind == "slot":
         return f"getattr({name(cell.container)}, {key}, None)"
     if cell.kind == "context":
@@ -175,6 +222,7 @@ def shortcut(path: Path) -> Callable[[tuple[Any, ...]], Any] | None:
     run = ", ".join(names[i] for i in recording.arguments)
     bound.update(
         run=program.run,
+        busy=program.busy,
         failed=program.failed,
         acquire=path.lock.acquire,
         release=path.lock.release,
@@ -184,9 +232,7 @@ def shortcut(path: Path) -> Callable[[tuple[Any, ...]], Any] | None:
     text = _SHORTCUT.format(
         bound=", ".join(bound), count=len(names), unpack=unpack, terms=" and ".join(terms), run=run
     )
-    scope: dict[str, Any] = {}
-    exec(text, scope)
-    function: Callable[[tuple[Any, ...]], Any] = scope["bind"](*bound.values())
+    function: Callable[[tuple[Any, ...]], Any] = bound.made(text)
     return function
 
 
@@ -214,15 +260,20 @@ def bind({bound}):
         if len(args) != {count}:
             return MISS
         {unpack}
-        if not ({terms}) or not acquire(False):
+        try:
+            if not ({terms}) or busy[0] or not acquire(False):
+                return MISS
+        except ValueError:  # a variable of a closure was deleted
             return MISS
         try:
+            busy[0] = True
             return run({run})
         except BaseException as error:
             if failed(error):
                 return MISS
             raise
         finally:
+            busy[0] = False
             release()
     return call
 """
@@ -244,10 +295,3 @@ def fits_call(recording: Recording, leaves: list[Any]) -> bool:
     return all(leaves[i] is leaf for i, leaf in recording.same) and all(
         (tensor._grad is None) == (value is None) for tensor, value in recording.before
     )
-
-
-def _equal(a: Any, b: Any) -> bool:
-    """Say whether two numbers or strings are alike; 0.0 is not -0.0."""
-    if isinstance(a, float | complex):
-        return type(a) is type(b) and repr(a) == repr(b)
-    return type(a) is type(b) and bool(a == b)

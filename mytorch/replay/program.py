@@ -22,7 +22,7 @@ from numpy import ndarray
 from mytorch.lines import inside_files
 from mytorch.regions import owner_of
 from mytorch.replay.errors import Changed, Diverged, Unreplayable, note
-from mytorch.replay.instructions import OUTSIDE, Buffer, Listing, Value, last_writes
+from mytorch.replay.instructions import OUTSIDE, Buffer, Instruction, Listing, Value, last_writes
 from mytorch.replay.lowering.backends import chosen
 from mytorch.replay.lowering.forms import Form, fastest, may_fail, with_arrays
 from mytorch.replay.lowering.planning import Plan, planned
@@ -40,6 +40,7 @@ from mytorch.replay.source.saving import save
 from mytorch.tensor import Tensor, raw
 
 _number = count(1).__next__
+_ENDS = (Diverged, Changed, Unreplayable)  # what ends a replay whose call is run in another way
 SMALL = 1 << 14  # bytes of an argument that is copied, so that all views of it are made beforehand
 
 
@@ -83,6 +84,9 @@ class Program:
         # Whether nothing is left of a run that fails.
         self.can_be_undone = bool(self.saved or not self.outside_written()) and bool(self.states or not draws)
         self.kept = [False]  # whether a run is under way that has filled `saved` and `states`
+        self.busy = [
+            False
+        ]  # whether it runs: what it asks (a handler of signals, say) may call the function again
         self.outside_ids = {id(tensor._array) for b in self.outside_written() for tensor in b.tensors}
         self.outside_ids |= {id(buffer.owner) for buffer in self.outside_written()}
         self.forms = self._forms()
@@ -93,19 +97,24 @@ class Program:
     def __call__(self, leaves: list[Any]) -> Any:
         """Run the program on the leaves of a call's arguments."""
         try:
+            self.busy[0] = True
             return self.run(*[leaves[i] for i in self.recording.arguments])
         except BaseException as error:
-            self.failed(error)
+            if self.failed(error) and not isinstance(error, _ENDS):
+                raise Unreplayable from error
             raise
+        finally:
+            self.busy[0] = False
 
     def failed(self, error: BaseException) -> bool:
         """Undo what an unfinished run has done; True where the function should be run in another way."""
         self.restore()
-        if isinstance(error, Diverged | Changed | Unreplayable):
+        if isinstance(error, _ENDS):
             return True
-        if self.recording.catches and self.can_be_undone and isinstance(error, Exception):
+        position = self._position(error)
+        if self.recording.catches and isinstance(error, Exception) and self._is_undone(position):
             return True
-        self._explain(error)
+        self._explain(error, position)
         return False
 
     def restore(self) -> None:
@@ -118,31 +127,45 @@ class Program:
         for generator, state in self.states:
             set_state(generator, state[0])
 
-    def _explain(self, error: BaseException) -> None:
-        """Say in an error which instruction failed, and whether memory outside has changed."""
+    def _is_undone(self, position: int) -> bool:
+        """Say whether nothing is left of a run in which the instruction at a position (-1: one of all) failed."""
+        if self.can_be_undone or position < 0:
+            return self.can_be_undone
+        ran = self.instructions[: position + 1]
+        return (bool(self.saved) or not self._changed_by(ran)) and (
+            bool(self.states) or all(i.kind != "random" for i in ran)
+        )
+
+    def _changed_by(self, instructions: list[Instruction]) -> set[str]:
+        """Return the names of the memories outside that some instructions write to."""
+        outs = [out.buffer for instruction in instructions for out in instruction.outs]
+        return {buffer.name or "memory outside" for buffer in outs if buffer.kind == OUTSIDE}
+
+    def _position(self, error: BaseException) -> int:
+        """Return the position of the instruction that failed (-1: nobody knows)."""
         line = 0
         traceback = error.__traceback__
         while traceback is not None:
             if traceback.tb_frame.f_code.co_filename == self.filename:
                 line = traceback.tb_lineno
             traceback = traceback.tb_next
-        position = bisect_right(self.first_lines, line) - 1
+        return bisect_right(self.first_lines, line) - 1
+
+    def _explain(self, error: BaseException, position: int) -> None:
+        """Say in an error which instruction failed, and whether memory outside has changed."""
         if position < 0:
             return
         instruction = self.instructions[position]
         note(error, f"(in the replay of {instruction.name}, recorded at {instruction.line})")
-        if not self.saved:
-            written = {
-                out.buffer.name or "memory outside"
-                for earlier in self.instructions[:position]
-                for out in earlier.outs
-                if out.buffer.kind == OUTSIDE
-            }
-            if written:
-                note(error, f"(changed before the error, and not put back: {', '.join(sorted(written))})")
+        written = self._changed_by(self.instructions[:position])
+        if written and not self.saved:
+            note(error, f"(changed before the error, and not put back: {', '.join(sorted(written))})")
 
     def conflicts(self, leaves: list[Any]) -> bool:
-        """Say whether an argument is memory that the program also writes, or takes from outside, by another name."""
+        """Say whether an argument is memory that the program also writes, or takes from outside, by another name.
+
+        So is one that the program writes, and nobody may.
+        """
         for i, buffer in self.recording.arguments.items():
             leaf = leaves[i]
             if isinstance(leaf, Tensor):
@@ -150,8 +173,12 @@ class Program:
                     return True
             elif type(leaf) is ndarray and id(owner_of(leaf)) in self.outside_ids:
                 return True
-            if buffer.number in self.written and any(
-                j != i and np.may_share_memory(raw(leaf), raw(leaves[j])) for j in self.recording.arguments
+            if buffer.number in self.written and (
+                not raw(leaf).flags.writeable
+                or any(
+                    j != i and np.may_share_memory(raw(leaf), raw(leaves[j]))
+                    for j in self.recording.arguments
+                )
             ):
                 return True
         return False

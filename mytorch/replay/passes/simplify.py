@@ -23,6 +23,7 @@ from mytorch.replay.instructions import (
     Value,
     last_writes,
     mapped,
+    values_in,
 )
 
 # Functions of an array's shape and dtype alone.
@@ -276,14 +277,86 @@ _VARYING = frozenset(
 )
 
 
-def _varies(instruction: Instruction) -> bool:
+# Functions that raise an error, or do not, by the values of what they are given: Python may wait for it.
+_RAISING = frozenset(
+    [
+        "at",
+        "average",
+        "cholesky",
+        "choose",
+        "cond",
+        "digitize",
+        "eigh",
+        "eigvalsh",
+        "getitem",
+        "inv",
+        "matrix_norm",
+        "matrix_power",
+        "matrix_rank",
+        "nanargmax",
+        "nanargmin",
+        "nanpercentile",
+        "nanquantile",
+        "norm",
+        "percentile",
+        "pinv",
+        "put",
+        "put_along_axis",
+        "quantile",
+        "ravel_multi_index",
+        "setitem",
+        "solve",
+        "svd",
+        "svdvals",
+        "take",
+        "take_along_axis",
+        "tensorinv",
+        "tensorsolve",
+        "unravel_index",
+    ]
+)
+
+
+# Those that do so by what follows their first argument.
+_BY_OTHERS = frozenset(
+    [
+        "array_split",
+        "delete",
+        "dsplit",
+        "hsplit",
+        "insert",
+        "pad",
+        "repeat",
+        "resize",
+        "split",
+        "tile",
+        "vsplit",
+    ]
+)
+
+
+def varies(instruction: Instruction) -> bool:
     """Say whether the shape or dtype of a result is one of the values that a replay has to ask again."""
     if instruction.kind != "call":
         return False
     name = getattr(instruction.function, "__name__", "")
-    if name in ("getitem", "where"):
-        return len(instruction.args) == 1 or any(value.dtype == bool for value in instruction.reads)
+    if name == "getitem":
+        return any(value.dtype == bool for value in values_in(instruction.args[1]))
+    if name == "where":
+        return len(instruction.args) == 1
+    if name in _BY_OTHERS:
+        return bool([*values_in((instruction.args[1:], instruction.kwargs))])
     return name in _VARYING
+
+
+def _decides(instruction: Instruction) -> bool:
+    """Say whether the shape or dtype of a result, or an error, is something that a replay has to ask again."""
+    if instruction.kind == "ufunc":  # integers have no negative powers
+        return instruction.function is np.power and instruction.outs[0].dtype.kind in "iu"
+    name = getattr(instruction.function, "__name__", "")
+    if name in _RAISING:
+        return name not in ("at", "getitem", "setitem") or bool([*values_in(instruction.args[1])])
+    return varies(instruction)
 
 
 def without_dead(listing: Listing) -> Listing:
@@ -293,7 +366,7 @@ def without_dead(listing: Listing) -> Listing:
     for instruction in reversed(listing.instructions):
         needed = (
             instruction.kind in ("guard", "random")
-            or _varies(instruction)
+            or _decides(instruction)
             or any(
                 out.buffer.number in live or out.buffer.kind in (OUTSIDE, ARGUMENT)
                 for out in instruction.outs

@@ -10,13 +10,15 @@ from __future__ import annotations
 import array
 import datetime
 import dis
+import gc
 import operator
 import os
 import sys
 import sysconfig
+import threading
 import types
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from functools import cache, lru_cache, partial
 from itertools import pairwise
@@ -34,7 +36,8 @@ GENERATORS = (np.random.Generator, np.random.RandomState)
 _HOLDERS = ("mytorch.nn", "mytorch.optim", "mytorch.transforms", "mytorch.faces", "mytorch.replay")
 _WITH_NUMBERS = ("mytorch.nn", "mytorch.optim")  # whose attributes are numbers that the user may change
 _LIMIT = 10_000  # objects that are looked at
-_LEAVES = (Tensor, np.ndarray, np.generic, *GENERATORS, *PLAIN)
+_LEAVES = (Tensor, np.ndarray, np.generic, *GENERATORS)
+_VIEWS = (types.MappingProxyType, *map(type, ({}.keys(), {}.values(), {}.items())))
 
 
 # Containers that change in place and hold nothing that is followed: a copy tells whether they did.
@@ -56,9 +59,9 @@ class Cell:
     """A place that holds a value under a name.
 
     `kind` is "item" (of a dict, list or deque), "attribute" (in an object's ``__dict__``), "slot" (an attribute that is
-    not in it), "class" (an attribute of a class), "names" (how many attributes an
-    object has), "closure" (a variable of one), "context" (the value of a ContextVar), or "fixed"
-    (an object that is always the same: an argument, or the owner of a method).
+    not in it), "class" (an attribute of a class), "names" (how many attributes an object or a class has), "absent"
+    (whether a dict has none of some keys), "closure" (a variable of one), "context" (the value of a ContextVar), or
+    "fixed" (an object that is always the same: an argument, a member of a set, or the owner of a method).
     """
 
     __slots__ = ("container", "copy", "key", "keys", "kind", "path", "size", "value")
@@ -78,6 +81,8 @@ class Cell:
                 return getattr(self.container, self.key)
             if self.kind == "names":
                 return len(vars(self.container))
+            if self.kind == "absent":
+                return self.container.keys().isdisjoint(self.key)
             if self.kind == "context":
                 return self.container.get(UNSET)
             if self.kind == "class":
@@ -110,7 +115,7 @@ class Cell:
                 and (self.keys is None or list(now) == self.keys)
                 and snapshot(now) == self.copy
             )
-        return type(now) is type(self.value) and isinstance(now, PLAIN) and (now == self.value or now != now)
+        return is_plain(now) and alike(now, self.value)
 
     def __repr__(self) -> str:
         return f"<{self.path}>"
@@ -121,8 +126,31 @@ def snapshot(value: Any) -> Any:
     if isinstance(value, _COPIED):
         return value.copy() if isinstance(value, set) else bytes(value)
     if isinstance(value, np.ndarray) and not is_followed(value):
-        return value.tobytes() if value.dtype.kind != "O" else value.tolist()
+        return value.tobytes() if value.dtype.kind != "O" else Entries(value.flat)
     return dict(vars(value)["_data"]) if value is os.environ else None  # not decoded: that would take long
+
+
+class Entries(list[Any]):
+    """What an array of objects holds."""
+
+    __hash__ = None
+
+    def __eq__(self, other: Any) -> bool:
+        return len(self) == len(other) and all(
+            a is b or (is_plain(a) and alike(a, b)) for a, b in zip(self, other, strict=True)
+        )
+
+
+def is_plain(value: Any) -> bool:
+    """Say whether a value is a number or a string, and nothing besides: those of a subclass may have attributes."""
+    return type(value) in PLAIN
+
+
+def alike(a: Any, b: Any) -> bool:
+    """Say whether two numbers or strings are alike; 0.0 is not -0.0."""
+    if isinstance(a, float | complex):
+        return type(a) is type(b) and repr(a) == repr(b)
+    return type(a) is type(b) and bool(a == b)
 
 
 def is_followed(value: Any) -> bool:
@@ -150,6 +178,7 @@ class _Search:
         self.waiting: list[tuple[Any, str]] = []
         self.any = False  # whether code finds attributes by names that are values
         self.catches = False
+        self.globals: dict[int, tuple[dict[str, Any], set[str]]] = {}  # with names that are not among them
         self.clock: str | None = None  # how a function reads the clock by `datetime`
         self.modules: list[
             tuple[types.ModuleType, str, set[str]]
@@ -167,10 +196,15 @@ class _Search:
                 cells.append(cell)
                 if isinstance(cell.value, Tensor):
                     self.waiting += [(hook, "") for hook in cell.value._hooks or ()]
-                elif not isinstance(cell.value, _LEAVES):
+                elif not is_plain(cell.value) and (
+                    not isinstance(cell.value, _LEAVES) or _holds_objects(cell.value)
+                ):
                     self.waiting.append((cell.value, cell.path))
         if not _ENVIRONMENT.isdisjoint(self.names):
             cells.append(Cell("attribute", os, "environ", os.environ, "os.environ"))
+        for place, names in self.globals.values():  # of builtins, too
+            if names:
+                cells.append(Cell("absent", place, tuple(sorted(names)), True, ", ".join(sorted(names))))
         for cell in cells:
             if cell.kind == "names":  # of functions few look for names that are not there
                 cell.key = self.any or not isinstance(cell.container, types.FunctionType)
@@ -202,7 +236,7 @@ class _Search:
         if isinstance(cell.container, type):
             return False
         kind: Any = type(cell.container)
-        return not isinstance(cell.value, PLAIN) or cell.key in _asked_by(kind)
+        return not is_plain(cell.value) or cell.key in _asked_by(kind)
 
     def _cells_of(self, thing: Any, path: str) -> Iterator[Cell]:
         if isinstance(thing, types.MethodType):
@@ -215,6 +249,13 @@ class _Search:
         elif isinstance(thing, dict):
             for key, value in list(thing.items()):
                 yield Cell("item", thing, key, value, f"{path}[{key!r}]")
+            yield from self._cells_within([*thing], path)
+        elif isinstance(thing, set | frozenset):
+            yield from self._cells_within(thing, path)
+        elif _holds_objects(thing):
+            yield from self._cells_within(thing.flat, path)
+        elif isinstance(thing, _VIEWS):  # of a dict that no name may lead to
+            yield from self._cells_within([x for x in gc.get_referents(thing) if "__module__" not in x], path)
         elif isinstance(thing, partial):
             yield Cell("slot", thing, "args", thing.args, f"{path}.args" if path else "args")
             self.waiting += [(thing.func, path), (thing.keywords, path)]
@@ -240,14 +281,23 @@ class _Search:
         else:
             yield from self._cells_of_object(thing, path)
 
+    def _cells_within(self, things: Iterable[Any], path: str) -> Iterator[Cell]:
+        """Iterate over what is always in its place: keys, members of a set."""
+        return (Cell("fixed", {0: x}, 0, x, path) for x in things if not is_plain(x))
+
     def _cells_of_object(self, thing: Any, path: str) -> Iterator[Cell]:
         kind = type(thing)
         if _is_foreign(kind.__module__) and not str(kind.__module__).startswith(_HOLDERS):
             return
-        if hasattr(thing, "__dict__"):
+        if isinstance(thing, threading.local):  # another thread has other attributes
+            for name, value in list(vars(thing).items()):
+                yield Cell("slot", thing, name, value, f"{path}.{name}" if path else name)
+        elif hasattr(thing, "__dict__"):
             yield Cell("names", thing, None, len(vars(thing)), path or kind.__name__)
             for name, value in list(vars(thing).items()):
                 yield Cell("attribute", thing, name, value, f"{path}.{name}" if path else name)
+        elif _is_users(kind):
+            yield Cell("slot", thing, "__class__", kind, f"the class of {path or kind.__name__}")
         for base in kind.__mro__:
             if not _is_users(base):
                 continue
@@ -265,10 +315,12 @@ class _Search:
             if not _is_users(base) or (base is not kind and id(base) in self.seen):
                 continue
             self.seen.add(id(base))
+            yield Cell("names", base, None, len(vars(base)), base.__name__)
             for name, member in list(vars(base).items()):
-                inner = getattr(member, "__func__", getattr(member, "fget", member))
-                if isinstance(inner, types.FunctionType):
-                    self.waiting.append((inner, ""))
+                for part in ("__func__", "fget", "fset", "fdel"):
+                    inner = getattr(member, part, member)
+                    if isinstance(inner, types.FunctionType):
+                        self.waiting.append((inner, ""))
                 if not (name.startswith("__") and name.endswith("__")):
                     yield Cell("class", base, name, member, f"{base.__name__}.{name}")
 
@@ -294,11 +346,14 @@ class _Search:
         yield Cell("names", function, None, len(vars(function)), path)
         for name, value in vars(function).items():
             yield Cell("attribute", function, name, value, f"{path}.{name}")
+        yield Cell("slot", function, "__code__", code, f"the code of {path}")
         yield Cell("slot", function, "__defaults__", function.__defaults__, f"the defaults of {path}")
         yield Cell("slot", function, "__kwdefaults__", function.__kwdefaults__, f"the defaults of {path}")
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             if not _is_empty(cell):
                 yield Cell("closure", cell, name, cell.cell_contents, name)
+        known = self.globals.setdefault(id(function.__globals__), (function.__globals__, set()))
+        known[1].update(_global_names(code) - function.__globals__.keys())
         for name in function.__globals__ if _NAMING_GLOBALS & {*code.co_names} else _global_names(code):
             if name in function.__globals__:
                 value = function.__globals__[name]
@@ -325,6 +380,10 @@ def _functions_in(thing: Any) -> list[types.FunctionType]:
     """Return the functions that something is or, a dict, holds."""
     found = thing.values() if isinstance(thing, dict) else [thing]
     return [x for x in found if isinstance(x, types.FunctionType)]
+
+
+def _holds_objects(thing: Any) -> bool:
+    return isinstance(thing, np.ndarray) and thing.dtype.kind == "O"
 
 
 @cache

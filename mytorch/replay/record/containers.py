@@ -14,6 +14,19 @@ from typing import Any
 from mytorch import trees
 
 
+def has_attributes(tree: Any) -> bool:
+    """Say whether a dict or named tuple in a tree has attributes that are not its entries, which no leaf shows."""
+    if type(tree) is not list and not isinstance(tree, tuple | dict):
+        return False
+    try:
+        attributes = object.__getattribute__(tree, "__dict__")  # the dict's own may mean its entries
+    except AttributeError:
+        attributes = None
+    if attributes and attributes is not tree:
+        return True
+    return any(map(has_attributes, tree.values() if isinstance(tree, dict) else tree))
+
+
 class Containers:
     """A copy of nested arguments, with other leaves.
 

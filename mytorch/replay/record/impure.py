@@ -9,7 +9,9 @@ from __future__ import annotations
 import io
 import os
 import random
+import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import _lru_cache_wrapper, partial
@@ -19,7 +21,7 @@ from typing import Any
 from numpy.random import bit_generator
 
 from mytorch import arrays
-from mytorch.replay.record.captured import Cell, is_followed
+from mytorch.replay.record.captured import Cell, is_followed, is_of_user
 
 _TIMES = ("time", "perf_counter", "monotonic", "process_time", "thread_time")
 _CLOCKS = [name + unit for name in _TIMES for unit in ("", "_ns")]
@@ -128,12 +130,21 @@ def watched(cells: Sequence[Cell], recorder: Any) -> Iterator[None]:
         elif isinstance(cell.value, bit_generator.SeedSequence):
             children = partial(getattr, cell.value, "n_children_spawned")
             states.append((children, children(), f"spawns children of {cell.path}"))
+    enter = warnings.catch_warnings.__enter__
+
+    def catch(context: Any) -> Any:
+        if arrays.recording() is recorder and is_of_user(sys._getframe(1).f_code.co_filename):
+            recorder.excuse = "catches warnings (np.errstate is followed)"
+        return enter(context)
+
     before = [(module, name, getattr(module, name)) for module, name in _PLACES]
+    warnings.catch_warnings.__enter__ = catch  # type: ignore[method-assign]
     for module, name, function in before:
         setattr(module, name, _asking(function, _ASKED.get(function, f"asks {name}"), recorder))
     try:
         yield
     finally:
+        warnings.catch_warnings.__enter__ = enter  # type: ignore[method-assign]
         for module, name, function in before:
             setattr(module, name, function)
         for state, known, what in states:

@@ -20,7 +20,7 @@ from mytorch import arrays
 from mytorch.dispatch import out_of, place_of_out
 from mytorch.guard import Guards
 from mytorch.lines import PACKAGE, caller, is_assigning, shown
-from mytorch.regions import base_of, is_basic, open_ended, owner_of
+from mytorch.regions import address_of, base_of, is_basic, open_ended, owner_of
 from mytorch.replay.errors import ReplayError
 from mytorch.replay.instructions import (
     TEMPORARY,
@@ -46,6 +46,10 @@ METADATA = {
 }  # fmt: skip
 SHARING = {np.may_share_memory, np.shares_memory}
 DIVISIONS = {np.true_divide, np.floor_divide, np.remainder}  # in which Python's numbers refuse zero
+# Functions that give a view, or none, by what the array holds.
+VIEWING = {np.trim_zeros, np.real_if_close}
+# Functions that may use the memory of their operand for something else, and need not.
+OVERWRITING = {np.median, np.percentile, np.quantile, np.nanmedian, np.nanpercentile, np.nanquantile}
 # Functions of one array that are methods, so that both are recorded alike.
 AS_METHODS: dict[Any, str] = {
     np.sum: "sum", np.prod: "prod", np.max: "max", np.min: "min", np.amax: "max", np.amin: "min", np.any: "any",
@@ -152,6 +156,8 @@ class Recorder(Memories):
         errors: dict[str, Any] = {**np.geterr()}
         if errors != self.errors:
             instruction.errors = errors
+            if not {"call", "log"}.isdisjoint(errors.values()):
+                self.excuse = "has NumPy call a function where numbers overflow or are divided by zero"
         if not fresh:
             for value in values:
                 value.buffer.writes += 1
@@ -234,11 +240,19 @@ class Recorder(Memories):
             self.write(function, args, kwargs)
             return None
         out, args = _out_of(function, args, kwargs)
+        if function in OVERWRITING:
+            args, kwargs = _without_overwriting(function, args, kwargs)
         if out is not None:
             return _stored(out[0] if isinstance(out, tuple) else out, function(*args, **kwargs))
+        if function is np.nan_to_num and type(args[0]) is Traced and not _copies(args, kwargs):
+            self.write(function, args, kwargs)
+            return args[0]
         if self.are_constant(args, kwargs):
             return self.constant(function(*self.real(args), **self.real(kwargs)))
         result = self.call(function, args, kwargs)
+        if function in VIEWING:
+            lies = Lies(function)
+            self.decided(lies, args, kwargs, lies(*self.real(args), **self.real(kwargs)))
         if function is np.count_nonzero and type(result) is int:  # of NumPy 1.26
             result = np.intp(result)
         return self.results("call", function, args, kwargs, result)
@@ -260,6 +274,9 @@ class Recorder(Memories):
             count = array.array.size // max(total.array.size, 1)
             # A dtype of its own keeps NumPy 1's.
             return total / np.dtype(total.array.dtype.char.lower()).type(count)
+        if name == "byteswap" and any((*args, *kwargs.values())):
+            self.write_method(name, array, args, kwargs)
+            return array
         if (
             name == "astype"
             and kwargs.get("copy") is False
@@ -286,6 +303,7 @@ class Recorder(Memories):
             return self.decided(function, args, kwargs, result)
         made = [leaf if isinstance(leaf, ndarray) else np.array(leaf) for leaf in leaves]
         made = [leaf if type(leaf) is ndarray else leaf.view(ndarray) for leaf in made]
+        memories = {id(owner_of(leaf)) for leaf in made}
         for leaf in made:
             if leaf.dtype.kind not in "biufc":
                 self.refuse(f"{name_of(function)} with a result of dtype {leaf.dtype}", "give it numbers")
@@ -295,6 +313,8 @@ class Recorder(Memories):
                 self.buffer(leaf, TEMPORARY)
             self.note(kind, function, args, kwargs, tuple(fresh), True)
             made = fresh
+        else:
+            self.decide_others((args, kwargs), memories)
         shown = [
             self.number(array) if isinstance(leaf, np.generic) else self.show(array)
             for array, leaf in zip(made, leaves, strict=True)
@@ -302,6 +322,14 @@ class Recorder(Memories):
         if isinstance(result, tuple | list):
             return type(result)(*shown) if hasattr(result, "_fields") else type(result)(shown)
         return shown[0]
+
+    def decide_others(self, tree: Any, memories: set[int]) -> None:
+        """Note the values of what decides which view of some memories a call gives: ``x.reshape(n, -1)``."""
+        found: list[Traced] = []
+        mapped(tree, Traced, found.append)
+        for x in found:
+            if id(owner_of(x.array)) not in memories:
+                self.decide(x, ndarray.tolist)
 
     def is_view(self, result: ndarray, args: Any) -> bool:
         """Say whether a result lies in the memory of a plain array among the arguments."""
@@ -491,6 +519,20 @@ class Recorder(Memories):
         raise self.refused
 
 
+class Lies:
+    """The question where in an array, if at all, a function's result lies."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.__name__ = f"the place of {name_of(function)}"
+
+    def __call__(self, array: ndarray, *args: Any, **kwargs: Any) -> Any:
+        result = self.function(array, *args, **kwargs)
+        if owner_of(result) is not owner_of(array):
+            return result.shape
+        return result.shape, result.strides, result.dtype.str, address_of(result) - address_of(array)
+
+
 class Raises:
     """The question which error a function raises, if any; it is asked on copies, so that it changes nothing."""
 
@@ -524,6 +566,21 @@ def _out_of(
             )
         args = args[:place]
     return out, args
+
+
+def _without_overwriting(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments of a call that leaves its operand as it is: what would be left of it is undefined."""
+    place = [*signature(function).parameters].index("overwrite_input")
+    if len(args) > place:
+        return (*args[:place], False, *args[place + 1 :]), kwargs
+    return args, {k: v for k, v in kwargs.items() if k != "overwrite_input"}
+
+
+def _copies(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Say whether a call of `np.nan_to_num` makes a new array."""
+    return bool(args[1] if len(args) > 1 else kwargs.get("copy", True))
 
 
 def getitem(array: ndarray, index: Any) -> Any:

@@ -21,7 +21,7 @@ from mytorch.regions import owner_of
 from mytorch.replay.errors import note
 from mytorch.replay.instructions import ARGUMENT, OUTSIDE, Buffer, Instruction, Value
 from mytorch.replay.record.blocks import pack
-from mytorch.replay.record.captured import GENERATORS, PLAIN, Cell, captured, is_followed
+from mytorch.replay.record.captured import GENERATORS, PLAIN, Cell, captured, is_followed, is_plain
 from mytorch.replay.record.containers import Containers
 from mytorch.replay.record.draws import Generator
 from mytorch.replay.record.impure import Passing, noticed
@@ -112,7 +112,8 @@ def record(
     objects = {
         f"argument {i}": leaf
         for i, leaf in enumerate(leaves)
-        if not isinstance(leaf, _VALUES) or (type(leaf) is ndarray and not is_followed(leaf))
+        if not (is_plain(leaf) or isinstance(leaf, _ARRAYS))
+        or (type(leaf) is ndarray and not is_followed(leaf))
     }
     for optimizer in [c.value for c in captured(function, objects)[0] if isinstance(c.value, Optimizer)]:
         pack(optimizer)
@@ -130,15 +131,18 @@ def record(
         try:
             with watching(lambda name, value: recorder.note_local(name, value, recording.local_names)):
                 result = function(*args, **kwargs)
-        except Exception as error:
+        except BaseException as error:
             _say_what_changed(error, recorder)
+            _settle([error], given, leaves)
+            _hand_back(recording, leaves)
             raise
         found, recording.structure = trees.flatten(result)
         found = [x._generator if type(x) is Generator else x for x in found]
         found = [x._iterator if isinstance(x, Passing) else x for x in found]
         recording.leaves = [_leaf(x, recorder) for x in found]
         fetched = {(id(owner), name) for owner, name in recorder.fetched} - recorder.asked
-        recording.made = _made(found, leaves, cells)
+        new = _made(found, leaves, cells)
+        recording.made = f"a {type(new[0]).__name__}" if new else None
         after, before = recorder.gradients()
         recording.assigned, recording.changed = _changes(cells, recorder, given, found)
     if containers.changed:
@@ -153,16 +157,23 @@ def record(
         if cell.holds and (id(cell.container), cell.key) not in fetched and _can_change(cell)
     ]
     recording.outside = {id(b.owner) for b in recorder.memories if b.kind == OUTSIDE}
-    for i, buffer in recording.arguments.items():
-        if buffer.writes and type(leaves[i]) is ndarray:
-            np.copyto(leaves[i], buffer.owner)
+    _hand_back(recording, leaves)
+    for buffer in recording.arguments.values():
         buffer.forget()
+    _settle(new, given, leaves)
     shown = [_shown(x) for x in found]
     recording.seconds = time.perf_counter() - start
     return recording.structure.unflatten(shown), recording
 
 
-def _say_what_changed(error: Exception, recorder: Recorder) -> None:
+def _hand_back(recording: Recording, leaves: list[Any]) -> None:
+    """Write what the call has written to its arguments, which were copies, to the caller's."""
+    for i, buffer in recording.arguments.items():
+        if buffer.writes and type(leaves[i]) is ndarray:
+            np.copyto(leaves[i], buffer.owner)
+
+
+def _say_what_changed(error: BaseException, recorder: Recorder) -> None:
     """Say in an error which memory outside the call has written to before it failed."""
     outs = [out for instruction in recorder.instructions for out in instruction.outs]
     changed = {out.buffer.name or "memory outside" for out in outs if out.buffer.kind == OUTSIDE}
@@ -173,9 +184,10 @@ def _say_what_changed(error: Exception, recorder: Recorder) -> None:
         )
 
 
-_VALUES = (Tensor, ndarray, np.generic, *PLAIN)
+_ARRAYS = (Tensor, ndarray, np.generic)
 _CONSTANTS = (
-    *_VALUES,
+    *_ARRAYS,
+    *PLAIN,
     Traced,
     type,
     np.dtype,
@@ -204,11 +216,13 @@ def _changes(
         if cell.holds or shown or (id(cell), id(now)) in recorder.stand_ins:
             continue
         position = next((i for i, x in enumerate(given) if x is now), None)
-        if cell.kind == "names":
+        if cell.kind == "absent":
+            recorder.once = f"it made one of the globals {cell.path}"
+        elif cell.kind == "names":
             recorder.once = f"it gave {cell.path} a new attribute"
         elif (
             cell.kind == "fixed"
-            or isinstance(now, PLAIN)
+            or is_plain(now)
             or not (position is not None or isinstance(now, Tensor | Traced))
         ):
             changed.append(cell)
@@ -304,11 +318,22 @@ def _leaf(x: Any, recorder: Recorder) -> Leaf:
     return Leaf("constant", x) if entry is None else Leaf("plain", recorder.value(entry.array))
 
 
-def _made(found: list[Any], leaves: list[Any], cells: Sequence[Cell]) -> str | None:
+def _made(found: list[Any], leaves: list[Any], cells: Sequence[Cell]) -> list[Any]:
     """Return what is among the results and is neither an array, nor a constant, nor was there before the call."""
     known = {id(x) for x in leaves} | {id(cell.value) for cell in cells}
-    new = [x for x in found if not isinstance(x, _CONSTANTS) and id(x) not in known]
-    return f"a {type(new[0]).__name__}" if new else None
+    return [x for x in found if not isinstance(x, _CONSTANTS) and id(x) not in known]
+
+
+def _settle(made: list[Any], given: list[Any], leaves: list[Any]) -> None:
+    """Leave in objects that the call has made, and in what they reach, nothing that only stands for an array."""
+    real = {id(x): leaf for x, leaf in zip(given, leaves, strict=True)}
+    for i, thing in enumerate(made):
+        if isinstance(thing, BaseException):
+            thing.args = tuple([real.get(id(x), _shown(x)) for x in thing.args])
+        for cell in captured(lambda: None, {f"result {i}": thing})[0]:
+            now = cell.read()
+            if isinstance(now, Traced) and cell.kind != "fixed" and not isinstance(cell.container, tuple):
+                cell.write(real.get(id(now), now.array if not now.is_number else _shown(now)))
 
 
 def _shown(x: Any) -> Any:

@@ -24,7 +24,7 @@ from mytorch.replay.instructions import (
     Value,
     last_writes,
 )
-from mytorch.replay.passes.simplify import without_plain_copies
+from mytorch.replay.passes.simplify import varies, without_plain_copies
 from mytorch.replay.record.recorder import setitem
 from mytorch.replay.source import literals, spelling
 from mytorch.replay.source.gradients import gradient_names
@@ -294,7 +294,14 @@ class _Printer:
 
     def _fresh(self, position: int, instruction: Instruction) -> None:
         expression = spelling.call(instruction, self.term, self.operand)
-        if position in self.inline:
+        if varies(instruction):
+            self._assign(instruction, expression)
+            forms = [(self.term(out).text, out) for out in instruction.outs]
+            known = [
+                f"{name}.shape != {out.shape} or {name}.dtype != {str(out.dtype)!r}" for name, out in forms
+            ]
+            self._check(" or ".join(known), instruction)
+        elif position in self.inline:
             self.pending[instruction.outs[0].buffer.number] = expression, instruction
         else:
             self._assign(instruction, expression)
@@ -406,7 +413,9 @@ class _Printer:
 
     def _guard(self, instruction: Instruction) -> None:
         """Write a check that Python would decide as it did."""
-        condition = spelling.decision(instruction, self.term)
+        self._check(spelling.decision(instruction, self.term), instruction)
+
+    def _check(self, condition: str, instruction: Instruction) -> None:
         self._row(f"if {condition}:")
         where = instruction.line.replace("\\", "/").rsplit("/", 1)[-1]
         self._row(f'    raise RuntimeError("another branch than the recorded one, at {where}")')
