@@ -241,7 +241,7 @@ def slope(call):
         leaves = mytorch.trees.flatten(call(*arrays))[0]
         return sum(np.sum(np.abs(leaf) ** 2) for leaf in leaves if isinstance(leaf, Tensor | np.ndarray))
 
-    return lambda *arrays: mytorch.grad(total, argnums=tuple(range(len(arrays))))(*arrays)
+    return lambda *arrays: mytorch.value_and_grad(total, argnums=tuple(range(len(arrays))))(*arrays)
 
 
 def case_check(function, arrays, folder):
