@@ -233,7 +233,9 @@ NOT_PRINTED = {
     np.piecewise,
     np.apply_along_axis,
     np.histogramdd,
-}  # given functions; several arrays that decide
+    np.trim_zeros,
+    np.real_if_close,
+}  # given functions; several arrays that decide; views at places that values decide
 
 
 def slope(call):
