@@ -1093,3 +1093,27 @@ def test_errors_say_what_to_write() -> None:
     for function, words in cases:
         with pytest.raises(ReplayError, match=words):
             mytorch.compile(function)(XS[0])
+
+
+def test_the_warning_says_how_an_array_outside_is_changed() -> None:
+    def running(s: Any, x: Any) -> Any:
+        s.mean = 0.9 * s.mean + 0.1 * x
+        return x - s.mean
+
+    def written(s: Any, x: Any) -> Any:
+        s.mean[...] = 0.9 * s.mean + 0.1 * x
+        return x - s.mean
+
+    s, t = box(mean=np.zeros(3)), box(mean=np.zeros(3))
+    rebound, replayed = (mytorch.compile(functools.partial(f, o)) for f, o in ((running, s), (written, t)))
+    x = np.arange(3.0)
+    with pytest.warns(ReplayWarning, match=r"write to the array that is there \(.*mean\[\.\.\.\] = \.\.\.\)"):
+        rebound(x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        replayed(x)
+    for k in range(3):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ReplayWarning)
+            np.testing.assert_allclose(rebound(k * x), replayed(k * x), rtol=1e-14)
+    np.testing.assert_allclose(s.mean, t.mean, rtol=1e-14)

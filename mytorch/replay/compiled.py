@@ -268,10 +268,11 @@ def _excuse(recording: Recording) -> str | None:
             "numbers, and tuples, lists and dicts of them"
         )
     if recording.changed:
-        return (
-            f"it changes {recording.changed[0].path} at every call, which a replay would not do; return "
-            "the value, or make it an array"
-        )
+        changed = recording.changed[0]
+        what_to_do = "return the value, or make it an array that is written to"
+        if isinstance(changed.value, ndarray):
+            what_to_do = f"write to the array that is there ({changed.path}[...] = ...), or return the value"
+        return f"it changes {changed.path} at every call, which a replay would not do; {what_to_do}"
     return None
 
 
