@@ -431,3 +431,30 @@ def test_a_copied_model_is_one_of_its_own(name: str, rng: np.random.Generator) -
     np.testing.assert_array_equal(other.dW, layer.dW)
     engine.zero_grad()
     assert layer.W.flags.writeable
+
+
+def test_modules_and_optimizers_are_shown_with_what_is_in_them():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = [nn.Linear(2, 3), nn.Tanh()]
+            self.scale = Tensor(np.ones(3), requires_grad=True)
+            self.data = Tensor(np.ones(3))
+            self.out = nn.Sequential(nn.Linear(3, 1, dtype=np.float32))
+
+    model = Scaled()
+    assert repr(model).splitlines() == [
+        "Scaled(",
+        "  layers[0]: Linear(2, 3)",
+        "  layers[1]: Tanh()",
+        "  scale: a parameter of shape (3,)",
+        "  out: Sequential(",
+        "    modules[0]: Linear(3, 1, dtype=float32)",
+        "  )",
+        ")",
+    ]
+    assert repr(nn.Linear(2, 3, Autograd())) == "Linear(2, 3)"
+    assert repr(optim.SGD(model.parameters(), 0.1, momentum=0.9)).startswith(
+        "SGD(5 parameters, lr=0.1, momentum=0.9, "
+    )
+    assert repr(optim.SGD([model.scale], 0.1)).startswith("SGD(1 parameter, lr=0.1, ")

@@ -71,6 +71,10 @@ class Linear(Module):
         self.dW, self.db = np.zeros_like(W), np.zeros_like(b)
         self.momentum_W, self.momentum_b = np.zeros_like(W), np.zeros_like(b)
 
+    def __repr__(self) -> str:
+        dtype = "" if self.W.dtype == np.float64 else f", dtype={self.W.dtype}"
+        return f"Linear({self.in_features}, {self.out_features}{dtype})"
+
     def external(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         return {"W": (self.W, self.dW), "b": (self.b, self.db)}
 

@@ -7,6 +7,7 @@ as the course has it; one without takes Tensors.  Both run the same `compute`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -77,6 +78,31 @@ class Module:
                     yield from part.parameters()
                 elif isinstance(part, Tensor) and part.requires_grad and part.is_leaf:
                     yield part
+
+    def __repr__(self) -> str:
+        """Return the names of the modules and parameters in it, one per line.
+
+        >>> from mytorch.nn import Linear, ReLU
+        >>> Sequential(Linear(3, 4), ReLU())
+        Sequential(
+          modules[0]: Linear(3, 4)
+          modules[1]: ReLU()
+        )
+        """
+        rows = [indent(f"{name}: {text}\n", "  ") for name, text in self._shown()]
+        inside = "\n" + "".join(rows) if rows else ""
+        return f"{type(self).__name__}({inside})"
+
+    def _shown(self) -> Iterator[tuple[str, str]]:
+        """Iterate over what is in the module, with names."""
+        for name, value in vars(self).items():
+            several = isinstance(value, list | tuple)
+            for i, part in enumerate(value if several else [value]):
+                where = f"{name}[{i}]" if several else name
+                if isinstance(part, Module):
+                    yield where, repr(part)
+                elif isinstance(part, Tensor) and part.requires_grad and part.is_leaf:
+                    yield where, f"a parameter of shape {part.shape}"
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy of the module has, or a pickled one: all but the values that were computed last."""

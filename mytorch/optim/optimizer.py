@@ -47,6 +47,15 @@ class Optimizer:
         self.lr = check_range(self, "lr", lr, 0.0)
         self.state: list[dict[str, Any]] = [{} for _ in self.parameters]
 
+    def __repr__(self) -> str:
+        settings = {name: value for name, value in vars(self).items() if name not in ("parameters", "state")}
+        count = len(self.parameters)
+        words = [
+            f"{count} parameter{'' if count == 1 else 's'}",
+            *(f"{k}={v!r}" for k, v in settings.items()),
+        ]
+        return f"{type(self).__name__}({', '.join(words)})"
+
     def step(self) -> None:
         """Change every parameter that has a gradient."""
         changed: list[Tensor] = []
