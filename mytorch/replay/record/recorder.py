@@ -19,7 +19,7 @@ from numpy import ndarray
 from mytorch import arrays
 from mytorch.dispatch import out_of, place_of_out
 from mytorch.guard import Guards
-from mytorch.lines import caller, is_assigning, shown
+from mytorch.lines import PACKAGE, caller, is_assigning, shown
 from mytorch.regions import address_of, base_of, is_basic, open_ended, owner_of
 from mytorch.replay.errors import ReplayError
 from mytorch.replay.instructions import (
@@ -33,6 +33,7 @@ from mytorch.replay.record import making
 from mytorch.replay.record.captured import is_of_user
 from mytorch.replay.record.memories import Memories
 from mytorch.replay.record.numbers import Weak
+from mytorch.replay.record.picked import Picks, is_picked
 from mytorch.replay.record.traced import Number, Traced
 from mytorch.sweep import sweep
 
@@ -81,6 +82,7 @@ class Recorder(Memories):
         self.guards = Guards()
         self.errors = np.geterr()
         self.names: dict[int, str] = {}
+        self.picks = Picks(self)
 
     def close(self) -> None:
         """End the recording: what is left of Traced arrays computes as real ones do."""
@@ -122,7 +124,10 @@ class Recorder(Memories):
         """Return nested arguments with Values for arrays; plain arrays are held read-only from now on."""
 
         def value(x: Any) -> Any:
-            return self.value(x.array)
+            found = self.value(x.array)
+            if found.buffer.number in self.picks.torn and not self.picks.settling:
+                self.refuse("a write to a row of a Tensor that a computed number picked", "the row as x[int(k)]")
+            return found
 
         return mapped(mapped(tree, Traced, value), ndarray, self.plain)
 
@@ -156,6 +161,8 @@ class Recorder(Memories):
             for value in values:
                 value.buffer.writes += 1
         self.instructions.append(instruction)
+        if not fresh:
+            self.picks.settle({value.buffer.number for value in values})
         return instruction
 
     def call(self, function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
@@ -376,12 +383,22 @@ class Recorder(Memories):
         if not _holds_traced(index) and type(result) is not ndarray:  # a single entry is a value of its own
             entry = self.method("copy", self.show(traced.array[open_ended(index)]), (), {})
             return self.number(entry.array)
-        return self.results("call", getitem, (traced, index), {}, result)
+        row = self.again(traced, index)
+        if is_picked(index, result):
+            of_tensor = sys._getframe(2).f_code.co_filename.startswith(PACKAGE)
+            self.picks.add(row.array, traced, index, of_tensor)
+        return row
+
+    def again(self, traced: Traced, index: Any) -> Any:
+        """Return what is at a computed place now."""
+        return self.results("call", getitem, (traced, index), {}, traced.array[self.real(index)])
 
     def setitem(self, traced: Traced, index: Any, value: Any) -> None:
         """Do ``array[index] = value``."""
         if self.closed:
             traced.array[self.real(index)] = self.real(value)
+            return
+        if self.picks.is_done(traced, index, value):
             return
         if isinstance(value, list | tuple):
             value = making.array_of(self, value)
