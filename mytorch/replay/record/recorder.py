@@ -125,8 +125,7 @@ class Recorder(Memories):
 
         def value(x: Any) -> Any:
             found = self.value(x.array)
-            if found.buffer.number in self.picks.torn and not self.picks.settling:
-                self.refuse("a write to a row of a Tensor that a computed number picked", "the row as x[int(k)]")
+            self.picks.reads(found.buffer.number)
             return found
 
         return mapped(mapped(tree, Traced, value), ndarray, self.plain)
@@ -386,7 +385,10 @@ class Recorder(Memories):
         row = self.again(traced, index)
         if is_picked(index, result):
             of_tensor = sys._getframe(2).f_code.co_filename.startswith(PACKAGE)
-            self.picks.add(row.array, traced, index, of_tensor)
+            error = refusal(
+                "a row of a Tensor that a computed number picked, and that is written", "x[int(k)]"
+            )
+            self.picks.add(row.array, traced, index, error if of_tensor else None)
         return row
 
     def again(self, traced: Traced, index: Any) -> Any:
@@ -504,11 +506,16 @@ class Recorder(Memories):
 
     def refuse(self, what: str, instead: str) -> Any:
         """Raise the error that something cannot be followed, and keep it: whoever catches it goes another way."""
-        self.refused = ReplayError(
-            f"mytorch.compile cannot follow {what}, at {shown(*caller())}; write {instead}, "
-            "or do it outside of the compiled function"
-        )
+        self.refused = refusal(what, instead)
         raise self.refused
+
+
+def refusal(what: str, instead: str) -> ReplayError:
+    """Return the error that something in the user's line cannot be followed."""
+    return ReplayError(
+        f"mytorch.compile cannot follow {what}, at {shown(*caller())}; write {instead}, "
+        "or do it outside of the compiled function"
+    )
 
 
 class Lies:
