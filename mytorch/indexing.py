@@ -77,6 +77,8 @@ def _plain(index: Any) -> Any:
         return tuple(_plain(i) for i in index)
     if isinstance(index, Tensor):
         return index._array.copy()
+    if getattr(index, "is_number", False):  # one of a recording, which nobody can change
+        return index
     return arrays.array(index) if isinstance(index, list | ndarray) else index
 
 

@@ -228,6 +228,81 @@ def test_a_view_by_a_computed_number_is_decided_by_it(name: str) -> None:
     assert outcome == REPLAYED
 
 
+def picks(x: Any, k: Any) -> Any:
+    b = np.zeros((4, 4))
+    row = b[k]
+    row += x * x
+    b[k] *= 2
+    b[k, 1:] += x[1:]
+    other = b[k]
+    b += 1
+    part = b[k, 1:]
+    part[0] = 7
+    return b, row * 1, other * 1, part * 1
+
+
+def picks_within(x: Any, k: Any) -> Any:
+    b = np.zeros((3, 4, 4))
+    plane = b[(k + 1) % 3]
+    row = plane[k]
+    row += x
+    plane *= 2
+    b[(k + 1) % 3, k] += 1
+    return b, plane * 1, row * 1
+
+
+def picks_of_an_argument(x: Any, k: Any) -> Any:
+    w = np.outer(x, x)
+    row = w[np.argmax(x)]
+    y = row @ x
+    w[np.argmax(x)] -= 0.1 * y * x
+    return y, row * 1, w
+
+
+@pytest.mark.parametrize("function", [picks, picks_within, picks_of_an_argument])
+def test_a_row_that_a_computed_number_picks_is_a_view(function: Any) -> None:
+    outcome, compiled = compared(function, [(x, np.int64(i % 4)) for i, x in enumerate(XS)])
+    assert (outcome, paths(compiled)) == (REPLAYED, [1])
+
+
+def written_back(x: Any, k: Any) -> Any:
+    b = Tensor(np.zeros((4, 4)))
+    b[k] = x
+    b[k] *= 2
+    c = b[k] * x
+    b[k, 1:] += x[1:]
+    return (b * b).sum() + c.sum()
+
+
+def written_only(x: Any, k: Any) -> Any:
+    b = Tensor(np.zeros((4, 4)))
+    row = b[k]
+    row += x * x
+    return (b * b).sum()
+
+
+def test_a_row_of_a_tensor_that_a_computed_number_picks_is_written_back() -> None:
+    calls = [(x, np.int64(i % 4)) for i, x in enumerate(XS)]
+    for function in (written_back, mytorch.grad(written_back)):
+        outcome, compiled = compared(function, calls)
+        assert (outcome, paths(compiled)) == (REPLAYED, [1])
+    words = r"a row of a Tensor that a computed number picked, and that is written, .* write x\[int\(k\)\]"
+    for function in (written_only, mytorch.grad(written_only)):
+        with pytest.raises(ReplayError, match=words):
+            mytorch.compile(function)(*calls[0])
+        assert compared(lambda x, k, f=function: f(x, int(k)), calls)[0] == REPLAYED
+
+
+def test_a_number_of_numpys_among_the_arguments_is_a_number() -> None:
+    def function(x: Any, s: Any) -> Any:
+        before = s
+        s += x.sum()
+        return before, s, isinstance(before, np.floating), isinstance(s, np.ndarray), {2.0: 5}.get(before, 3)
+
+    outcome, _ = compared(function, [(x, np.float64(i % 3)) for i, x in enumerate(XS)])
+    assert outcome == REPLAYED
+
+
 def test_functions_that_change_their_operand() -> None:
     def function(x: Any) -> Any:
         np.nan_to_num(x, copy=False)

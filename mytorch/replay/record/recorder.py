@@ -33,6 +33,7 @@ from mytorch.replay.record import making
 from mytorch.replay.record.captured import is_of_user
 from mytorch.replay.record.memories import Memories
 from mytorch.replay.record.numbers import Weak
+from mytorch.replay.record.picked import Picks, is_picked
 from mytorch.replay.record.returned import is_only_returned
 from mytorch.replay.record.traced import Number, Traced
 from mytorch.sweep import sweep
@@ -87,6 +88,7 @@ class Recorder(Memories):
         self.names: dict[int, str] = {}
         self.root: CodeType | None = None
         self.returned: list[tuple[float, Traced]] = []
+        self.picks = Picks(self)
 
     def close(self) -> None:
         """End the recording: what is left of Traced arrays computes as real ones do."""
@@ -128,7 +130,9 @@ class Recorder(Memories):
         """Return nested arguments with Values for arrays; plain arrays are held read-only from now on."""
 
         def value(x: Any) -> Any:
-            return self.value(x.array)
+            found = self.value(x.array)
+            self.picks.reads(found.buffer.number)
+            return found
 
         return mapped(mapped(tree, Traced, value), ndarray, self.plain)
 
@@ -162,6 +166,8 @@ class Recorder(Memories):
             for value in values:
                 value.buffer.writes += 1
         self.instructions.append(instruction)
+        if not fresh:
+            self.picks.settle({value.buffer.number for value in values})
         return instruction
 
     def call(self, function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
@@ -401,12 +407,25 @@ class Recorder(Memories):
         if is_basic(index) and type(result) is not ndarray:  # a single entry is a value of its own
             entry = self.method("copy", self.show(traced.array[open_ended(index)]), (), {})
             return self.number(entry.array)
-        return self.results("call", getitem, (traced, index), {}, result)
+        row = self.again(traced, index)
+        if is_picked(index, result):
+            of_tensor = sys._getframe(2).f_code.co_filename.startswith(PACKAGE)
+            error = refusal(
+                "a row of a Tensor that a computed number picked, and that is written", "x[int(k)]"
+            )
+            self.picks.add(row.array, traced, index, error if of_tensor else None)
+        return row
+
+    def again(self, traced: Traced, index: Any) -> Any:
+        """Return what is at a computed place now."""
+        return self.results("call", getitem, (traced, index), {}, traced.array[self.real(index)])
 
     def setitem(self, traced: Traced, index: Any, value: Any) -> None:
         """Do ``array[index] = value``."""
         if self.closed:
             traced.array[self.real(index)] = self.real(value)
+            return
+        if self.picks.is_done(traced, index, value):
             return
         if isinstance(value, list | tuple):
             value = making.array_of(self, value)
@@ -512,11 +531,16 @@ class Recorder(Memories):
 
     def refuse(self, what: str, instead: str) -> Any:
         """Raise the error that something cannot be followed, and keep it: whoever catches it goes another way."""
-        self.refused = ReplayError(
-            f"mytorch.compile cannot follow {what}, at {shown(*caller())}; write {instead}, "
-            "or do it outside of the compiled function"
-        )
+        self.refused = refusal(what, instead)
         raise self.refused
+
+
+def refusal(what: str, instead: str) -> ReplayError:
+    """Return the error that something in the user's line cannot be followed."""
+    return ReplayError(
+        f"mytorch.compile cannot follow {what}, at {shown(*caller())}; write {instead}, "
+        "or do it outside of the compiled function"
+    )
 
 
 class Lies:

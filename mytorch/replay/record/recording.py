@@ -293,7 +293,7 @@ def _given(leaf: Any, i: int, recorder: Recorder, recording: Recording) -> Any:
     if isinstance(leaf, np.generic) and leaf.dtype.kind in "biufc":
         own = np.array(leaf)
         recording.arguments[i] = recorder.buffer(own, ARGUMENT)
-        return recorder.show(own)
+        return recorder.number(own)
     if isinstance(leaf, GENERATORS):
         return Generator(leaf, recorder)
     return noticed(Cell("fixed", {}, i, leaf, f"argument {i}"), recorder)

@@ -48,8 +48,8 @@ def recording_by(recorder: TensorRecorder, cells: Sequence[Cell]) -> Iterator[No
             ) from error
         raise
     else:
-        if recorder.refused is not None:
-            raise recorder.refused
+        if (refused := recorder.refused or recorder.picks.error) is not None:
+            raise refused
     finally:
         for cell, shown in patched:
             if cell.read() is shown:
