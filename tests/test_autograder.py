@@ -227,6 +227,15 @@ def test_one_mistake_that_fails_many_tests_is_explained_once_and_before_the_numb
     assert "To run the first of these tests, which is shown here, alone:" in lines
 
 
+def test_errors_that_name_other_addresses_only_are_one_reason(run, tmp_path):
+    handins.copy_reference(tmp_path)
+    bias = "        self.autograd_engine.add_operation([h, self.b.T], y, [None, self.db.T], add_backward)\n"
+    handins.change(tmp_path, "nn/linear.py", bias, "")
+    shown = run("--handin", tmp_path).out
+    assert shown.count("--- ") == len(handins.LAYER_BACKWARD)
+    assert shown.count("\nHint: ") == shown.count("KeyError: ") == 1
+
+
 def test_mistakes_that_nobody_knows_are_shown_one_by_one(run, tmp_path):
     handins.copy_reference(tmp_path)
     for old in ("grad_output * np.exp(a)", "grad_output / a\n"):
