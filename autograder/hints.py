@@ -243,7 +243,7 @@ _ERRORS = {
         "in operation_list"
     ),
     r"not a readable tar archive": (
-        "give --handin a folder with mytorch/ in it, or the handin.tar that ./handin.sh packs"
+        "give --handin a folder with mytorch/ in it, or the handin.tar that ./handin.sh packs, which is not compressed"
     ),
     r"^The hand-out's contract": "the tests, and the other modules, rely on this",
     r"ended early": "the hand-in's process stopped the test without an error",

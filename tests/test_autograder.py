@@ -298,6 +298,23 @@ def test_an_unknown_name_is_refused_with_the_list_of_names(run):
     assert all(name in done.err for name in (*SECTIONS, *handins.EVERYTHING))
 
 
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--seed=-1", "--seed: expected a whole number from 0, got '-1'"),
+        ("--seed=x", "--seed: expected a whole number from 0, got 'x'"),
+        ("--time-limit=0", "--time-limit: expected seconds above 0, to 86400, got '0'"),
+        ("--time-limit=nan", "--time-limit: expected seconds above 0, to 86400, got 'nan'"),
+        ("--time-limit=inf", "--time-limit: expected seconds above 0, to 86400, got 'inf'"),
+        ("--time-limit=x", "--time-limit: expected seconds above 0, to 86400, got 'x'"),
+    ],
+)
+def test_options_that_make_no_sense(capsys, option, message):
+    with pytest.raises(SystemExit, match="2"):
+        command.run([option])
+    assert message in capsys.readouterr().err
+
+
 def test_list_grades_nothing(run):
     done = run("--list", "loss")
     assert done.returncode == 0
