@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 
 from autograder.compare import Difference, agree, close
-from autograder.helpers import AFTERWARDS, Arrays, GradedTest
+from autograder.helpers import AFTERWARDS, DIVERGENCE_EVERYWHERE, Arrays, GradedTest
 from autograder.wire import Received
 
 UNKNOWN = "entries differ"  # in hints that know where, and not why
@@ -55,14 +55,10 @@ def _upstream_missing(test: GradedTest, inputs: Arrays) -> Iterator[tuple[str, A
         for names in combinations(present, count):
             ones = {name: np.ones_like(inputs[name]) for name in names}
             for label, values in test.reference(inputs | ones).items():
-                yield _UPSTREAM_IS_ONE if "grad_output" in names else _DIVERGENCE_EVERYWHERE, {label: values}
+                yield _UPSTREAM_IS_ONE if "grad_output" in names else DIVERGENCE_EVERYWHERE, {label: values}
 
 
 _UPSTREAM_IS_ONE = "computed as if the gradient from above were 1: the chain rule multiplies by grad_output"
-_DIVERGENCE_EVERYWHERE = (
-    "computed as if no operation came after it: only the last operation is given the divergence, every other "
-    "one the gradient that the buffer holds for its output (gradient_buffer.get_param)"
-)
 _OVERWRITTEN = (
     "the hand-in wrote into this array, which is not its own: compute on a copy, without `+=`, `out=` or an "
     "assignment to a part"

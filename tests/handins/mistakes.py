@@ -388,7 +388,7 @@ MISTAKES = (
         "divergence if index == 0 else self.gradient_buffer.get_param(operation.output)",
         "divergence",
         (ENGINE[1], *LAYER_BACKWARD),
-        "every operation was given the divergence.*\n.*computed as if no operation came after it",
+        r"every operation was given the divergence(.|\n)*db, gradient of x: every operation was given the divergence",
     ),
     Handin(
         "zero_grad keeps the operations",
