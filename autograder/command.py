@@ -38,6 +38,7 @@ from autograder.report import (
     score_line,
 )
 
+LONGEST = 86_400  # seconds
 TOP = Path(__file__).resolve().parent.parent
 
 
@@ -72,15 +73,33 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--handin", type=Path, metavar="PATH", help="a folder with mytorch/ in it, or a handin.tar"
     )
-    parser.add_argument("--seed", type=int, default=SEED, help="seed of the inputs (default: %(default)s)")
+    parser.add_argument("--seed", type=_seed, default=SEED, help="seed of the inputs (default: %(default)s)")
     parser.add_argument(
         "--time-limit",
-        type=float,
+        type=_seconds,
         default=TIME_LIMIT,
         metavar="SECONDS",
         help="for the import and for each test (default: %(default)s)",
     )
     return parser.parse_args(arguments)
+
+
+def _seed(text: str) -> int:
+    """Return the seed that `text` says."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0, got {text!r}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    """Return the time that `text` says."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0
+    if not 0 < seconds <= LONGEST:
+        raise argparse.ArgumentTypeError(f"expected seconds above 0, to {LONGEST}, got {text!r}")
+    return seconds
 
 
 def _choose(names: Sequence[str]) -> tuple[Chosen, list[str]]:

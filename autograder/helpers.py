@@ -11,6 +11,10 @@ import numpy as np
 
 Arrays = dict[str, np.ndarray]
 AFTERWARDS = " afterwards"
+DIVERGENCE_EVERYWHERE = (
+    "every operation was given the divergence: only the last one is, the others get the gradient that the buffer "
+    "holds for their output (gradient_buffer.get_param)"
+)
 
 
 class ContractError(Exception):

@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 
 from autograder.compare import Difference, agree, close
-from autograder.helpers import AFTERWARDS, Arrays, GradedTest
+from autograder.helpers import AFTERWARDS, DIVERGENCE_EVERYWHERE, Arrays, GradedTest
 from autograder.wire import Received
 
 UNKNOWN = "entries differ"  # in hints that know where, and not why
@@ -55,14 +55,10 @@ def _upstream_missing(test: GradedTest, inputs: Arrays) -> Iterator[tuple[str, A
         for names in combinations(present, count):
             ones = {name: np.ones_like(inputs[name]) for name in names}
             for label, values in test.reference(inputs | ones).items():
-                yield _UPSTREAM_IS_ONE if "grad_output" in names else _DIVERGENCE_EVERYWHERE, {label: values}
+                yield _UPSTREAM_IS_ONE if "grad_output" in names else DIVERGENCE_EVERYWHERE, {label: values}
 
 
 _UPSTREAM_IS_ONE = "computed as if the gradient from above were 1: the chain rule multiplies by grad_output"
-_DIVERGENCE_EVERYWHERE = (
-    "computed as if no operation came after it: only the last operation is given the divergence, every other "
-    "one the gradient that the buffer holds for its output (gradient_buffer.get_param)"
-)
 _OVERWRITTEN = (
     "the hand-in wrote into this array, which is not its own: compute on a copy, without `+=`, `out=` or an "
     "assignment to a part"
@@ -88,6 +84,7 @@ def _explain_difference(difference: Difference, expected: Arrays, inputs: Arrays
     if difference.expected.ndim == 0 and difference.expected.dtype.kind in "bi":
         yield f"this should be {difference.expected}, see the hand-out's section on this part"
     if received.values is None or received.shape != difference.expected.shape:
+        yield from _explain_order(difference, expected)
         yield from _explain_shape(difference)
     elif not np.isfinite(received.values).all():
         yield (
@@ -122,8 +119,7 @@ def _explain_shape(difference: Difference) -> Iterator[str]:
 
 def _explain_values(difference: Difference, expected: Arrays, inputs: Arrays) -> Iterator[str]:
     """Yield explanations of wrong numbers in the right shape."""
-    label, right = difference.label, difference.expected
-    values = difference.received.values
+    right, values = difference.expected, difference.received.values
     assert values is not None
     if not values.any():
         yield (
@@ -132,11 +128,22 @@ def _explain_values(difference: Difference, expected: Arrays, inputs: Arrays) ->
         )
     if values.ndim == 2 and _equal(values.T, right):
         yield "exactly the transpose of what is expected"
+    if right.size > 1 and _equal(values, np.full_like(right, right.sum())):
+        yield "summed over everything: sum over the batch only, with .sum(axis=0, keepdims=True)"
     yield from _explain_factor(values, right, batch=len(next(iter(inputs.values()))))
-    for other, array in expected.items():
-        if other != label and not other.endswith(AFTERWARDS) and _equal(values, array):
-            yield f"exactly what is expected of {other}: are the gradients in the order of the inputs?"
+    yield from _explain_order(difference, expected)
+    if difference.received.kind not in ("float64", "float32"):
+        yield f"{difference.received.kind} cannot hold these numbers: compute in float64"
     yield _where(~close(values, right, difference.received.kind))
+
+
+def _explain_order(difference: Difference, expected: Arrays) -> Iterator[str]:
+    """Yield an explanation if what came is right for another label."""
+    values = difference.received.values
+    for other, array in expected.items():
+        is_another = other != difference.label and not other.endswith(AFTERWARDS)
+        if is_another and values is not None and _equal(values, array):
+            yield f"exactly what is expected of {other}: are the gradients in the order of the inputs?"
 
 
 def _explain_factor(values: np.ndarray, right: np.ndarray, batch: int) -> Iterator[str]:
@@ -184,6 +191,9 @@ def _equal(values: np.ndarray, expected: np.ndarray) -> bool:
 _ERRORS = {
     r"No module named 'mytorch'": "what was handed in has no folder mytorch/ with the package in it",
     r"No module named 'mytorch\.": "a file of the package is missing, or was renamed or moved",
+    r"No module named '(autograd_engine|functional_hw1|utils|nn|activation|linear|loss)\b": (
+        "modules of the package itself are imported with its name in front: from mytorch.functional_hw1 import ..."
+    ),
     r"No module named": (
         "only NumPy and the standard library are there when a hand-in is graded: remove this import (modules "
         "of the package itself are imported as mytorch.NAME)"
@@ -204,7 +214,22 @@ _ERRORS = {
         "a gradient with one row for each sample was added to one with a single row: the gradient of the "
         "bias is summed over the batch, with .sum(axis=0, keepdims=True)"
     ),
-    r"more than (1|one) Autograd": "a second engine was made: use the one that the module was given",
+    r"more than (1|one) Autograd": (
+        "a second engine was made: use the one that the module was given; or the first never said that it was gone"
+    ),
+    r"EOFError": "input() was called: there is no keyboard in the graded process",
+    r"NameError": "this name is not defined there: is it misspelt, or is an import missing?",
+    r"zip\(\) argument": (
+        "a rule returned more or fewer gradients than the operation has inputs: one for each is needed, in their order"
+    ),
+    r"mismatch in its core dimension": (
+        "the shapes of a matrix product do not fit: is a .T missing, or are the inputs recorded in another order than "
+        "they are multiplied in?"
+    ),
+    r"could not be broadcast together": (
+        "an array met one of another shape; where it is a gradient: are inputs, gradients_to_update and what the rule "
+        "returns in the same order?"
+    ),
     r"setting an array element with a sequence": (
         "several gradients stand where one should: does backward take a list of gradients as well as a tuple?"
     ),
@@ -214,7 +239,7 @@ _ERRORS = {
         "in operation_list"
     ),
     r"not a readable tar archive": (
-        "give --handin a folder with mytorch/ in it, or the handin.tar that ./handin.sh packs"
+        "give --handin a folder with mytorch/ in it, or the handin.tar that ./handin.sh packs, which is not compressed"
     ),
     r"^The hand-out's contract": "the tests, and the other modules, rely on this",
     r"ended early": "the hand-in's process stopped the test without an error",

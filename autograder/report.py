@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, TextIO
@@ -16,6 +17,7 @@ WIDTH = 90
 ENTRIES_SHOWN = 5
 WHOLE_UP_TO = 36
 LINES_SHOWN = 40
+ADDRESS = re.compile(r"\d{7,}|0x[0-9a-f]+")  # differs from test to test where the reason is the same
 COLOURS = {"green": "32", "red": "31", "yellow": "33", "bold": "1"}
 
 
@@ -92,7 +94,7 @@ def _reason(result: Result, failure: Failure, *, is_first: bool) -> Any:
     """Return what tests with one explanation have in common, or what this one has alone."""
     if any(UNKNOWN in hint for hint in failure.hints):
         return result.name if is_first else result.section
-    return (bool(failure.inputs), failure.error, *failure.hints)
+    return (bool(failure.inputs), ADDRESS.sub("", failure.error), *failure.hints)
 
 
 def _print_group(printer: Printer, group: Sequence[Result], rerun: Callable[[Sequence[str]], str]) -> None:

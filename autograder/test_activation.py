@@ -7,6 +7,7 @@ import numpy as np
 
 from autograder.helpers import (
     AFTERWARDS,
+    DIVERGENCE_EVERYWHERE,
     Arrays,
     GradedTest,
     call,
@@ -129,8 +130,9 @@ def _slope_mistakes(activation: Activation) -> Callable[[Arrays], Iterable[tuple
         x, W = inputs["x"], inputs["W"]
         z = _before(x, W, inputs["b"])
         output = torch_value(activation.function, {"input": z})
-        for sentence, slope in activation.slopes.items():
-            dz = inputs["grad_output"] * inputs["scale"] * slope(z, output)
+        upstream = inputs["grad_output"] * inputs["scale"]
+        wrong = {sentence: upstream * slope(z, output) for sentence, slope in activation.slopes.items()}
+        for sentence, dz in (wrong | {DIVERGENCE_EVERYWHERE: inputs["grad_output"]}).items():
             yield sentence, {"dW": dz.T @ x, "db": dz.sum(axis=0)[:, None], "gradient of x": dz @ W}
 
     return mistakes

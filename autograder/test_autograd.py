@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from autograder.helpers import (
+    DIVERGENCE_EVERYWHERE,
     Arrays,
     GradedTest,
     add_rule,
@@ -153,18 +154,12 @@ _REPLACED = (
 )
 
 
-_DIVERGENCE_EVERYWHERE = (
-    "every operation was given the divergence: only the last one is, the others get the gradient that the "
-    "buffer holds for their output (gradient_buffer.get_param)"
-)
-
-
 def _backward_mistakes(inputs: Arrays) -> Iterable[tuple[str, Arrays]]:
     x, W, b, g = inputs["x"], inputs["W"], inputs["b"], inputs["grad_output"]
     h = x @ W.T
     y = h + b.T
     yield (
-        _DIVERGENCE_EVERYWHERE,
+        DIVERGENCE_EVERYWHERE,
         {"gradient of x": g @ W, "dW": inputs["dW"] + g.T @ x, "db": g.sum(axis=0)[:, None]},
     )
     yield _OVERWRITTEN, {"dW": (g * h + g * y).T @ x}

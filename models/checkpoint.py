@@ -69,8 +69,10 @@ def restore_parameters(mlp: MLP, checkpoint: Checkpoint, path: Path) -> None:
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint beside `path`, force it to disk, then put it in the place of `path` in one step.
 
-    Whatever interrupts this, `path` holds the old checkpoint or the new one, never a part.
+    Whatever interrupts this, `path` holds the old checkpoint or the new one, never a part. A link stays one: the file
+    that it names is written.
     """
+    path = path.resolve()
     entries: dict[str, Any] = {name: json.dumps(getattr(checkpoint, name)) for name in TEXTS}
     entries |= {"format": FORMAT, "history": checkpoint.history} | checkpoint.parameters
     partial = path.with_name(path.name + ".partial")

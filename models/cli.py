@@ -48,6 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(describe(run), flush=True)
         train(run, options)
         return conclude(run, options)
+    except BrokenPipeError:
+        # Whoever read the output has gone; what Python still wants to flush has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (OSError, DataError, ModuleNotFoundError, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

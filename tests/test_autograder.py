@@ -227,6 +227,15 @@ def test_one_mistake_that_fails_many_tests_is_explained_once_and_before_the_numb
     assert "To run the first of these tests, which is shown here, alone:" in lines
 
 
+def test_errors_that_name_other_addresses_only_are_one_reason(run, tmp_path):
+    handins.copy_reference(tmp_path)
+    bias = "        self.autograd_engine.add_operation([h, self.b.T], y, [None, self.db.T], add_backward)\n"
+    handins.change(tmp_path, "nn/linear.py", bias, "")
+    shown = run("--handin", tmp_path).out
+    assert shown.count("--- ") == len(handins.LAYER_BACKWARD)
+    assert shown.count("\nHint: ") == shown.count("KeyError: ") == 1
+
+
 def test_mistakes_that_nobody_knows_are_shown_one_by_one(run, tmp_path):
     handins.copy_reference(tmp_path)
     for old in ("grad_output * np.exp(a)", "grad_output / a\n"):
@@ -287,6 +296,23 @@ def test_an_unknown_name_is_refused_with_the_list_of_names(run):
     assert done.out == ""
     assert "There is no test named 'activations'. The names are:" in done.err
     assert all(name in done.err for name in (*SECTIONS, *handins.EVERYTHING))
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--seed=-1", "--seed: expected a whole number from 0, got '-1'"),
+        ("--seed=x", "--seed: expected a whole number from 0, got 'x'"),
+        ("--time-limit=0", "--time-limit: expected seconds above 0, to 86400, got '0'"),
+        ("--time-limit=nan", "--time-limit: expected seconds above 0, to 86400, got 'nan'"),
+        ("--time-limit=inf", "--time-limit: expected seconds above 0, to 86400, got 'inf'"),
+        ("--time-limit=x", "--time-limit: expected seconds above 0, to 86400, got 'x'"),
+    ],
+)
+def test_options_that_make_no_sense(capsys, option, message):
+    with pytest.raises(SystemExit, match="2"):
+        command.run([option])
+    assert message in capsys.readouterr().err
 
 
 def test_list_grades_nothing(run):

@@ -219,6 +219,28 @@ def test_an_interrupted_run_goes_on_from_its_last_epoch(command, tmp_path, monke
     assert_same(whole, part)
 
 
+def test_a_link_to_a_checkpoint_stays_a_link(command, tmp_path):
+    path, link = tmp_path / "run", tmp_path / "link"
+    link.symlink_to(path)
+    assert command("--epochs", 1, "--save", link)[0] == 0
+    assert command("--epochs", 2, "--resume", link, "--save", link)[0] == 0
+    assert link.is_symlink()
+    assert contents(path)["history"].shape == (2, 4)
+    assert sorted(tmp_path.iterdir()) == [link, path]
+
+
+def test_a_reader_that_leaves_early_is_told_nothing():
+    arguments = [sys.executable, "-m", "models.mlp", *SMALL, "--epochs", "2"]
+    with subprocess.Popen(
+        arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 1
+
+
 def test_a_finished_run_is_only_shown(command, tmp_path):
     path = tmp_path / "run"
     _, first, _ = command("--epochs", 2, "--save", path)

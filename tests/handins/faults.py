@@ -1,6 +1,6 @@
 """Hand-ins that raise, end the process, or print what looks like scores."""
 
-from tests.handins import ENGINE, LOSS, MODULES, OPERATIONS, Handin
+from tests.handins import BACKWARD, ENGINE, FORWARD, LOSS, MODULES, OPERATIONS, Handin
 
 _FUNCTIONS, _ENGINE, _LOSS = "functional_hw1.py", "autograd_engine.py", "nn/loss.py"
 
@@ -11,7 +11,7 @@ FAULTS = (
         "    return grad_output / a",
         "    return grad_output / c",
         (OPERATIONS[4],),
-        "the last line of the error says what was wrong",
+        "not defined there: is it misspelt",
     ),
     Handin(
         "not implemented",
@@ -100,6 +100,30 @@ FAULTS = (
     ),
     Handin("not Python", _LOSS, "def forward(", "def forward(:", MODULES, "not valid Python"),
     Handin("imports PyTorch", _LOSS, "", "import torch\n", MODULES, "only NumPy and the standard library"),
+    Handin(
+        "asks for a name",
+        _LOSS,
+        "",
+        "name = input()\n",
+        MODULES,
+        "there is no keyboard in the graded process",
+    ),
+    Handin(
+        "import of NumPy missing",
+        "nn/activation.py",
+        "import numpy as np\n",
+        "",
+        (*FORWARD[1:], *BACKWARD[1:]),
+        "an import missing",
+    ),
+    Handin(
+        "package's name missing in an import",
+        _LOSS,
+        "from mytorch.functional_hw1",
+        "from functional_hw1",
+        MODULES,
+        "with its name in front",
+    ),
     Handin(
         "module missing",
         "nn/__init__.py",
