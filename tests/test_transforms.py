@@ -894,6 +894,17 @@ def test_a_rule_takes_its_variables_by_position() -> None:
         grad(lambda x: np.sum(f(x=x)))(X)
 
 
+def test_a_rule_takes_its_variables_as_arguments() -> None:
+    def scaled(x: Any) -> Any:
+        by_x = custom_gradient(lambda y: (y * x, lambda g: g * x))
+        return by_x(2 * x)
+
+    with pytest.raises(
+        TypeError, match="computes with a Tensor that requires gradients and is none of its arguments"
+    ):
+        grad(scaled)(1.0)
+
+
 def test_a_result_that_left_the_tape_is_warned_about() -> None:
     calls: list[Callable[[], Any]] = [
         lambda: grad(math.sin)(1.0),

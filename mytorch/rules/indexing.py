@@ -193,6 +193,8 @@ def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) ->
         dst[...] = src
     else:
         mask = np.broadcast_to(arrays.array(where), dst.shape)
+        extra = src.ndim - dst.ndim  # leading axes of length one, which an assignment drops
+        src = src.reshape(src.shape[extra:]) if extra > 0 and set(src.shape[:extra]) == {1} else src
         dst[mask] = np.broadcast_to(src, dst.shape)[mask]
 
 

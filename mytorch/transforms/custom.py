@@ -109,6 +109,11 @@ class _Use:
         copies = [arrays.array(x._array) for x in operands]  # the pullback may keep them
         result, self.pullback = self._run(copies)
         leaves, self.result_structure = trees.flatten(result)
+        if any(isinstance(y, Tensor) and y.requires_grad for y in leaves):
+            raise TypeError(
+                f"custom_gradient: {self.name} computes with a Tensor that requires gradients and is none of its "
+                "arguments; give it as an argument, or stop_gradient(x)"
+            )
         outputs = [arrays.asarray(y) for y in leaves]
         for y in outputs:
             if y.dtype.kind not in "biufc":

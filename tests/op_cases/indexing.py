@@ -121,6 +121,7 @@ CASES += [
     _write(np.copyto, A, B),
     _write(np.copyto, A, V, where=A > 0, name="where"),
     _write(np.copyto, A, V, where=[[True], [False], [True]], name="broadcast where"),
+    _write(np.copyto, A, V[None, None], where=A > 0, name="leading axes, where"),
     _write(np.copyto, FORTRAN, S, name="0-d"),
     _write(np.fill_diagonal, A, S),
     _write(np.fill_diagonal, np.ones((7, 2)) * S, V[:2], name="tall"),
