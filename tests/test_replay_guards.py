@@ -286,11 +286,36 @@ def test_a_row_of_a_tensor_that_a_computed_number_picks_is_written_back() -> Non
     for function in (written_back, mytorch.grad(written_back)):
         outcome, compiled = compared(function, calls)
         assert (outcome, paths(compiled)) == (REPLAYED, [1])
-    words = r"a row of a Tensor that a computed number picked, and that is written, .* write x\[int\(k\)\]"
+    words = (
+        r"a row of a Tensor that a computed number picked, where either is written, .* write x\[int\(k\)\]"
+    )
     for function in (written_only, mytorch.grad(written_only)):
         with pytest.raises(ReplayError, match=words):
             mytorch.compile(function)(*calls[0])
         assert compared(lambda x, k, f=function: f(x, int(k)), calls)[0] == REPLAYED
+
+
+def test_a_row_of_a_tensor_that_a_computed_number_picks_is_not_read_after_a_write_to_the_tensor() -> None:
+    def read_after(x: Any) -> Any:
+        y = Tensor(x, requires_grad=True) * 1.0
+        row = y[np.argmax(x)]
+        y *= 2
+        return (row * row).sum()
+
+    def read_before(x: Any) -> Any:
+        t = Tensor(x, requires_grad=True)
+        y = t * 1.0
+        row = y[np.argmax(x[:, 0])]
+        total = (row * row).sum()
+        y *= 2
+        (total + y.sum()).backward()
+        return total, t.grad
+
+    calls = [(x.reshape(-1, 2),) for x in XS]
+    with pytest.raises(ReplayError, match="a computed number picked, where either is written"):
+        mytorch.compile(read_after)(np.ones((2, 2)).cumsum(axis=0)[:, :1])
+    outcome, _ = compared(read_before, calls)
+    assert outcome == REPLAYED
 
 
 def test_a_number_of_numpys_among_the_arguments_is_a_number() -> None:

@@ -55,6 +55,7 @@ class Picks:
         # whoever has read that before.
         self._torn: dict[int, int] = {}
         self._read: dict[int, Exception | None] = {}
+        self._stale: set[int] = set()  # rows of Tensors that were written since
 
     @property
     def error(self) -> Exception | None:
@@ -62,7 +63,9 @@ class Picks:
         return next(iter(self._read.values()), None)
 
     def reads(self, number: int) -> None:
-        """Note that a memory is read."""
+        """Note that a memory is read (in a reverse pass: as it was when it was read before)."""
+        if number in self._stale and self._recorder.phase() != "backward":
+            self._read[number] = self._picks[number].error
         self._read.update({row: self._picks[row].error for row, base in self._torn.items() if base == number})
 
     def add(self, row: ndarray, base: Traced, index: Any, error: Exception | None) -> None:
@@ -108,8 +111,11 @@ class Picks:
         known = set(written)
         for number, pick in self._picks.items():
             row = pick.row()
-            is_row = pick.error is None and row is not None and self._number(pick.base.array) in written
-            if is_row and number not in known:
+            if row is None or number in known or self._number(pick.base.array) not in written:
+                continue
+            if pick.error is not None:
+                self._stale.add(number)
+            else:
                 now = self._recorder.again(pick.base, pick.index)
                 self._recorder.write(np.copyto, (self._recorder.show(row), now), {})
                 written.add(number)

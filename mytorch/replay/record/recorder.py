@@ -170,6 +170,10 @@ class Recorder(Memories):
             self.picks.settle({value.buffer.number for value in values})
         return instruction
 
+    def phase(self) -> str:
+        """Say what is being computed: "forward", "backward" or "update"."""
+        return origin()[2]
+
     def call(self, function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
         """Return what a function gives; that it raises an error is decided by values, like a branch."""
         try:
@@ -411,7 +415,7 @@ class Recorder(Memories):
         if is_picked(index, result):
             of_tensor = sys._getframe(2).f_code.co_filename.startswith(PACKAGE)
             error = refusal(
-                "a row of a Tensor that a computed number picked, and that is written", "x[int(k)]"
+                "a row of a Tensor that a computed number picked, where either is written", "x[int(k)]"
             )
             self.picks.add(row.array, traced, index, error if of_tensor else None)
         return row
