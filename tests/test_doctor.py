@@ -396,6 +396,11 @@ def test_the_doctor_reports_for_real(tmp_path):
     assert max(map(len, lines)) <= 120
 
 
+def test_the_command_is_a_module():
+    run = [sys.executable, "-m", "mytorch.doctor", "--help"]
+    assert "--quick" in subprocess.run(run, cwd=ROOT, capture_output=True, encoding="utf-8", check=True).stdout
+
+
 def test_a_place_that_cannot_be_written_is_refused_first(tmp_path, capsys):
     assert command.main(["--json", str(tmp_path / "none" / "x.json")]) == 1
     captured = capsys.readouterr()
