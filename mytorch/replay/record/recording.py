@@ -109,21 +109,8 @@ def record(
     start = time.perf_counter()
     recording, recorder = Recording(), TensorRecorder()
     recorder.root = record.__code__
-    objects = {
-        f"argument {i}": leaf
-        for i, leaf in enumerate(leaves)
-        if not (is_plain(leaf) or isinstance(leaf, _ARRAYS))
-        or (type(leaf) is ndarray and not is_followed(leaf))
-    }
-    for optimizer in [c.value for c in captured(function, objects)[0] if isinstance(c.value, Optimizer)]:
-        pack(optimizer)
-    cells, recording.catches, recorder.excuse = captured(function, objects)
-    recorder.know(cells)
     recording.function, recording.structure_given = function, structure
-    recording.given = [None if isinstance(leaf, Tensor | ndarray | np.generic) else leaf for leaf in leaves]
-    for cell in cells:
-        if cell.kind != "fixed":
-            recording.paths.setdefault(id(cell.value), []).append(cell.path)
+    cells = _look_around(recording, recorder, leaves)
     given = _all_given(leaves, recorder, recording)
     containers = Containers(call, given, _shown)
     args, kwargs = containers.copied
@@ -143,12 +130,45 @@ def record(
         fetched = {(id(owner), name) for owner, name in recorder.fetched} - recorder.asked
         new = _made(found, leaves, cells)
         recording.made = f"a {type(new[0]).__name__}" if new else None
-        after, before = recorder.gradients()
+        recording.after, recording.before = recorder.gradients()
         recording.assigned, recording.changed = _changes(cells, recorder, given, found)
     if containers.changed:
         recording.changed.append(Cell("fixed", {}, 0, None, "a list or dict among its arguments"))
+    _take_over(recording, recorder, cells, fetched)
+    _hand_back(recording, leaves)
+    for buffer in recording.arguments.values():
+        buffer.forget()
+    _settle(new, given, leaves)
+    shown = [_shown(x) for x in found]
+    recording.seconds = time.perf_counter() - start
+    return recording.structure.unflatten(shown), recording
+
+
+def _look_around(recording: Recording, recorder: TensorRecorder, leaves: list[Any]) -> list[Cell]:
+    """Find what the function reaches by names, and take note of it."""
+    objects = {
+        f"argument {i}": leaf
+        for i, leaf in enumerate(leaves)
+        if not (is_plain(leaf) or isinstance(leaf, _ARRAYS))
+        or (type(leaf) is ndarray and not is_followed(leaf))
+    }
+    for cell in captured(recording.function, objects)[0]:
+        if isinstance(cell.value, Optimizer):
+            pack(cell.value)
+    cells, recording.catches, recorder.excuse = captured(recording.function, objects)
+    recorder.know(cells)
+    recording.given = [None if isinstance(leaf, Tensor | ndarray | np.generic) else leaf for leaf in leaves]
+    for cell in cells:
+        if cell.kind != "fixed":
+            recording.paths.setdefault(id(cell.value), []).append(cell.path)
+    return cells
+
+
+def _take_over(
+    recording: Recording, recorder: TensorRecorder, cells: list[Cell], fetched: set[tuple[int, str]]
+) -> None:
+    """Keep what the recorder has noted; numbers that are `fetched` by every replay need no check."""
     recording.kinds = [(cell, type(cell.value)) for cell, _ in recording.assigned]
-    recording.after, recording.before = after, before
     recording.instructions, recording.once = recorder.instructions, recorder.once
     recording.excuse = recorder.excuse or recorder.shared()
     recording.cells = [
@@ -157,13 +177,6 @@ def record(
         if cell.holds and (id(cell.container), cell.key) not in fetched and _can_change(cell)
     ]
     recording.outside = {id(b.owner) for b in recorder.memories if b.kind == OUTSIDE}
-    _hand_back(recording, leaves)
-    for buffer in recording.arguments.values():
-        buffer.forget()
-    _settle(new, given, leaves)
-    shown = [_shown(x) for x in found]
-    recording.seconds = time.perf_counter() - start
-    return recording.structure.unflatten(shown), recording
 
 
 def _hand_back(recording: Recording, leaves: list[Any]) -> None:
