@@ -152,9 +152,11 @@ def _look_around(recording: Recording, recorder: TensorRecorder, leaves: list[An
         if not (is_plain(leaf) or isinstance(leaf, _ARRAYS))
         or (type(leaf) is ndarray and not is_followed(leaf))
     }
-    for cell in captured(recording.function, objects)[0]:
-        if isinstance(cell.value, Optimizer):
-            pack(cell.value)
+    reached = [cell.value for cell in captured(recording.function, objects)[0]]
+    optimizers = [value for value in reached if isinstance(value, Optimizer)]
+    del reached  # arrays that others hold are not packed
+    for optimizer in optimizers:
+        pack(optimizer)
     cells, recording.catches, recorder.excuse = captured(recording.function, objects)
     recorder.know(cells)
     recording.given = [None if isinstance(leaf, Tensor | ndarray | np.generic) else leaf for leaf in leaves]
