@@ -398,7 +398,9 @@ def test_the_doctor_reports_for_real(tmp_path):
 
 def test_the_command_is_a_module():
     run = [sys.executable, "-m", "mytorch.doctor", "--help"]
-    assert "--quick" in subprocess.run(run, cwd=ROOT, capture_output=True, encoding="utf-8", check=True).stdout
+    assert (
+        "--quick" in subprocess.run(run, cwd=ROOT, capture_output=True, encoding="utf-8", check=True).stdout
+    )
 
 
 def test_a_place_that_cannot_be_written_is_refused_first(tmp_path, capsys):
