@@ -224,3 +224,23 @@ def test_many_long_programs_of_arrays(program: list[Any], shape: tuple[int, ...]
 @given(program=st.lists(TENSOR_STEPS, min_size=4, max_size=24), shape=SHAPES, seed=st.integers(0, 1000))
 def test_derivatives_of_many_long_programs(program: list[Any], shape: tuple[int, ...], seed: int) -> None:
     check_tensors(program, shape, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.xfail(
+    strict=True, reason="a second derivative by `np.add.at` into a view, of an entry of another array"
+)
+def test_a_second_derivative_that_a_search_found_wrong() -> None:
+    program = [
+        ("view", 7, 16, 0),
+        ("view", 2, 0, 0),
+        ("unary", 0, 0, 20),
+        ("binary", 0, 0, 0),
+        ("unary", 0, 0, 0),
+        ("at", 0, 20, 11),
+        ("unary", 11, 0, 11),
+        ("unary", 11, 0, 11),
+        ("unary", 0, 13, 12),
+        ("unary", 8, 9, 12),
+    ]
+    check_tensors(program, (3,), 345)
