@@ -326,6 +326,9 @@ def is_block(array: Any, layout: Layout) -> bool:
     """Say whether `array` was made by `layout.new_block` (or might as well have been)."""
     if not isinstance(array, ndarray) or array.dtype != layout.grad_dtype or array.shape != layout.shape:
         return False
+    # While a call is recorded, what stands for a number of NumPy's can be no more written to than that.
+    if getattr(array, "is_number", False):
+        return False
     if layout.plain:
         return array.base is None and array.flags.carray
     up, down = layout.scale
