@@ -84,9 +84,8 @@ class Program:
         # Whether nothing is left of a run that fails.
         self.can_be_undone = bool(self.saved or not self.outside_written()) and bool(self.states or not draws)
         self.kept = [False]  # whether a run is under way that has filled `saved` and `states`
-        self.busy = [
-            False
-        ]  # whether it runs: what it asks (a handler of signals, say) may call the function again
+        # Whether it runs: what it asks (a handler of signals, say) may call the function again.
+        self.busy = [False]
         self.outside_ids = {id(tensor._array) for b in self.outside_written() for tensor in b.tensors}
         self.outside_ids |= {id(buffer.owner) for buffer in self.outside_written()}
         self.forms = self._forms()

@@ -278,61 +278,16 @@ _VARYING = frozenset(
 
 
 # Functions that raise an error, or do not, by the values of what they are given: Python may wait for it.
-_RAISING = frozenset(
-    [
-        "at",
-        "average",
-        "cholesky",
-        "choose",
-        "cond",
-        "digitize",
-        "eigh",
-        "eigvalsh",
-        "getitem",
-        "inv",
-        "matrix_norm",
-        "matrix_power",
-        "matrix_rank",
-        "nanargmax",
-        "nanargmin",
-        "nanpercentile",
-        "nanquantile",
-        "norm",
-        "percentile",
-        "pinv",
-        "put",
-        "put_along_axis",
-        "quantile",
-        "ravel_multi_index",
-        "setitem",
-        "solve",
-        "svd",
-        "svdvals",
-        "take",
-        "take_along_axis",
-        "tensorinv",
-        "tensorsolve",
-        "unravel_index",
-    ]
-)
-
-
+_RAISING = {
+    "at", "average", "cholesky", "choose", "cond", "digitize", "eigh", "eigvalsh", "getitem", "inv",
+    "matrix_norm", "matrix_power", "matrix_rank", "nanargmax", "nanargmin", "nanpercentile", "nanquantile",
+    "norm", "percentile", "pinv", "put", "put_along_axis", "quantile", "ravel_multi_index", "setitem", "solve",
+    "svd", "svdvals", "take", "take_along_axis", "tensorinv", "tensorsolve", "unravel_index",
+}  # fmt: skip
 # Those that do so by what follows their first argument.
-_BY_OTHERS = frozenset(
-    [
-        "array_split",
-        "delete",
-        "dsplit",
-        "hsplit",
-        "insert",
-        "pad",
-        "repeat",
-        "resize",
-        "split",
-        "tile",
-        "vsplit",
-    ]
-)
+_BY_OTHERS = {
+    "array_split", "delete", "dsplit", "hsplit", "insert", "pad", "repeat", "resize", "split", "tile", "vsplit",
+}  # fmt: skip
 
 
 def varies(instruction: Instruction) -> bool:

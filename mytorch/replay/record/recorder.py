@@ -18,11 +18,7 @@ from numpy import ndarray
 from mytorch.dispatch import out_of, place_of_out
 from mytorch.lines import PACKAGE
 from mytorch.regions import base_of, is_basic, open_ended, owner_of
-from mytorch.replay.instructions import (
-    TEMPORARY,
-    mapped,
-    name_of,
-)
+from mytorch.replay.instructions import TEMPORARY, mapped, name_of
 from mytorch.replay.record import making
 from mytorch.replay.record.captured import is_of_user
 from mytorch.replay.record.notes import Lies, Notes, refusal
