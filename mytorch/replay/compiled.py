@@ -21,14 +21,13 @@ from contextlib import contextmanager
 from pathlib import Path as FilePath
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
-import numpy as np
 from numpy import ndarray
 
 from mytorch import arrays, trees
 from mytorch.regions import owner_of
 from mytorch.replay.errors import Changed, Diverged, ReplayError, ReplayWarning, Unreplayable
 from mytorch.replay.lowering.backends import chosen
-from mytorch.replay.matching import MISS, contradicts, fits, fits_call, shortcut, signature
+from mytorch.replay.matching import MISS, ArrayForm, contradicts, fits, fits_call, shortcut, signature
 from mytorch.replay.program import Program
 from mytorch.replay.record.containers import has_attributes
 from mytorch.replay.record.recording import Recording, overlap, record
@@ -64,8 +63,7 @@ class Path:
         self, recording: Recording, backend: str, leaves: list[Any], structure: trees.Structure, lock: Any
     ) -> None:
         self.recording, self.backend, self.lock = recording, backend, lock
-        # Of arrays only their forms are needed, not their values.
-        self.leaves = [np.empty_like(x) if type(x) is ndarray else x for x in leaves]
+        self.leaves = [ArrayForm.of(x) if type(x) is ndarray else x for x in leaves]
         self.structure = structure
         self._program: Program | None = None
         self.fits = fits(recording)

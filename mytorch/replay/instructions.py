@@ -135,6 +135,12 @@ class Value:
             self._array = self.buffer.view(self.shape, self.dtype, self.offset, self.strides)
         return self._array
 
+    def forget(self) -> None:
+        """Let go of memory that is not kept; whoever asks for the array gets another of its form."""
+        if self.buffer.kind in (TEMPORARY, ARGUMENT):
+            self._array = None
+            self.buffer.forget()
+
     @property
     def size(self) -> int:
         return prod(self.shape)
@@ -259,6 +265,14 @@ class Listing:
 
     def __init__(self, instructions: list[Instruction], roots: list[Value]) -> None:
         self.instructions, self.roots = instructions, roots
+
+    def forget(self) -> None:
+        """Let go of the memory of all values that is not kept."""
+        for instruction in self.instructions:
+            for value in (*instruction.reads, *instruction.outs):
+                value.forget()
+        for root in self.roots:
+            root.forget()
 
     def replaced(self, instructions: list[Instruction], new: dict[int, tuple[Buffer, int]]) -> Listing:
         """Return the listing in which memories (by number) are parts, at an offset, of others."""

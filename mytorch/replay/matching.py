@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy import ndarray
@@ -191,6 +191,19 @@ def _now(cell: Cell, name: Callable[[Any], str]) -> str:
 MISS = object()
 
 
+class ArrayForm(NamedTuple):
+    """What is kept of an array among the arguments of the recorded call."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    is_contiguous: bool
+
+    @classmethod
+    def of(cls, array: ndarray) -> ArrayForm:
+        """Return the form of an array."""
+        return cls(array.shape, array.dtype, array.flags.c_contiguous)
+
+
 def shortcut(path: Path) -> Callable[[tuple[Any, ...]], Any] | None:
     """Return a function that runs a path's program if its arguments are the recorded ones in form, else gives `MISS`.
 
@@ -211,7 +224,7 @@ def shortcut(path: Path) -> Callable[[tuple[Any, ...]], Any] | None:
         if known is None:
             return None
         terms += known
-    given = [x for x, leaf in zip(names, path.leaves, strict=True) if type(leaf) is ndarray]
+    given = [x for x, leaf in zip(names, path.leaves, strict=True) if type(leaf) is ArrayForm]
     if len(given) > len(recording.arguments):  # one of them is there twice
         return None
     if len(given) > 1:
@@ -241,9 +254,9 @@ def _terms_of_argument(x: str, leaf: Any, bound: _Bound, outside: set[int]) -> l
 
     `outside` are identities of the owners of memory that it must not lie in.
     """
-    if type(leaf) is not ndarray:
+    if type(leaf) is not ArrayForm:
         return None if isinstance(leaf, np.generic) else [_is_still(x, leaf, bound.name(leaf))]
-    if not leaf.flags.c_contiguous:
+    if not leaf.is_contiguous:
         return None
     terms = [
         f"type({x}) is ndarray and {x}.shape == {leaf.shape!r} and {x}.dtype is {bound.name(leaf.dtype)}",

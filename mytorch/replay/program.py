@@ -90,6 +90,8 @@ class Program:
         self.outside_ids |= {id(buffer.owner) for buffer in self.outside_written()}
         self.forms = self._forms()
         self.source_of_run, self.run = self._emit()
+        for listing in (self.recorded, self.listing, self.planned):
+            listing.forget()
         self._profiled: Report | None = None
         self.seconds = time.perf_counter() - start
 
