@@ -187,6 +187,18 @@ def test_what_is_read_only_stays_so(write: Callable[[Any], Any]) -> None:
     np.testing.assert_array_equal(x, 1.0)
 
 
+def test_a_read_only_view_that_is_assigned_to_itself() -> None:
+    def function(x: Any) -> Any:
+        y = np.broadcast_to(x, (2, 4))
+        y[...] = y
+        return x * 2
+
+    compiled: Any = mytorch.compile(function)
+    for _ in range(3):
+        with pytest.raises(ValueError, match="read-only"):
+            compiled(np.ones(4))
+
+
 @pytest.mark.parametrize("size", [4, 5000])
 def test_results_are_new_arrays(size: int) -> None:
     compiled: Any = mytorch.compile(lambda x: (x, x * 2, (x * 2)[::2]))

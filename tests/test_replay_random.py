@@ -194,6 +194,7 @@ def test_programs_with_aliased_arguments(program: list[Any], shape: tuple[int, .
 @settings(max_examples=60, **SETTINGS)
 @given(program=st.lists(TENSOR_STEPS, min_size=1, max_size=12), shape=SHAPES, seed=st.integers(0, 3))
 @example(program=[("write", 1, 0, 1)], shape=(1,), seed=0)
+@example(program=[("view", 8, 0, 0), ("write", 0, 3, 3)], shape=(3,), seed=0)
 @example(
     program=[("binary", 0, 0, 2), *[("unary", 0, 0, 0)] * 4, ("unary", 0, 3, 0), ("write", 0, 11, 0)],
     shape=(3,),

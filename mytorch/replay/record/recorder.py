@@ -281,6 +281,9 @@ class Recorder(Notes):
                         else source.reshape(source.shape[extra:])
                     )
                 self.buffer(traced.array)
+                with self.thawed([place]):
+                    if not place.flags.writeable:  # `copyto` does not ask where an array is copied to itself
+                        raise ValueError("assignment destination is read-only")
                 self.write(np.copyto, (self.show(place), value), {"casting": "unsafe"})
                 return
         self.write(setitem, (traced, index, value), {})
