@@ -144,7 +144,7 @@ def _terms(recording: Recording, bound: _Bound) -> list[str]:
         if cell.size is not None:
             terms.append(f"len({value}) == {cell.size}")
         if cell.keys is not None:
-            terms.append(f"[*{value}] == {name(cell.keys)}")
+            terms.append(f"[*{value}] == {name(cell.keys)}" if cell.keys else f"not {value}")
         if cell.copy is not None:
             terms.append(f"snapshot({value}) == {name(cell.copy)}")
         if is_followed(cell.value) and cell.value.base is None and cell.value.ndim:  # it can be resized
