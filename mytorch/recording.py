@@ -159,7 +159,7 @@ def _hold(x: Any, tape: Autograd) -> Any:
         elif owner._saved is not tape.ref:
             note_saved(owner, tape)
         return x._array
-    if (type(x) is ndarray or hasattr(type(x), "stands_for_array")) and id(x) not in tape.guards.seen:
+    if isinstance(x, ndarray) and id(x) not in tape.guards.seen:
         tape.protect(x)
     return x
 

@@ -498,6 +498,65 @@ def test_shared_memory_is_written_through_the_tensor_only():
     array[0] = 1
 
 
+class Own(np.ndarray):
+    """A kind of arrays that computes as an ndarray does."""
+
+
+def mapped(path: Any) -> np.ndarray:
+    return np.memmap(path, dtype=float, mode="w+", shape=(2,))
+
+
+def own(path: Any) -> np.ndarray:
+    return np.zeros(2).view(Own)
+
+
+@pytest.mark.parametrize("make", [mapped, own])
+def test_arrays_of_a_subclass_are_held_read_only_too(make, tmp_path):
+    x, c = leaf(1.0, 1.0), make(tmp_path / "c")
+    c[:] = 2.0, 3.0
+    for multiply in (operator.mul, np.multiply, lambda a, b: np.multiply(b, a)):
+        y = multiply(x, c)
+        with pytest.raises(ValueError, match="read-only"):
+            c[:] = 100
+        y.sum().backward()
+        np.testing.assert_array_equal(x.grad.numpy(), [2.0, 3.0])
+        x.grad = None
+    del y
+    shared = Tensor(c, requires_grad=True, copy=False)
+    with pytest.raises(ValueError, match="read-only"):
+        c[:] = 100
+    with no_grad():
+        shared += 1.0
+    np.testing.assert_array_equal(c, [3.0, 4.0])
+    del shared
+    c[:] = 100
+
+
+def test_shared_memory_that_a_tape_holds_already_stays_held_for_the_tensor():
+    x, c = leaf(1.0, 1.0), np.array([2.0, 3.0])
+    y = x * c
+    shared = Tensor(c, requires_grad=True, copy=False)
+    del y
+    z = shared * shared
+    with pytest.raises(ValueError, match="read-only"):
+        c[:] = 100
+    z.sum().backward()
+    np.testing.assert_array_equal(shared.grad.numpy(), [4.0, 6.0])
+
+
+def test_the_memory_behind_a_read_only_view_is_held_too():
+    c = np.array([2.0, 3.0])
+    view = np.broadcast_to(c, (2, 2))
+    shared = Tensor(view, requires_grad=True, copy=False)
+    y = shared * shared
+    with pytest.raises(ValueError, match="read-only"):
+        c[:] = 100
+    y.sum().backward()
+    np.testing.assert_array_equal(shared.grad.numpy(), [[4.0, 6.0], [4.0, 6.0]])
+    del shared, y
+    c[:] = 100
+
+
 def test_the_guard_can_be_switched_off():
     x, c = leaf(1.0), np.array([2.0])
     with mytorch.guarded(False):
