@@ -37,8 +37,7 @@ class Retained:
     def __call__(self, gradient: Any) -> None:
         tensor = self.tensor()
         if tensor is not None:
-            if not isinstance(gradient, Tensor):
-                gradient = wrap(arrays.array(gradient))
+            gradient = gradient.copy() if isinstance(gradient, Tensor) else wrap(arrays.array(gradient))
             tensor._grad = gradient if tensor._grad is None else tensor._grad + gradient
 
 
