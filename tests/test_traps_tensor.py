@@ -728,7 +728,7 @@ def test_what_a_hook_returns_must_be_a_gradient(create_graph, wrong):
     for tensor in (x, y):
         remove = tensor.register_hook(lambda g: wrong)
         with pytest.raises(
-            TapeError, match=r"a hook must return None or a gradient of shape \(2,\) and dtype float64, got"
+            TapeError, match=r"must return None or a gradient of shape \(2,\) and dtype float64, got"
         ):
             (y * y).sum().backward(create_graph=create_graph)
         remove()
