@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mytorch import Autograd, TapeError, Tensor, nn, no_grad, optim
+from mytorch import Autograd, TapeError, Tensor, functional, nn, no_grad, optim
 from mytorch.functional import linear
 
 LAYERS = [nn.Identity, nn.Sigmoid, nn.Tanh, nn.ReLU]
@@ -165,6 +165,24 @@ def test_a_constant_tensor_of_a_layer_is_kept_when_it_is_written():
     np.testing.assert_array_equal(W.grad.numpy(), np.full((2, 3), 4.0))
     assert type(linear(x, Tensor(np.ones((2, 3))), np.zeros(2))) is Tensor
     assert type(linear(np.ones((4, 3)), np.ones((2, 3)), np.zeros(2))) is np.ndarray
+
+
+@pytest.mark.parametrize("shapes", [((3,), (2, 3), (2,)), ((2, 2, 3), (2, 3), (2,)), ((4, 3), (2, 3), (1,))])
+def test_an_affine_map_is_of_rows(shapes):
+    with pytest.raises(
+        ValueError, match=r"linear: expected a batch of shape \(N, 3\) and a bias of 2 entries for"
+    ):
+        linear(*[Tensor(np.ones(shape), requires_grad=True) for shape in shapes])
+
+
+@pytest.mark.parametrize("loss", [functional.mean_squared_error, functional.cross_entropy])
+def test_losses_are_of_two_arrays_of_one_shape(loss):
+    x = Tensor(np.ones((2, 3)), requires_grad=True)
+    for other in (np.ones((3, 2)), np.ones((1, 3)), np.ones(3), 1.0):
+        with pytest.raises(
+            ValueError, match=r"expected two arrays of one shape, got \(2, 3\) and .*np.broadcast_to"
+        ):
+            loss(x, other)
 
 
 def test_a_skip_connection_adds_up():
