@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from collections import namedtuple
 from typing import Any
 
 import numpy as np
@@ -449,6 +450,18 @@ def test_a_copied_model_is_one_of_its_own(name: str, rng: np.random.Generator) -
     np.testing.assert_array_equal(other.dW, layer.dW)
     engine.zero_grad()
     assert layer.W.flags.writeable
+
+
+@pytest.mark.parametrize("kind", [optim.SGD, optim.Adam])
+def test_a_pair_may_be_a_named_tuple(kind):
+    pair = namedtuple("Pair", "value gradient")(np.ones(2), np.ones(2))
+    plain = np.ones(2), np.ones(2)
+    for parameter in (pair, plain):
+        optimizer = kind([parameter], lr=0.5)
+        optimizer.step()
+        optimizer.zero_grad()
+    np.testing.assert_array_equal(pair.value, plain[0])
+    np.testing.assert_array_equal(pair.gradient, [0.0, 0.0])
 
 
 def test_modules_and_optimizers_are_shown_with_what_is_in_them():
