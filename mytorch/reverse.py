@@ -450,7 +450,7 @@ def _read(shadow: Shadow, tensor: Tensor, place: Target | None, on_tensors: bool
         if on_tensors:
             return wrap(np.zeros(tensor.shape, tensor.dtype))
         return np.zeros(tensor.shape, tensor.dtype)
-    gradient = block if isinstance(place, int) else place.gather(block)
+    gradient = memory.part_of(block, place)
     if on_tensors:
         gradient = gradient if isinstance(gradient, Tensor) else wrap(arrays.array(gradient))
         return gradient if gradient.dtype == tensor.dtype else gradient.astype(tensor.dtype)

@@ -2,8 +2,7 @@
 
 import copy
 import pickle
-from collections import namedtuple
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -452,9 +451,14 @@ def test_a_copied_model_is_one_of_its_own(name: str, rng: np.random.Generator) -
     assert layer.W.flags.writeable
 
 
+class Pair(NamedTuple):
+    value: np.ndarray
+    gradient: np.ndarray
+
+
 @pytest.mark.parametrize("kind", [optim.SGD, optim.Adam])
 def test_a_pair_may_be_a_named_tuple(kind):
-    pair = namedtuple("Pair", "value gradient")(np.ones(2), np.ones(2))
+    pair = Pair(np.ones(2), np.ones(2))
     plain = np.ones(2), np.ones(2)
     for parameter in (pair, plain):
         optimizer = kind([parameter], lr=0.5)

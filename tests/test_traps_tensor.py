@@ -788,6 +788,18 @@ def test_a_gradient_is_not_the_one_that_the_pass_began_with():
     z.backward(create_graph=True)
 
 
+def test_gradients_of_views_are_differentiated_again():
+    x = Tensor(np.arange(6.0).reshape(2, 3), requires_grad=True)
+    views = [x[1:], x.T, x[:, ::2], x]
+    y = sum(np.sum(view**3) for view in views)
+    first = gradients([y], views, [None])
+    found = gradients([y], views, [None], create_graph=True)
+    for gradient, view, expected in zip(found, views, first, strict=True):
+        np.testing.assert_array_equal(gradient.numpy(), expected)
+        (again,) = gradients([gradient.sum()], [view], [None])
+        np.testing.assert_allclose(again * view.numpy(), 2 * expected)
+
+
 @pytest.mark.parametrize("part", [lambda y: y, lambda y: y.T, lambda y: y.reshape(-1)])
 def test_one_of_several_gradients_inside_another_is_written_alone(part):
     x, y = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[5.0, 6.0], [7.0, 8.0]])
