@@ -196,10 +196,11 @@ class Autograd:
             raise ValueError(
                 f"{name}: input {i} has shape {array.shape} but its gradient_to_update has {gradient.shape}"
             )
-        if gradient.dtype.kind not in "fc":
+        wanted = gradient_dtype(array.dtype)
+        if not np.can_cast(wanted, gradient.dtype, "same_kind"):
             raise TypeError(
-                f"{name}: the gradient_to_update of input {i} is of dtype {gradient.dtype}, to which no gradient can "
-                "be added; make it with np.zeros(shape)"
+                f"{name}: the gradient_to_update of input {i} is of dtype {gradient.dtype}, to which no gradient of "
+                f"dtype {wanted} can be added; make it with np.zeros(shape, {wanted.name!r})"
             )
         if not gradient.flags.writeable:
             raise ValueError(f"{name}: the gradient_to_update of input {i} is read-only")

@@ -165,6 +165,10 @@ class GradientBuffer(Shadow):
         self._owners: dict[int, np.ndarray] = {}  # by identity: to ask for an address costs microseconds
         self._addresses: dict[int, np.ndarray] | None = None  # by address, as soon as a buffer is foreign
 
+    def __reduce__(self) -> Any:
+        """Copies, and what is pickled, are empty: addresses concern the original's arrays."""
+        return GradientBuffer, ()
+
     def get_memory_loc(self, np_array: np.ndarray) -> int:
         """Return the address of the memory that owns `np_array`: the key of its gradient."""
         return address_of(owner_of(_checked(np_array)))

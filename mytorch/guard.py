@@ -94,16 +94,14 @@ class Guards:
 
     def protect(self, array: np.ndarray) -> None:
         """Hold the memory of `array` read-only (unless it is so by itself, or the guard is off)."""
-        frozen = None
-        if type(array) is not np.ndarray:
+        if not issubclass(type(array), np.ndarray):  # what a recording stands behind sees every write
             if hasattr(type(array), "stands_for_array"):
                 array = arrays.settled(array)
                 if id(array) not in self.seen:
                     self.protect(array)
-                return
-            if not issubclass(type(array), np.ndarray):  # what a recording stands behind sees every write
-                return
-        elif _enabled.get():
+            return
+        frozen = None
+        if _enabled.get():
             owner = array if array.base is None else owner_of(array)
             with _lock:
                 frozen = _frozen.get(id(owner))

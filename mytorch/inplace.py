@@ -37,8 +37,7 @@ class Retained:
     def __call__(self, gradient: Any) -> None:
         tensor = self.tensor()
         if tensor is not None:
-            if not isinstance(gradient, Tensor):
-                gradient = wrap(arrays.array(gradient))
+            gradient = gradient.copy() if isinstance(gradient, Tensor) else wrap(arrays.array(gradient))
             tensor._grad = gradient if tensor._grad is None else tensor._grad + gradient
 
 
@@ -80,7 +79,7 @@ def write(
     serial = next_serial()
     code, lasti = caller()
     inputs, reads_output = kept(rule, operands, mask & ((1 << len(operands)) - 1), tape)
-    metas = metas_of_operands(operands)
+    metas = metas_of_operands(operands, targets[:-1])
     record = Write(inputs, None, None, rule, targets[:-1], None, metas, static or {}, serial, code, lasti)
     before = savers(owner)
     old = arrays.array(destination._array[index]) if before else None

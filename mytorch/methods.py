@@ -165,6 +165,8 @@ def _astype(self: Tensor, dtype: Any, copy: bool = True, **options: Any) -> Tens
     if dtype == self._array.dtype and not copy:
         return self
     if dtype.kind not in "fc":
+        if dtype.kind not in "biu" and self.requires_grad:
+            raise TypeError(f"as {dtype} the values would have no gradient; convert x.detach()")
         return boxed(wrap(self._array.astype(dtype)), self)
     return boxed(apply(RULES[memory.cast], (self,), {"dtype": dtype}), self)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
-from operator import pow as power
 from textwrap import indent
 from typing import Any
 
@@ -147,7 +147,7 @@ def _forward(function: Callable[..., Any]) -> Callable[[Tensor, Any], Any]:
     if not rule.elementwise:  # matmul: its formulas read shapes, which the short record does not hold
         return lambda self, other: _general(rule, self, other)
     if function is np.power:
-        function = power  # NumPy's operator knows squares and roots, its function does not
+        function = operator.pow  # NumPy's operator knows squares and roots, its function does not
     text = (
         "kind = type(other)\n"
         + _if("kind is Tensor", _of_tensors())
@@ -271,7 +271,7 @@ def _general(rule: Rule, a: Any, b: Any) -> Any:
 def _in_place(function: np.ufunc) -> Callable[[Tensor, Any], Tensor]:
     rule = RULES[function]
 
-    def operator(self: Tensor, other: Any) -> Tensor:
+    def update(self: Tensor, other: Any) -> Tensor:
         if is_number(self):
             return _general(rule, self, other)
         refuse_kind(type(other))
@@ -279,7 +279,7 @@ def _in_place(function: np.ufunc) -> Callable[[Tensor, Any], Tensor]:
         write(self, ..., lambda: function(data, array, data), rule, (self, other))
         return self
 
-    return operator
+    return update
 
 
 # -- functions --------------------------------------------------------------------------------------------------------
@@ -305,10 +305,10 @@ def unary(function: Callable[..., Any]) -> Callable[[Any], Any]:
     held = "array" if 0 in rule.reads else "None"
     text += _recorded({"a": held}, {"a": "x._key"}, "y" if rule.reads_output else "None")
     compute = getattr(function, "__wrapped__", function)
-    operator = _made("x", text, rule=rule, function=function, compute=compute)
-    operator.__name__ = operator.__qualname__ = str(rule.name)
-    operator.__doc__ = f"Return ``numpy.{rule.name}(x)``, recorded when `x` is a Tensor."
-    return operator
+    call = _made("x", text, rule=rule, function=function, compute=compute)
+    call.__name__ = call.__qualname__ = str(rule.name)
+    call.__doc__ = f"Return ``numpy.{rule.name}(x)``, recorded when `x` is a Tensor."
+    return call
 
 
 _LOOK = """
@@ -384,7 +384,7 @@ def direct(function: Callable[..., Any]) -> Callable[..., Any]:
     return wraps(compute)(call)
 
 
-def _constant(function: np.ufunc) -> Callable[[Tensor, Any], Any]:
+def _constant(function: Callable[[Any, Any], Any]) -> Callable[[Tensor, Any], Any]:
     return lambda self, other: function(self._array, raw(other))
 
 
@@ -412,8 +412,8 @@ def install() -> None:
         setattr(Tensor, f"__{name}__", _forward(function))
         setattr(Tensor, f"__r{name}__", _reflected(function))
         setattr(Tensor, f"__i{name}__", _in_place(function))
-    for name, function in COMPARE.items():
-        setattr(Tensor, f"__{name}__", _constant(function))
+    for name in COMPARE:  # by Python's operators: NumPy's functions raise where what they get is no number
+        setattr(Tensor, f"__{name}__", _constant(getattr(operator, name)))
     for name, function in {"neg": np.negative, "pos": np.positive}.items():
         setattr(Tensor, f"__{name}__", unary(function))
 

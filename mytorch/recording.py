@@ -65,6 +65,15 @@ def record(rule: Rule, y: Any, operands: tuple[Any, ...], static: dict[str, Any]
     if type(y) is not ndarray:
         y = as_ndarray(y)
     if not is_recording() or y.dtype.kind not in "fc":
+        if (
+            y.dtype.kind == "O"
+            and is_recording()
+            and any(isinstance(x, Tensor) and x.requires_grad for x in operands)
+        ):
+            raise TypeError(
+                f"{rule.name}: an array of objects among the operands makes the result one, which has no gradient; "
+                "convert it with .astype(float)"
+            )
         return new_tensor(y, None, None)
     targets, tape, mask = targets_of(operands)
     if tape is None:
@@ -76,7 +85,9 @@ def record(rule: Rule, y: Any, operands: tuple[Any, ...], static: dict[str, Any]
     operation: Any
     if static or not _is_exact(rule, y, operands, targets):
         metas = (
-            metas_of_operands(operands) if rule.always_fit or _differ(operands, y, rule.elementwise) else None
+            metas_of_operands(operands, targets)
+            if rule.always_fit or _differ(operands, y, rule.elementwise)
+            else None
         )
         operation = Operation(
             inputs, output, None, rule, targets, serial, metas, static or {}, serial, code, lasti
@@ -159,7 +170,7 @@ def _hold(x: Any, tape: Autograd) -> Any:
         elif owner._saved is not tape.ref:
             note_saved(owner, tape)
         return x._array
-    if (type(x) is ndarray or hasattr(type(x), "stands_for_array")) and id(x) not in tape.guards.seen:
+    if isinstance(x, ndarray) and id(x) not in tape.guards.seen:
         tape.protect(x)
     return x
 
@@ -188,12 +199,14 @@ def _differ(operands: tuple[Any, ...], y: ndarray, elementwise: bool) -> bool:
     return False
 
 
-def metas_of_operands(operands: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return per operand the shape and dtype that its gradient must have (no dtype: any)."""
+def metas_of_operands(operands: tuple[Any, ...], targets: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return per operand its shape, and the dtype that its gradient must have where one is wanted."""
     return tuple(
         [
-            (x._array.shape, gradient_dtype(x._array.dtype)) if isinstance(x, Tensor) else (np.shape(x), None)
-            for x in operands
+            (x._array.shape, None if place is None else gradient_dtype(x._array.dtype))
+            if isinstance(x, Tensor)
+            else (np.shape(x), None)
+            for x, place in zip(operands, targets, strict=True)
         ]
     )
 

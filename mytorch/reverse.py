@@ -22,7 +22,7 @@ from mytorch.gradient_buffer import Shadow
 from mytorch.inplace import Retained
 from mytorch.recording import link, record
 from mytorch.records import Operation, TapeError, Write
-from mytorch.regions import Target, gradient_dtype, key_of, owner_of
+from mytorch.regions import Target, gradient_dtype, key_of, memory_name, owner_of
 from mytorch.rules import memory
 from mytorch.rules.constants import ONE
 from mytorch.rules.registry import RULES, Call
@@ -195,14 +195,12 @@ def backward(self: Tensor, gradient: Any = None, *, create_graph: bool = False) 
     if place is not None:
         shadow.add(place, wrap(seed) if create_graph and not isinstance(seed, Tensor) else seed)
     tape = owner._tape
-    if tape is None:
-        shadow.settle()
-        _deliver({owner._key: owner}, shadow)
-        return
-    leaves, stale, hooks = belongings(families([tape]))
-    sweep(tape.history(), shadow, lifter(tape) if create_graph else None, None, stale, hooks)
+    leaves = {owner._key: owner}
+    if tape is not None:
+        leaves, stale, hooks = belongings(families([tape]))
+        sweep(tape.history(), shadow, lifter(tape) if create_graph else None, None, stale, hooks)
     shadow.settle()
-    _deliver(leaves, shadow)
+    _deliver(leaves, shadow, memories_of([seed]))
 
 
 def families(tapes: Sequence[Autograd]) -> list[Autograd]:
@@ -253,22 +251,23 @@ def seed_of(tensor: Tensor, gradient: Any) -> Any:
     return arrays.array(wide, dtype)
 
 
-def _deliver(leaves: dict[int, Tensor], shadow: Shadow) -> None:
-    """Add what the pass left over to the leaves."""
+def _deliver(leaves: dict[int, Tensor], shadow: Shadow, taken: set[int]) -> None:
+    """Add what the pass left over to the leaves, of which none gets a Tensor whose memory is `taken`."""
     memory = shadow.memory
     for key in list(memory):
         leaf = leaves.get(key)
         if leaf is None:
             continue
         gradient = memory.pop(key)
+        if leaf._hooks:
+            gradient = run_hooks(leaf._hooks, gradient)
         kind, dtype = type(gradient), leaf._array.dtype
-        if kind is not Tensor and not _is_private(gradient):
+        if kind is Tensor:
+            gradient = _apart(gradient, taken)
+        elif not _is_private(gradient):
             gradient = arrays.array(gradient)
         if gradient.dtype is not dtype and gradient.dtype != dtype and dtype.kind in "fc":
             gradient = gradient.astype(dtype)
-        if leaf._hooks:
-            seen = gradient if kind is Tensor else wrap(gradient)
-            gradient = run_hooks(leaf._hooks, seen)
         old = leaf._grad
         if old is None:
             leaf._grad = gradient
@@ -276,6 +275,20 @@ def _deliver(leaves: dict[int, Tensor], shadow: Shadow) -> None:
             old += gradient  # nobody has seen it: it becomes a Tensor when it is asked for
         else:
             leaf._grad = (old if isinstance(old, Tensor) else wrap(old)) + gradient
+
+
+def memories_of(values: Sequence[Any]) -> set[int]:
+    """Return the names of the memories of the Tensors among `values`."""
+    return {memory_name(x._array) for x in values if isinstance(x, Tensor)}
+
+
+def _apart(gradient: Tensor, taken: set[int]) -> Tensor:
+    """Return `gradient`, or a copy where its memory is `taken`: a user may write to one gradient, and not to others."""
+    name = memory_name(gradient._array)
+    if name in taken or not gradient._array.flags.writeable:
+        return gradient.copy()
+    taken.add(name)
+    return gradient
 
 
 def _is_private(gradient: np.ndarray) -> bool:
@@ -347,7 +360,9 @@ class Pullback:
         if self._hooks is not None:
             for key in self.keys.intersection(self._hooks, shadow.memory):
                 shadow.memory[key] = run_hooks(self._hooks[key], shadow.memory[key])
-        return [_read(shadow, x, goal, on_tensors) for x, goal in zip(self.inputs, self.goals, strict=True)]
+        found = [_read(shadow, x, goal, on_tensors) for x, goal in zip(self.inputs, self.goals, strict=True)]
+        taken = memories_of(cotangents)
+        return [_apart(gradient, taken) for gradient in found] if create_graph else found
 
     def _prepare(self) -> None:
         """Find what lies between inputs and outputs, and later what was written to memory since."""
@@ -435,7 +450,7 @@ def _read(shadow: Shadow, tensor: Tensor, place: Target | None, on_tensors: bool
         if on_tensors:
             return wrap(np.zeros(tensor.shape, tensor.dtype))
         return np.zeros(tensor.shape, tensor.dtype)
-    gradient = block if isinstance(place, int) else place.gather(block)
+    gradient = memory.part_of(block, place)
     if on_tensors:
         gradient = gradient if isinstance(gradient, Tensor) else wrap(arrays.array(gradient))
         return gradient if gradient.dtype == tensor.dtype else gradient.astype(tensor.dtype)
@@ -452,13 +467,19 @@ def retain_grad(self: Tensor) -> None:
 
 
 def _call_hook(hook: Callable[[Tensor], Any], gradient: Any) -> Any:
-    """Show `gradient` to a user's hook as a Tensor; return what replaces it, in the form that it came in, or None."""
+    """Show a copy of `gradient` to a user's hook as a Tensor; return what it is then, in the form that it came in."""
+    shown = gradient.copy() if isinstance(gradient, Tensor) else wrap(arrays.array(gradient))
+    given = hook(shown)
+    if given is None:
+        given = shown
+    replacement = given if isinstance(given, Tensor) else wrap(arrays.array(given))
+    if replacement.shape != shown.shape or not np.can_cast(replacement.dtype, shown.dtype, "same_kind"):
+        raise TapeError(
+            f"a hook must return None or a gradient of shape {shown.shape} and dtype {shown.dtype}, got {given!r}"
+        )
     if isinstance(gradient, Tensor):
-        return hook(gradient)
-    replacement = hook(wrap(arrays.array(gradient)))
-    if replacement is None:
-        return None
-    return arrays.array(replacement._array if isinstance(replacement, Tensor) else replacement)
+        return replacement if replacement.dtype == shown.dtype else replacement.astype(shown.dtype)
+    return arrays.array(replacement._array, shown.dtype)
 
 
 def register_hook(self: Tensor, hook: Callable[[Tensor], Any]) -> Callable[[], None]:
@@ -472,12 +493,11 @@ def register_hook(self: Tensor, hook: Callable[[Tensor], Any]) -> Callable[[], N
         raise TapeError("a hook on a view would see the gradient of more than the view; hook its .copy()")
     if self._tape is None:
         self._hooks = hooks = self._hooks or []
-        entry: Callable[[Any], Any] = hook
     else:
         table = self._tape.hooks = self._tape.hooks or {}
         assert self._key is not None
         hooks = table.setdefault(self._key, [])
-        entry = hook if type(hook) is Retained else partial(_call_hook, hook)
+    entry: Callable[[Any], Any] = hook if type(hook) is Retained else partial(_call_hook, hook)
     hooks.append(entry)
 
     def remove() -> None:

@@ -133,7 +133,7 @@ class Tensor:
                 f"{data.dtype}; give numbers, or nested lists of one length each, and join Tensors with np.stack "
                 "or np.concatenate"
             )
-        if data is array and data.flags.writeable:
+        if data is array or (issubclass(type(array), ndarray) and data.base is not None):
             # Ours stays writable; the caller's array, whose writes the tape could not see, is held read-only.
             data = data.view()
             self._guard = Guards()

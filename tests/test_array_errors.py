@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.polynomial import polynomial
 
-from mytorch import Tensor
+from mytorch import Tensor, no_grad
 
 X = np.arange(6.0).reshape(2, 3)
 WRONG: Any = "x"  # an option that does not exist
@@ -116,3 +117,53 @@ def test_nothing_to_write_writes_nothing() -> None:
         for array in (X.copy(), Tensor(X), Tensor(X, requires_grad=True) * 1):
             write(array)
             np.testing.assert_array_equal(array if isinstance(array, np.ndarray) else array.numpy(), X)
+
+
+OBJECTS = np.array([2.0, 3.0, 4.0], object)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: x * OBJECTS,
+        lambda x: OBJECTS - x,
+        lambda x: np.power(x, OBJECTS),
+        lambda x: np.where([True, False, True], x, OBJECTS),
+        lambda x: np.concatenate([x, OBJECTS[None]]),
+    ],
+)
+def test_objects_do_not_take_the_gradient_away(call: Callable[[Any], Any]) -> None:
+    with pytest.raises(TypeError, match=r"objects among the operands .* convert it with \.astype\(float\)"):
+        call(Tensor(X, requires_grad=True))
+    with no_grad():
+        call(Tensor(X, requires_grad=True))
+
+
+@pytest.mark.parametrize("dtype", [object, str])
+def test_no_gradient_flows_through_objects_and_text(dtype: Any) -> None:
+    with pytest.raises(TypeError, match=r"would have no gradient; convert x\.detach\(\)"):
+        Tensor(X, requires_grad=True).astype(dtype)
+    assert Tensor(X).astype(dtype).shape == X.shape
+
+
+def test_a_constant_needs_no_dtype_that_could_have_a_gradient() -> None:
+    x, swapped = Tensor(X, requires_grad=True), Tensor(X.astype(np.dtype(np.float32).newbyteorder()))
+    for call in (
+        lambda: np.where(X > 0, x, swapped),
+        lambda: x[:, None] * swapped,
+        lambda: np.stack([x, swapped]),
+    ):
+        x.grad = None
+        call().sum().backward()
+        assert x.grad.dtype == X.dtype
+
+
+@pytest.mark.parametrize("other", ["text", None, object(), b"bytes", {}])
+def test_what_is_no_number_is_not_equal(other: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # NumPy 1.26 warns of the comparison with text
+        expected = other == X, other != X
+        found = Tensor(X) == other, Tensor(X) != other
+    np.testing.assert_array_equal(found[0], expected[0])
+    np.testing.assert_array_equal(found[1], expected[1])
+    assert Tensor(1.0) not in ["text", None, 2.0]

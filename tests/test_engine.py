@@ -1,5 +1,7 @@
 """The explicit tape: its contract, what it refuses, and what it counts."""
 
+import copy
+import pickle
 import re
 import tracemalloc
 from typing import Any
@@ -212,7 +214,12 @@ ONES = np.ones(2)
         (
             ([ONES], ONES, [np.zeros(2, int)], exp_backward),
             TypeError,
-            r"the gradient_to_update of input 0 is of dtype int64, .* make it with np\.zeros\(shape\)",
+            r"the gradient_to_update of input 0 is of dtype int64, .* make it with np\.zeros\(shape, 'float64'\)",
+        ),
+        (
+            ([ONES * 1j], ONES, [np.zeros(2)], exp_backward),
+            TypeError,
+            r"is of dtype float64, to which no gradient of dtype complex128 can be added; .* 'complex128'\)",
         ),
         (([ONES], ONES, [None], 3), TypeError, r"operation 1 .*must be callable, got 3"),
         (([ONES], np.array(["a"]), [None], exp_backward), TypeError, r"the output: .*<U1 have no gradient"),
@@ -378,3 +385,15 @@ def test_messages_name_the_line_of_the_recording():
     tape, x = Autograd(), np.ones(1)
     tape.add_operation([x], x + 1, [None], None)
     assert re.search(r"test_engine\.py:\d+", repr(tape.operation_list[0]))
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_a_copied_gradient_buffer_is_empty_as_a_copied_tape_is(duplicate):
+    buffer, x = GradientBuffer(), np.ones(3)
+    buffer.add_spot(x)
+    buffer.update_param(x, 2.0)
+    twin = duplicate(buffer)
+    assert not twin.is_in_memory(x)
+    twin.add_spot(x)
+    np.testing.assert_array_equal(twin.get_param(x), np.zeros(3))
+    np.testing.assert_array_equal(buffer.get_param(x), np.full(3, 2.0))

@@ -287,6 +287,21 @@ def test_no_two_nodes_share_the_memory_of_a_gradient():
     np.testing.assert_array_equal(c.grad, np.ones(3))
 
 
+def test_the_gradients_of_inner_nodes_are_written_one_by_one():
+    x = vg.TensorNode(np.ones((2, 3)))
+    a, b = x * 2, x * 3
+    y = a + b
+    s = vg.Sum.do_forward(y)
+    s.backward()
+    for node in (x, a, b, y, s):
+        before = [other.grad.copy() for other in (x, a, b, y, s) if other is not node]
+        node.grad[...] = -1
+        for other, grad in zip(
+            [other for other in (x, a, b, y, s) if other is not node], before, strict=True
+        ):
+            np.testing.assert_array_equal(other.grad, grad)
+
+
 def test_backward_wants_a_scalar():
     with pytest.raises(
         ValueError, match=r"backward\(\) can only be called .* scalar node, .* shape \(2, 2\)"

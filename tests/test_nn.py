@@ -2,12 +2,12 @@
 
 import copy
 import pickle
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
-from mytorch import Autograd, TapeError, Tensor, nn, no_grad, optim
+from mytorch import Autograd, TapeError, Tensor, functional, nn, no_grad, optim
 from mytorch.functional import linear
 
 LAYERS = [nn.Identity, nn.Sigmoid, nn.Tanh, nn.ReLU]
@@ -165,6 +165,24 @@ def test_a_constant_tensor_of_a_layer_is_kept_when_it_is_written():
     np.testing.assert_array_equal(W.grad.numpy(), np.full((2, 3), 4.0))
     assert type(linear(x, Tensor(np.ones((2, 3))), np.zeros(2))) is Tensor
     assert type(linear(np.ones((4, 3)), np.ones((2, 3)), np.zeros(2))) is np.ndarray
+
+
+@pytest.mark.parametrize("shapes", [((3,), (2, 3), (2,)), ((2, 2, 3), (2, 3), (2,)), ((4, 3), (2, 3), (1,))])
+def test_an_affine_map_is_of_rows(shapes):
+    with pytest.raises(
+        ValueError, match=r"linear: expected a batch of shape \(N, 3\) and a bias of 2 entries for"
+    ):
+        linear(*[Tensor(np.ones(shape), requires_grad=True) for shape in shapes])
+
+
+@pytest.mark.parametrize("loss", [functional.mean_squared_error, functional.cross_entropy])
+def test_losses_are_of_two_arrays_of_one_shape(loss):
+    x = Tensor(np.ones((2, 3)), requires_grad=True)
+    for other in (np.ones((3, 2)), np.ones((1, 3)), np.ones(3), 1.0):
+        with pytest.raises(
+            ValueError, match=r"expected two arrays of one shape, got \(2, 3\) and .*np.broadcast_to"
+        ):
+            loss(x, other)
 
 
 def test_a_skip_connection_adds_up():
@@ -431,6 +449,23 @@ def test_a_copied_model_is_one_of_its_own(name: str, rng: np.random.Generator) -
     np.testing.assert_array_equal(other.dW, layer.dW)
     engine.zero_grad()
     assert layer.W.flags.writeable
+
+
+class Pair(NamedTuple):
+    value: np.ndarray
+    gradient: np.ndarray
+
+
+@pytest.mark.parametrize("kind", [optim.SGD, optim.Adam])
+def test_a_pair_may_be_a_named_tuple(kind):
+    pair = Pair(np.ones(2), np.ones(2))
+    plain = np.ones(2), np.ones(2)
+    for parameter in (pair, plain):
+        optimizer = kind([parameter], lr=0.5)
+        optimizer.step()
+        optimizer.zero_grad()
+    np.testing.assert_array_equal(pair.value, plain[0])
+    np.testing.assert_array_equal(pair.gradient, [0.0, 0.0])
 
 
 def test_modules_and_optimizers_are_shown_with_what_is_in_them():

@@ -236,11 +236,15 @@ def test_nothing_is_kept_alive() -> None:
     import gc
     import weakref
 
-    marks = []
+    marks: list[Any] = []
 
     def f(x: Any) -> Any:
-        marks.append(weakref.ref(x))
-        return np.sum(np.tanh(x) ** 2)
+        marks.extend([weakref.ref(x), weakref.ref(x.tape)])
+        return np.sum(np.tanh(x) ** 2) + np.sum(product(x, x))
+
+    @custom_gradient
+    def product(x: Any, y: Any) -> Any:
+        return x * y, lambda g: (g * y, g * x)
 
     gc.collect()
     gc.disable()

@@ -451,6 +451,16 @@ def test_memory_mapped_files_are_memory_like_any_other(tmp_path):
     np.testing.assert_array_equal(tape.gradient_buffer.get_param(np.asarray(mapped)), [3, 5, 5, 5])
 
 
+def test_memory_mapped_files_are_held_read_only_too(tmp_path):
+    mapped = np.memmap(os.fspath(tmp_path / "c.bin"), dtype=float, mode="w+", shape=(2,))
+    tape, x = Autograd(), np.ones(2)
+    tape.add_operation([x, mapped], x * mapped, [None, None], mul_backward)
+    with pytest.raises(ValueError, match="read-only"):
+        mapped[:] = 100
+    tape.zero_grad()
+    mapped[:] = 100
+
+
 def test_anonymous_maps_too():
     with mmap.mmap(-1, 32) as area:
         array = np.frombuffer(area)

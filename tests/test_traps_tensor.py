@@ -498,6 +498,65 @@ def test_shared_memory_is_written_through_the_tensor_only():
     array[0] = 1
 
 
+class Own(np.ndarray):
+    """A kind of arrays that computes as an ndarray does."""
+
+
+def mapped(path: Any) -> np.ndarray:
+    return np.memmap(path, dtype=float, mode="w+", shape=(2,))
+
+
+def own(path: Any) -> np.ndarray:
+    return np.zeros(2).view(Own)
+
+
+@pytest.mark.parametrize("make", [mapped, own])
+def test_arrays_of_a_subclass_are_held_read_only_too(make, tmp_path):
+    x, c = leaf(1.0, 1.0), make(tmp_path / "c")
+    c[:] = 2.0, 3.0
+    for multiply in (operator.mul, np.multiply, lambda a, b: np.multiply(b, a)):
+        y = multiply(x, c)
+        with pytest.raises(ValueError, match="read-only"):
+            c[:] = 100
+        y.sum().backward()
+        np.testing.assert_array_equal(x.grad.numpy(), [2.0, 3.0])
+        x.grad = None
+    del y
+    shared = Tensor(c, requires_grad=True, copy=False)
+    with pytest.raises(ValueError, match="read-only"):
+        c[:] = 100
+    with no_grad():
+        shared += 1.0
+    np.testing.assert_array_equal(c, [3.0, 4.0])
+    del shared
+    c[:] = 100
+
+
+def test_shared_memory_that_a_tape_holds_already_stays_held_for_the_tensor():
+    x, c = leaf(1.0, 1.0), np.array([2.0, 3.0])
+    y = x * c
+    shared = Tensor(c, requires_grad=True, copy=False)
+    del y
+    z = shared * shared
+    with pytest.raises(ValueError, match="read-only"):
+        c[:] = 100
+    z.sum().backward()
+    np.testing.assert_array_equal(shared.grad.numpy(), [4.0, 6.0])
+
+
+def test_the_memory_behind_a_read_only_view_is_held_too():
+    c = np.array([2.0, 3.0])
+    view = np.broadcast_to(c, (2, 2))
+    shared = Tensor(view, requires_grad=True, copy=False)
+    y = shared * shared
+    with pytest.raises(ValueError, match="read-only"):
+        c[:] = 100
+    y.sum().backward()
+    np.testing.assert_array_equal(shared.grad.numpy(), [[4.0, 6.0], [4.0, 6.0]])
+    del shared, y
+    c[:] = 100
+
+
 def test_the_guard_can_be_switched_off():
     x, c = leaf(1.0), np.array([2.0])
     with mytorch.guarded(False):
@@ -659,6 +718,104 @@ def test_only_wanted_gradients_are_computed():
     (operation,) = y.tape.operation_list
     assert operation.targets == (w._key, None)
     assert operation.inputs[0] is None
+
+
+@pytest.mark.parametrize("wrong", [np.ones(3), 2.0, np.array([1j, 2.0]), "text"])
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_what_a_hook_returns_must_be_a_gradient(create_graph, wrong):
+    x = leaf(1.0, 2.0)
+    y = x * 2
+    for tensor in (x, y):
+        remove = tensor.register_hook(lambda g: wrong)
+        with pytest.raises(
+            TapeError, match=r"must return None or a gradient of shape \(2,\) and dtype float64, got"
+        ):
+            (y * y).sum().backward(create_graph=create_graph)
+        remove()
+        x.grad = None
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_what_a_hook_returns_is_copied_and_cast(create_graph):
+    for given in (np.array([3.0, 4.0]), Tensor([3.0, 4.0]), np.array([3, 4]), [3.0, 4.0]):
+        x, y = leaf(1.0, 2.0), leaf(1.0, 2.0)
+        for tensor in (x, y):
+            tensor.register_hook(lambda g, given=given: given)
+        for _ in range(3):
+            (x * y).sum().backward(create_graph=create_graph)
+        with no_grad():
+            x.grad *= 0
+        assert y.grad.dtype == float
+        np.testing.assert_array_equal(y.grad.numpy(), [9.0, 12.0])
+        np.testing.assert_array_equal(given.numpy() if isinstance(given, Tensor) else given, [3.0, 4.0])
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_hook_may_write_to_the_gradient(create_graph):
+    x = leaf(1.0, 2.0)
+    y = x * 2
+
+    def double(g):
+        g *= 2
+
+    for tensor in (x, y):
+        tensor.register_hook(double)
+    z = x * 3
+    (y + z).sum().backward(create_graph=create_graph)
+    np.testing.assert_array_equal(x.grad.numpy(), [14.0, 14.0])
+
+
+def test_gradients_that_are_equal_are_not_one_tensor():
+    x, y = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    u, v = x * 1, y * 1
+    u.retain_grad()
+    v.retain_grad()
+    ((u + v) ** 2).sum().backward(create_graph=True)
+    ((x + y) ** 2).sum().backward(create_graph=True)
+    with no_grad():
+        x.grad *= 0
+        u.grad *= 0
+    np.testing.assert_array_equal(y.grad.numpy(), [16.0, 24.0])
+    np.testing.assert_array_equal(v.grad.numpy(), [8.0, 12.0])
+
+
+def test_a_gradient_is_not_the_one_that_the_pass_began_with():
+    x, seed = leaf(1.0, 2.0), leaf(5.0, 5.0) * 1
+    x.backward(seed, create_graph=True)
+    x.grad *= 0
+    np.testing.assert_array_equal(seed.numpy(), [5.0, 5.0])
+    z = leaf(3.0).reshape(())
+    z.backward(create_graph=True)
+
+
+def test_gradients_of_views_are_differentiated_again():
+    x = Tensor(np.arange(6.0).reshape(2, 3), requires_grad=True)
+    views = [x[1:], x.T, x[:, ::2], x]
+    y = sum(np.sum(view**3) for view in views)
+    first = gradients([y], views, [None])
+    found = gradients([y], views, [None], create_graph=True)
+    for gradient, view, expected in zip(found, views, first, strict=True):
+        np.testing.assert_array_equal(gradient.numpy(), expected)
+        (again,) = gradients([gradient.sum()], [view], [None])
+        np.testing.assert_allclose(again * view.numpy(), 2 * expected)
+
+
+@pytest.mark.parametrize("part", [lambda y: y, lambda y: y.T, lambda y: y.reshape(-1)])
+def test_one_of_several_gradients_inside_another_is_written_alone(part):
+    x, y = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[5.0, 6.0], [7.0, 8.0]])
+
+    def f(x, y):
+        return np.sum((part(x) + part(y)) ** 2)
+
+    def outer(x, y):
+        first, second = mytorch.grad(f, (0, 1))(x, y)
+        first *= 0
+        return np.sum(second)
+
+    assert outer(x, y) == 2 * (x + y).sum()
+    value, slope = mytorch.value_and_grad(outer)(x, y)
+    assert value == 2 * (x + y).sum()
+    np.testing.assert_array_equal(slope, np.full((2, 2), 2.0))
 
 
 def test_dead_branches_and_hooks_on_gradients():

@@ -8,7 +8,7 @@
 
 The type of an array tells what produced it.  Its forward computation is the function, and its `grad_fn` the rule,
 of one entry in the table `mytorch.rules`; `backward` is the engine's reverse pass over all that the array depends
-on, in the order of their birth, with `.grad` as the place where gradients are added up.
+on, inputs before results, with `.grad` as the place where gradients are added up.
 
 What this course wants otherwise than the others:
 
@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from mytorch.faces.graph import Step, walk, whole
+from mytorch.faces.graph import Step, post_order, walk, whole
 from mytorch.gradient_buffer import Shadow
 from mytorch.regions import gradient_dtype, target_of
 from mytorch.rules import RULES, Rule, memory
@@ -89,7 +89,7 @@ class BackproppableArray:
             raise NotAScalar(
                 f"backward needs an array with one entry, this one has shape {self.data.shape}; sum it first"
             )
-        arrays = sorted(self.all_dependencies(), key=_order)
+        arrays = post_order([self], attrgetter("dependencies"))
         before = [array.grad for array in arrays]
         for array in arrays:
             array.grad = _zeros(array)

@@ -61,7 +61,7 @@ class Optimizer:
         changed: list[Tensor] = []
         try:
             for parameter, state in zip(self.parameters, self.state, strict=True):
-                if type(parameter) is tuple:
+                if isinstance(parameter, tuple):
                     value, gradient = parameter
                     self.change(value, gradient, state)
                 elif parameter._grad is not None:
@@ -89,7 +89,7 @@ class Optimizer:
 
 def gradient_of(parameter: Parameter) -> Any:
     """Return the gradient of a parameter; None where there is none."""
-    return parameter[1] if type(parameter) is tuple else parameter._grad
+    return parameter[1] if isinstance(parameter, tuple) else parameter._grad
 
 
 def _values(parameter: Parameter) -> Any:

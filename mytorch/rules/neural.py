@@ -24,6 +24,11 @@ def linear(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
     -------
     (N, out) array
     """
+    if a.ndim != 2 or c.size != len(b):
+        raise ValueError(
+            f"linear: expected a batch of shape (N, {b.shape[-1]}) and a bias of {len(b)} entries for weights of shape "
+            f"{b.shape}, got {a.shape} and {c.shape}; for one row, write x[None]"
+        )
     if b.size < 2**15:
         y = a.dot(b.T)
     elif 1 < a.shape[0] <= (256 if len(b) >= 512 else 64) and a.dtype == np.float32:
@@ -50,13 +55,24 @@ def sigmoid(a: np.ndarray) -> np.ndarray:
 @dispatched
 def cross_entropy(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return the mean over rows of ``-sum(b * a)`` for log-probabilities `a` (N, C) and targets `b` (N, C)."""
+    refuse_shapes("cross_entropy", a, b)
     return np.vdot(b, a) * a.dtype.type(-1 / len(a) if len(a) else -np.inf)
 
 
 @dispatched
 def mean_squared_error(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return the mean over all entries of ``(a - b) ** 2``."""
+    refuse_shapes("mean_squared_error", a, b)
     return np.square(a - b).mean()
+
+
+def refuse_shapes(name: str, a: np.ndarray, b: np.ndarray) -> None:
+    """Raise unless two arrays have one shape."""
+    if np.shape(a) != np.shape(b):
+        raise ValueError(
+            f"{name}: expected two arrays of one shape, got {np.shape(a)} and {np.shape(b)}; write "
+            "np.broadcast_to(x, shape) if one of them is to be repeated"
+        )
 
 
 backward_of(

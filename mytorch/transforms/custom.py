@@ -102,6 +102,7 @@ class _Use:
         self.constants = [None if isinstance(x, Tensor) else x for x in leaves]
         if any(i >= structure.children[0].size for i in self.places):
             raise TypeError(f"custom_gradient: give the arrays that {name} is differentiated by by position")
+        self.last = max(n for n, i in enumerate(self.places) if leaves[i].requires_grad)
         self.seen: Any = None
 
     def recorded(self, rule: Rule, operands: tuple[Tensor, ...]) -> Any:
@@ -133,6 +134,8 @@ class _Use:
         if self.seen is not g:
             self.found, self.seen = self._gradients(g, inputs), g
         found = self.found[self.places[i]]
+        if i == self.last:  # gradients that are Tensors refer to the tape, which refers to this
+            self.found, self.seen = [], None
         return np.zeros(inputs[i].shape, inputs[i].dtype) if found is None else found
 
     def _gradients(self, g: Any, inputs: Sequence[Any]) -> list[Any]:

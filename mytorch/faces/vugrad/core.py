@@ -374,18 +374,18 @@ class Adjoints(NodeShadow):
         return tuple(self.nodes[name].grad for name in target)
 
     def deliver(self) -> None:
-        """Add what is left, the gradients of leaves, to theirs; no two nodes share the memory of a gradient."""
-        known = {id(owner_of(node._grad)) for node in self.nodes.values() if node._grad is not None}
+        """Add what is left, the gradients of leaves, to theirs; give every node a gradient that it alone can write."""
         for name, gradient in self.memory.items():
             node = self.nodes[name]
-            if node._grad is not None and not node._closed:
-                node._grad = node._grad + gradient
-                continue
-            owner = owner_of(gradient)
-            if id(owner) in known or not gradient.flags.writeable:
-                owner = gradient = np.array(gradient)
-            known.add(id(owner))
-            node._grad, node._closed = gradient, False
+            sums = node._grad is not None and not node._closed
+            node._grad, node._closed = node._grad + gradient if sums else gradient, False
+        known: set[int] = set()
+        for node in self.nodes.values():
+            if node._grad is not None:
+                owner = owner_of(node._grad)
+                if id(owner) in known or not node._grad.flags.writeable:
+                    owner = node._grad = np.array(node._grad)
+                known.add(id(owner))
 
 
 def _step_of(op: OpNode) -> Step | None:
