@@ -435,6 +435,21 @@ def test_the_signature_asked_for_longest_ago_is_forgotten_first() -> None:
     assert (2,) not in shapes
 
 
+def test_the_program_that_ran_last_and_its_shortcut() -> None:
+    compiled: Any = mytorch.compile(lambda x: 2 * x)
+    programs = {}
+    for n in (3, 4):
+        for _ in range(3):
+            compiled(np.zeros(n))
+        programs[n] = compiled.program
+    assert programs[3] is not programs[4]
+    for n in (3, 4, 4, 3, 3, 4):
+        compiled(np.zeros(n))
+        assert compiled.program is programs[n]
+        found_at_once = compiled._shortcut((np.ones(n),))
+        np.testing.assert_array_equal(found_at_once, np.full(n, 2.0))
+
+
 def test_a_file_that_the_engine_has_not_seen_yet() -> None:
     """The engine notes which files are the user's; that is nothing that the user's function changes."""
     text = "def step(x):\n    return relu(linear(x, W, b) * x).sum()\n"

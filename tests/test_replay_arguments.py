@@ -8,7 +8,7 @@ import itertools
 import random
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ import pytest
 import mytorch
 from mytorch import Tensor
 from mytorch.replay import ReplayWarning
-from tests.replaying import EAGER, REPLAYED, assert_same, what_became_of
+from tests.replaying import EAGER, REPLAYED, assert_same, compared, what_became_of
 
 XS = [np.random.default_rng(k).standard_normal(4) for k in range(10)]
 Arguments = Callable[[int], tuple[Any, ...]]
@@ -506,3 +506,27 @@ def test_one_array_given_twice(function: Any, kind: Any, order: tuple[int, ...])
         return (x, x) if order[k % 3] else (x, kind(XS[k - 1]))
 
     alike(function, lambda: make)
+
+
+class Pair(NamedTuple):
+    a: Any
+    b: Any
+
+
+class Row(list[Any]):
+    """A list of the user's own."""
+
+
+SEQUENCES: dict[str, Callable[[Any, Any], Any]] = {
+    "a named tuple": lambda x, y: np.concatenate(Pair(2 * x, y)),
+    "a list of a class": lambda x, y: np.stack(Row([2 * x, y])),
+    "a named tuple that a function is given": lambda x, y: np.apply_along_axis(
+        lambda row, pair: row * pair.b, 0, x, Pair(1.0, 2.0)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_sequences_of_every_kind_that_numpy_is_given(name: str) -> None:
+    calls = [(x, x[::-1].copy()) for x in np.random.default_rng(0).normal(size=(4, 3))]
+    assert compared(SEQUENCES[name], calls)[0] == REPLAYED

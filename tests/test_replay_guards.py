@@ -422,6 +422,66 @@ def test_an_error_that_is_caught_before_anything_was_written(after: bool) -> Non
     assert what_became_of(compiled) == REPLAYED
 
 
+def total_and(step: Callable[[Any, Any], Any], error: type[Exception], draws: bool = False) -> Any:
+    """Return what builds a function that adds to memory outside, and catches the error of what it does then."""
+
+    def build() -> Any:
+        total, rng = np.zeros(3), np.random.default_rng(0)
+
+        def function(x: Any, i: Any) -> Any:
+            np.add(total, x, out=total)
+            noise = rng.normal(size=3) if draws else x
+            try:
+                y = step(x, i)
+            except error:
+                return total - 7 * noise - 1
+            return total + noise + y
+
+        return function
+
+    return build
+
+
+def divided(x: Any, i: Any) -> Any:
+    with np.errstate(divide="raise"):
+        return 1 / x
+
+
+def unread(x: Any, i: Any) -> Any:
+    divided(x, i)
+    return x
+
+
+def placed(x: Any, i: Any) -> Any:
+    y = np.zeros(3)
+    y[i] = x[0]
+    return y
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        total_and(divided, FloatingPointError),
+        total_and(divided, FloatingPointError, draws=True),
+        total_and(unread, FloatingPointError),
+        total_and(placed, IndexError),
+        total_and(lambda x, i: x[i], IndexError, draws=True),
+    ],
+    ids=[
+        "asked for",
+        "asked for, after a draw",
+        "asked for, unread",
+        "of a write",
+        "of an index, after a draw",
+    ],
+)
+def test_an_error_that_is_caught_after_something_was_written(build: Any) -> None:
+    one, two = np.array([1]), np.array([2])
+    calls = [(np.ones(3), one), (np.ones(3) * 2, two), (np.zeros(3), np.array([5])), (np.ones(3), one)]
+    outcome, _ = compared(build(), [*calls, *calls], build())
+    assert outcome == REPLAYED
+
+
 def counts_warnings(x: Any) -> Any:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -664,6 +664,10 @@ def shapes_with_short_axes(x: Any) -> Any:
     )
 
 
+def padding(x: Any) -> Any:
+    return np.pad(x[0, :1].reshape(()), 1), np.pad(x, 1), np.pad(x[0], (0, 2)), np.pad(x.T[:0], 1)
+
+
 def sums_of_infinite_complex_numbers(x: Any) -> Any:
     """A product of them with one has a part that is no number; a sum has not."""
     z = np.where(x > 0.5, np.inf, x).astype(complex)
@@ -673,7 +677,7 @@ def sums_of_infinite_complex_numbers(x: Any) -> Any:
 @pytest.mark.parametrize("choice", range(6))
 @pytest.mark.parametrize(
     "function",
-    [reduced_over_itself, shapes_with_short_axes, sums_of_infinite_complex_numbers],
+    [reduced_over_itself, shapes_with_short_axes, padding, sums_of_infinite_complex_numbers],
     ids=lambda f: f.__name__,
 )
 def test_every_way_to_run_an_instruction_gives_the_same_numbers(

@@ -298,7 +298,32 @@ def scaled_by_a_number_that_changes() -> Callable[[Any], Any]:
     return change
 
 
+def changed_by(step: Callable[[Any, Any], Any]) -> Callable[[], Callable[[Any], Any]]:
+    """Return what builds a function that subtracts ``step(place, x)`` from a place of its own."""
+
+    def build() -> Callable[[Any], Any]:
+        place = np.linspace(0.5, 1.5, LARGE)
+
+        def change(x: Any) -> Any:
+            place.__isub__(step(place, x))
+            return place.copy()
+
+        return change
+
+    return build
+
+
+def by_a_count_that_the_function_makes(place: Any, x: Any) -> Any:
+    count = np.zeros(())
+    count[...] = x.max()
+    return 0.5 * (x * count)
+
+
 LARGE_CHANGES: dict[str, Callable[[], Callable[[Any], Any]]] = {
+    "a change in reverse order": changed_by(lambda place, x: (0.5 * x)[::-1]),
+    "a linear change in reverse order": changed_by(lambda place, x: (0.5 * (x * 2.0))[::-1]),
+    "a rate in the place itself": changed_by(lambda place, x: place[:1].reshape(()) * x),
+    "a number that is written before": changed_by(by_a_count_that_the_function_makes),
     "the entry before": lambda: shifted(slice(1, None), slice(None, -1)),
     "the entry after": lambda: shifted(slice(None, -1), slice(1, None)),
     "the same entry": lambda: shifted(slice(None), slice(None)),

@@ -57,23 +57,23 @@ class Entry:
 class Path:
     """A recording, and, once it is asked for again, its program."""
 
-    __slots__ = ("_program", "backend", "fits", "leaves", "lock", "recording", "structure")
-
     def __init__(
         self, recording: Recording, backend: str, leaves: list[Any], structure: trees.Structure, lock: Any
     ) -> None:
         self.recording, self.backend, self.lock = recording, backend, lock
         self.leaves = [ArrayForm.of(x) if type(x) is ndarray else x for x in leaves]
         self.structure = structure
-        self._program: Program | None = None
         self.fits = fits(recording)
 
-    @property
+    @functools.cached_property
     def program(self) -> Program:
         """The program, planned when it is first asked for."""
-        if self._program is None:
-            self._program = Program(self.recording, self.backend)
-        return self._program
+        return Program(self.recording, self.backend)
+
+    @functools.cached_property
+    def shortcut(self) -> Callable[[tuple[Any, ...]], Any] | None:
+        """The function that runs the program where nothing has to be found out."""
+        return shortcut(self)
 
 
 @contextmanager
@@ -130,8 +130,9 @@ class Compiled(Generic[P, R]):
         return self._last.program
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        if self._shortcut is not None and not kwargs:
-            result = self._shortcut(args)
+        quick = self._shortcut  # which another thread may change
+        if quick is not None and not kwargs:
+            result = quick(args)
             if result is not MISS:
                 return result
         if arrays.recording() is not None:
@@ -196,8 +197,7 @@ class Compiled(Generic[P, R]):
                 if path is not entry.paths[0]:
                     entry.paths.remove(path)
                     entry.paths.insert(0, path)
-                if path is not self._last or self._shortcut is None:
-                    self._last, self._shortcut = path, shortcut(path)
+                self._last, self._shortcut = path, path.shortcut
                 return result
         if entry.excuse is not None:
             return self.function(*args, **kwargs)
@@ -229,7 +229,7 @@ class Compiled(Generic[P, R]):
         if entry.excuse is not None:
             self._warn(entry.excuse)
             return result
-        self._last = Path(recording, self.backend, leaves, structure, entry.lock)
+        self._last, self._shortcut = Path(recording, self.backend, leaves, structure, entry.lock), None
         entry.paths.insert(0, self._last)
         return result
 

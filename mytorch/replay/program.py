@@ -225,8 +225,8 @@ class Program:
         }
 
     def _states(self) -> list[tuple[Any, list[Any]]]:
-        """Return the random generators whose state is put back when a guard fails, each with a place for its state."""
-        if not self.guards:
+        """Return the random generators that are put back when a run ends early, each with a place for its state."""
+        if not self.guards and not (self.recording.catches and any(map(may_fail, self.instructions))):
             return []
         methods = [i.function for i in self.instructions if i.kind == "random" or is_shuffle(i.function)]
         return [(g, [None]) for g in {id(g): g for g in map(generator_of, methods)}.values()]

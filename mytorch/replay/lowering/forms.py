@@ -19,6 +19,7 @@ from numpy.lib.stride_tricks import as_strided
 from mytorch.regions import address_of
 from mytorch.replay.instructions import OUTSIDE, Instruction, Value, mapped, matrices
 from mytorch.replay.kernels import fetch, padded, store, store_all
+from mytorch.replay.passes.simplify import decides
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 Form = list[Call]
@@ -366,7 +367,8 @@ def _pad(instruction: Instruction) -> list[Form] | None:
     if not isinstance(a, Value) or not isinstance(widths, int | list | tuple) or a.dtype != out.dtype:
         return None
     pairs = np.broadcast_to(np.array(widths), (len(a.shape), 2)).tolist()
-    inside = tuple(slice(before, before + n) for (before, _), n in zip(pairs, a.shape, strict=True))
+    parts = [slice(before, before + n) for (before, _), n in zip(pairs, a.shape, strict=True)]
+    inside: Any = (*parts, ...)  # a view also of an array without axes
     zero = np.zeros((), out.dtype)
     return [
         _generic(instruction),
@@ -409,8 +411,9 @@ def fastest(instruction: Instruction, array_of: Callable[[Value], ndarray]) -> F
 
 
 def may_fail(instruction: Instruction) -> bool:
-    """Say whether an instruction can raise an error of its own (a ufunc does so only when asked to)."""
-    return instruction.kind in ("call", "fetch") and instruction.function not in _SPECIAL
+    """Say whether an instruction can raise an error of its own."""
+    is_any_call = instruction.kind in ("call", "fetch") and instruction.function not in _SPECIAL
+    return is_any_call or decides(instruction)
 
 
 def times(ways: list[Form]) -> list[float]:

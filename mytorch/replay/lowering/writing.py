@@ -239,9 +239,11 @@ class Writer:
             return self.value(x)
         if x is None or type(x) in (bool, int, str):
             return repr(x)
-        if type(x) in (tuple, list):
+        if isinstance(x, tuple | list):
             entries = "".join(f"{self._argument(entry)}, " for entry in x)
-            return f"({entries})" if type(x) is tuple else f"[{entries}]"
+            kind = "" if type(x) in (tuple, list) else self.bind(type(x), "k")
+            literal = f"({entries})" if isinstance(x, tuple) else f"[{entries}]"
+            return f"{kind}(*{literal})" if hasattr(x, "_fields") else f"{kind}({literal})"
         if type(x) is dict:
             return "{" + ", ".join(f"{k!r}: {self._argument(v)}" for k, v in x.items()) + "}"
         return self.bind(x, "c")

@@ -304,8 +304,10 @@ def varies(instruction: Instruction) -> bool:
     return name in _VARYING
 
 
-def _decides(instruction: Instruction) -> bool:
+def decides(instruction: Instruction) -> bool:
     """Say whether the shape or dtype of a result, or an error, is something that a replay has to ask again."""
+    if instruction.errors is not None and "raise" in instruction.errors.values():
+        return True
     if instruction.kind == "ufunc":  # integers have no negative powers
         return instruction.function is np.power and instruction.outs[0].dtype.kind in "iu"
     name = getattr(instruction.function, "__name__", "")
@@ -321,7 +323,7 @@ def without_dead(listing: Listing) -> Listing:
     for instruction in reversed(listing.instructions):
         needed = (
             instruction.kind in ("guard", "random")
-            or _decides(instruction)
+            or decides(instruction)
             or any(
                 out.buffer.number in live or out.buffer.kind in (OUTSIDE, ARGUMENT)
                 for out in instruction.outs

@@ -87,7 +87,9 @@ def _change(position: int, uses: Uses) -> tuple[Value, Value, int] | None:
     made = uses.producer(change.buffer)
     if made is None or uses.readers[change.buffer.number] != [position]:
         return None
-    return place, change, made
+    # What is subtracted may be the result in another order: `p -= t[::-1]`.
+    is_result = change.key == uses.instructions[made].outs[0].key
+    return (place, change, made) if is_result else None
 
 
 def _update(position: int, uses: Uses) -> Update | None:
@@ -255,7 +257,9 @@ class _Motion:
         """Return an operand times the rate."""
         if not isinstance(x, Value) and not isinstance(self.rate, Value):
             return x * self.rate
-        steady = not isinstance(x, Value) or (x.shape == () and x.buffer.kind == INSIDE)
+        steady = not isinstance(x, Value) or (
+            x.shape == () and x.buffer.kind == INSIDE and x.buffer.number not in self.uses.writers
+        )
         dtype = np.result_type(x.dtype, self.dtype) if isinstance(x, Value) else self.dtype  # of a count, too
         scaled = self._new(np.empty_like(x.array, dtype) if isinstance(x, Value) else np.empty((), dtype))
         multiplication = self._multiply(x, scaled)
@@ -312,7 +316,8 @@ def in_pieces(listing: Listing) -> Listing:
     for update in updates_of(uses):
         place, gradient = update.place, update.gradient
         # No piece may change what a later one reads.
-        apart = gradient.buffer is not place.buffer or gradient.key == place.key
+        operands = [x for x in (update.rate, gradient) if isinstance(x, Value)]
+        apart = all(x.buffer is not place.buffer or x.key == place.key for x in operands)
         if apart and place.size > PIECE and place.is_contiguous and gradient.is_contiguous:
             gone.add(update.scaling)
             scratch = np.empty(PIECE, place.dtype)
@@ -354,7 +359,6 @@ def _product_of(position: int, uses: Uses) -> int | None:
         and _is_plain(product)
         and place.size > PIECE
         and place.is_contiguous
-        and change.key == product.outs[0].key
         and change.shape == place.shape
         and all(x.dtype == place.dtype and uses.unchanged(x.buffer, made, position) for x in operands)
         and all(x.buffer is not place.buffer for x in operands)
