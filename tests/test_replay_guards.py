@@ -993,9 +993,34 @@ def drawn_in_a_helper() -> Any:
     return lambda x: x + noise(x.shape) if x[0] > 0 else x - noise(x.shape)
 
 
+def drawn_before_a_mask_picks_entries() -> Any:
+    g = np.random.default_rng(1)
+
+    def function(x: Any) -> Any:
+        y = x * 1
+        flip = g.random(4) < 0.5
+        y[flip] = -y[flip]  # another number of entries: no guard, but another shape
+        return y
+
+    return function
+
+
+def shuffled_before_a_mask_picks_entries() -> Any:
+    g = np.random.default_rng(1)
+
+    def function(x: Any) -> Any:
+        y = x.copy()
+        g.shuffle(y)
+        return y, y[y > 0]
+
+    return function
+
+
 @pytest.mark.parametrize(
     "build",
     [
+        drawn_before_a_mask_picks_entries,
+        shuffled_before_a_mask_picks_entries,
         drawn_by_generator,
         drawn_by_state,
         drawn_globally,

@@ -1,11 +1,12 @@
-"""What lies outside of a compiled function, and is replaced between calls: code, classes, dicts, globals, members."""
+"""What lies outside of a compiled function: what is replaced between calls, and what the function keeps there."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -310,4 +311,82 @@ def test_attributes_that_each_thread_has_for_itself(kind: Callable[[], Any]) -> 
     assert len(found) == 9
     for got, expected in found:
         assert_same(expected, got)
+    assert what_became_of(compiled) == REPLAYED
+
+
+# -- what the function leaves outside -----------------------------------------------------------------------------
+
+# How an array is kept outside, and how it is found there.
+KEPT: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any], Any]]] = {
+    "attribute": (lambda s, h: setattr(s, "state", h), lambda s: s.state),
+    "tuple": (lambda s, h: setattr(s, "state", (h, h)), lambda s: s.state[1]),
+    "named tuple": (lambda s, h: setattr(s, "state", Pair(h, 1)), lambda s: s.state.first),
+    "tuples in a list": (lambda s, h: setattr(s, "state", [(h, h)]), lambda s: s.state[0][0]),
+    "list in a dict": (lambda s, h: setattr(s, "state", {"h": [h]}), lambda s: s.state["h"][0]),
+    "object": (lambda s, h: setattr(s, "state", Thing(h=h)), lambda s: s.state.h),
+    "tuple that is added to a list": (lambda s, h: s.seen.append((0, h)), lambda s: s.seen[-1][1]),
+    "list that is added to a dict": (
+        lambda s, h: s.named.setdefault("h", []).append(h),
+        lambda s: s.named["h"][-1],
+    ),
+}
+
+
+class Pair(NamedTuple):
+    first: Any
+    second: Any
+
+
+@pytest.mark.filterwarnings("ignore::mytorch.ReplayWarning")
+@pytest.mark.parametrize("fails", [False, True], ids=["", "with an error"])
+@pytest.mark.parametrize("name", KEPT)
+def test_what_is_kept_outside_is_an_array(name: str, fails: bool) -> None:
+    keep, find = KEPT[name]
+    s: Any = Thing(state=np.zeros(4), seen=[], named={})
+
+    def function(x: Any) -> Any:
+        keep(s, x * 2)
+        if fails:
+            raise KeyError(name)
+        return x
+
+    compiled: Any = mytorch.compile(function)
+    for x in XS[:4]:
+        with pytest.raises(KeyError) if fails else contextlib.nullcontext():
+            compiled(x)
+        kept = find(s)
+        assert type(kept) is np.ndarray
+        assert_same(x * 2, kept)
+        kept += 1
+
+
+@pytest.mark.filterwarnings("ignore::mytorch.ReplayWarning")
+def test_numbers_and_generators_that_are_kept_outside_are_numpys() -> None:
+    s: Any = Thing(rate=np.float64(1), rng=None, old=np.ones(4), row=None)
+    rng, weights = np.random.default_rng(1), np.ones((2, 4))
+
+    def function(x: Any, rate: Any) -> Any:
+        s.rate, s.rng, s.first, s.row = rate, rng, s.old, weights[1]
+        return x * rate
+
+    compiled: Any = mytorch.compile(function)
+    for x in XS[:3]:
+        compiled(x, np.float64(0.5))
+        assert type(s.rate) is np.float64
+        assert s.rng is rng
+        assert s.first is s.old
+        assert s.row.base is weights
+
+
+def test_an_array_that_is_kept_twice_is_one() -> None:
+    s: Any = Thing(now=np.zeros(4), last=np.zeros(4))
+
+    def function(x: Any) -> Any:
+        s.now = s.last = x * 2
+        return x
+
+    compiled: Any = mytorch.compile(function)
+    for x in XS[:3]:
+        compiled(x)
+        assert s.now is s.last
     assert what_became_of(compiled) == REPLAYED

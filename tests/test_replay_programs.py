@@ -401,6 +401,51 @@ def an_error_after_an_update() -> Program:
 
 
 @program(REPLAYED)
+def an_entry_out_of_bounds_after_an_update() -> Program:
+    w, seen = np.zeros(4), np.zeros(4)
+
+    def function(x: Any) -> Any:
+        w[...] += x
+        places = (np.abs(x) * 4).astype(int)
+        try:
+            seen[places[:2]] = 1.0
+        except IndexError:
+            return w * 2
+        return w + seen
+
+    return function
+
+
+@program(REPLAYED)
+def a_division_by_zero_after_an_update() -> Program:
+    w = np.zeros(4)
+
+    def function(x: Any) -> Any:
+        w[...] += x
+        try:
+            with np.errstate(divide="raise"):
+                return w / np.maximum(x + 0.3, 0)
+        except FloatingPointError:
+            return w * 2
+
+    return function
+
+
+@program(REPLAYED)
+def an_error_after_a_draw() -> Program:
+    rng = np.random.default_rng(1)
+
+    def function(x: Any) -> Any:
+        y = x + rng.random(4)
+        try:
+            return np.linalg.cholesky(np.diag(y))
+        except np.linalg.LinAlgError:
+            return y * 2
+
+    return function
+
+
+@program(REPLAYED)
 def an_infinite_number_as_an_integer() -> Program:
     def function(x: Any) -> Any:
         with np.errstate(invalid="ignore"):

@@ -12,7 +12,7 @@ import time
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
-from itertools import count
+from itertools import count, dropwhile
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,9 @@ from mytorch.regions import owner_of
 from mytorch.replay.errors import Changed, Diverged, Unreplayable, note
 from mytorch.replay.instructions import OUTSIDE, Buffer, Instruction, Listing, Value, last_writes
 from mytorch.replay.lowering.backends import chosen
-from mytorch.replay.lowering.forms import Form, fastest, may_fail, with_arrays
+from mytorch.replay.lowering.forms import Form, fastest, may_be_caught, may_fail, with_arrays
 from mytorch.replay.lowering.planning import Plan, planned
-from mytorch.replay.lowering.states import generator_of, is_shuffle, set_state
+from mytorch.replay.lowering.states import generator_of, is_draw, set_state
 from mytorch.replay.lowering.writing import LONG, Writer
 from mytorch.replay.passes.batching import batched
 from mytorch.replay.passes.columns import by_columns
@@ -80,9 +80,10 @@ class Program:
         self.plan: Plan = planned(self.planned, self.by_reference, self._pinned())
         self.saved = self._saved()
         self.states = self._states()
-        draws = any(i.kind == "random" for i in self.instructions)
         # Whether nothing is left of a run that fails.
-        self.can_be_undone = bool(self.saved or not self.outside_written()) and bool(self.states or not draws)
+        self.can_be_undone = bool(self.saved or not self.outside_written()) and bool(
+            self.states or not any(map(is_draw, self.instructions))
+        )
         self.kept = [False]  # whether a run is under way that has filled `saved` and `states`
         # Whether it runs: what it asks (a handler of signals, say) may call the function again.
         self.busy = [False]
@@ -134,7 +135,7 @@ class Program:
             return self.can_be_undone
         ran = self.instructions[: position + 1]
         return (bool(self.saved) or not self._changed_by(ran)) and (
-            bool(self.states) or all(i.kind != "random" for i in ran)
+            bool(self.states) or not any(map(is_draw, ran))
         )
 
     def _changed_by(self, instructions: list[Instruction]) -> set[str]:
@@ -225,11 +226,11 @@ class Program:
         }
 
     def _states(self) -> list[tuple[Any, list[Any]]]:
-        """Return the random generators that are put back when a run ends early, each with a place for its state."""
-        if not self.guards and not (self.recording.catches and any(map(may_fail, self.instructions))):
+        """Return generators that are put back when a later instruction ends a run, each with a place for its state."""
+        if not self._may_end_after(is_draw):
             return []
-        methods = [i.function for i in self.instructions if i.kind == "random" or is_shuffle(i.function)]
-        return [(g, [None]) for g in {id(g): g for g in map(generator_of, methods)}.values()]
+        drawn = [generator_of(i.function) for i in self.instructions if is_draw(i)]
+        return [(g, [None]) for g in {id(g): g for g in drawn}.values()]
 
     def refresh(self) -> None:
         """Compute what depends on numbers that live outside alone."""
@@ -256,14 +257,21 @@ class Program:
         return list(found.values())
 
     def _saved(self) -> list[tuple[ndarray, ndarray]]:
-        """Return memories outside, and copies, that are put back when a later guard or instruction fails."""
-        changed = False
-        unknown = len(self.instructions) > LONG  # a loop cannot tell which of its instructions failed
-        for instruction in self.instructions:
-            if changed and (unknown or instruction.kind in ("guard", "random") or may_fail(instruction)):
-                return [(buffer.owner, np.array(buffer.owner)) for buffer in self.outside_written()]
-            changed = changed or any(out.buffer.kind == OUTSIDE for out in instruction.outs)
-        return []
+        """Return memories outside, and copies, that are put back when a later instruction ends a run."""
+        if not self._may_end_after(lambda i: any(out.buffer.kind == OUTSIDE for out in i.outs)):
+            return []
+        return [(buffer.owner, np.array(buffer.owner)) for buffer in self.outside_written()]
+
+    def _may_end_after(self, lasts: Callable[[Instruction], bool]) -> bool:
+        """Say whether a run may end, by a guard or an error, after an instruction that `lasts`."""
+        after = dropwhile(lambda i: not lasts(i), self.instructions)
+        next(after, None)
+        if len(self.instructions) > LONG:  # a loop cannot tell which of its instructions failed
+            return any(True for _ in after)
+        catches = self.recording.catches
+        return any(
+            i.kind in ("guard", "random") or may_fail(i) or (catches and may_be_caught(i)) for i in after
+        )
 
     def _forms(self) -> list[Form]:
         """Return the calls of every instruction: what a back end puts in its place, or the fastest of NumPy's."""

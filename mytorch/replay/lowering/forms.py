@@ -416,6 +416,14 @@ def may_fail(instruction: Instruction) -> bool:
     return is_any_call or decides(instruction)
 
 
+def may_be_caught(instruction: Instruction) -> bool:
+    """Say whether a write, at a place that may not exist, or a ufunc that is asked to, can raise an error."""
+    errors = instruction.errors or np.geterr()
+    return (instruction.kind == "write" and instruction.function is not np.copyto) or (
+        instruction.kind == "ufunc" and "raise" in errors.values()
+    )
+
+
 def times(ways: list[Form]) -> list[float]:
     """Return the least time that each way took, in turns."""
     best = [float("inf")] * len(ways)

@@ -1,6 +1,6 @@
 """The states of random generators, which are put back when a run ends otherwise than the recorded one.
 
-What is drawn before a guard fails must be drawn again by whoever runs the call instead.
+What is drawn before a run ends must be drawn again by whoever runs the call instead.
 """
 
 from __future__ import annotations
@@ -8,6 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
+from mytorch.replay.instructions import Instruction
+
+
+def is_draw(instruction: Instruction) -> bool:
+    """Say whether an instruction changes the state of a random generator."""
+    return instruction.kind == "random" or is_shuffle(instruction.function)
 
 
 def is_shuffle(function: Any) -> bool:

@@ -272,12 +272,23 @@ class Writer:
                     continue
                 view.flags.writeable = False
                 lines.append(f"{target}._grad = {self.bind(view, 'g')}")
-        for cell, leaf in recording.assigned:
-            lines.append(f"{self.bind(cell.write, 'f')}({self._result(leaf.kind, leaf.what)})")
+        lines += self._assignments()
         if self.program.saved or self.program.states:
             lines.append(f"{self.bind(self.program.kept, 'c')}[0] = False")
         leaves = [self._result(leaf.kind, leaf.what) for leaf in recording.leaves]
         lines.append(f"return {self._tree(recording.structure, iter(leaves))}")
+        return lines
+
+    def _assignments(self) -> list[str]:
+        """Give places outside their values; an array that two of them get is one."""
+        lines: list[str] = []
+        made: dict[Any, str] = {}
+        for cell, leaf in self.program.recording.assigned:
+            key = self.program.final[id(leaf.what)].key if leaf.kind == "array" else id(leaf)
+            if key not in made:
+                made[key] = f"s{len(made)}"
+                lines.append(f"{made[key]} = {self._result(leaf.kind, leaf.what)}")
+            lines.append(f"{self.bind(cell.write, 'f')}({made[key]})")
         return lines
 
     def _result(self, kind: str, what: Any) -> str:

@@ -28,6 +28,7 @@ from mytorch.replay.record.impure import Passing, noticed
 from mytorch.replay.record.locals import watching
 from mytorch.replay.record.numbers import Weak
 from mytorch.replay.record.recorder import Recorder
+from mytorch.replay.record.settling import Settling, computed
 from mytorch.replay.record.stand_ins import recording_by
 from mytorch.replay.record.tensors import ARRAY, TensorRecorder, array_of, followed
 from mytorch.replay.record.traced import Number, Traced
@@ -110,48 +111,65 @@ def record(
     recording, recorder = Recording(), TensorRecorder()
     recorder.root = record.__code__
     recording.function, recording.structure_given = function, structure
-    cells = _look_around(recording, recorder, leaves)
+    objects = _objects_among(leaves)
+    cells = _look_around(recording, recorder, leaves, objects)
     given = _all_given(leaves, recorder, recording)
+    settling = Settling(recorder)
+    for x, leaf in zip(given, leaves, strict=True):
+        settling.stands(x, leaf)
     containers = Containers(call, given, _shown)
     args, kwargs = containers.copied
-    with containers.settled(), followed(), recording_by(recorder, cells):
-        try:
-            with watching(lambda name, value: recorder.note_local(name, value, recording.local_names)):
-                result = function(*args, **kwargs)
-        except BaseException as error:
-            _say_what_changed(error, recorder)
-            _settle([error], given, leaves)
-            _hand_back(recording, leaves)
-            raise
-        found, recording.structure = trees.flatten(result)
-        found = [x._generator if type(x) is Generator else x for x in found]
-        found = [x._iterator if isinstance(x, Passing) else x for x in found]
-        recording.leaves = [_leaf(x, recorder) for x in found]
-        fetched = {(id(owner), name) for owner, name in recorder.fetched} - recorder.asked
-        new = _made(found, leaves, cells)
-        recording.made = f"a {type(new[0]).__name__}" if new else None
-        recording.after, recording.before = recorder.gradients()
-        recording.assigned, recording.changed = _changes(cells, recorder, given, found)
+    new: list[Any] = []
+    try:
+        with containers.settled(), followed(), recording_by(recorder, cells, settling):
+            try:
+                with watching(lambda name, value: recorder.note_local(name, value, recording.local_names)):
+                    result = function(*args, **kwargs)
+            except BaseException as error:
+                _say_what_changed(error, recorder)
+                _hand_back(recording, leaves)
+                raise
+            found, recording.structure = trees.flatten(result)
+            found = [x._generator if type(x) is Generator else x for x in found]
+            found = [x._iterator if isinstance(x, Passing) else x for x in found]
+            recording.leaves = [_leaf(x, recorder) for x in found]
+            fetched = {(id(owner), name) for owner, name in recorder.fetched} - recorder.asked
+            new = _made(found, leaves, cells)
+            recording.made = f"a {type(new[0]).__name__}" if new else None
+            recording.after, recording.before = recorder.gradients()
+            recording.assigned, recording.changed = _changes(cells, recorder, given, found)
+    except BaseException as error:
+        error.args = settling.real(error.args)
+        new = [error]
+        raise
+    finally:
+        made = {f"result {i}": thing for i, thing in enumerate(new)}
+        settling.settle([*cells, *captured(function, {**objects, **made})[0]])
     if containers.changed:
         recording.changed.append(Cell("fixed", {}, 0, None, "a list or dict among its arguments"))
     _take_over(recording, recorder, cells, fetched)
     _hand_back(recording, leaves)
     for buffer in recording.arguments.values():
         buffer.forget()
-    _settle(new, given, leaves)
     shown = [_shown(x) for x in found]
     recording.seconds = time.perf_counter() - start
     return recording.structure.unflatten(shown), recording
 
 
-def _look_around(recording: Recording, recorder: TensorRecorder, leaves: list[Any]) -> list[Cell]:
-    """Find what the function reaches by names, and take note of it."""
-    objects = {
+def _objects_among(leaves: list[Any]) -> dict[str, Any]:
+    """Return the arguments, by name, whose attributes the function may read."""
+    return {
         f"argument {i}": leaf
         for i, leaf in enumerate(leaves)
         if not (is_plain(leaf) or isinstance(leaf, _ARRAYS))
         or (type(leaf) is ndarray and not is_followed(leaf))
     }
+
+
+def _look_around(
+    recording: Recording, recorder: TensorRecorder, leaves: list[Any], objects: dict[str, Any]
+) -> list[Cell]:
+    """Find what the function reaches by names, and take note of it."""
     reached = [cell.value for cell in captured(recording.function, objects)[0]]
     optimizers = [value for value in reached if isinstance(value, Optimizer)]
     del reached  # arrays that others hold are not packed
@@ -339,26 +357,12 @@ def _made(found: list[Any], leaves: list[Any], cells: Sequence[Cell]) -> list[An
     return [x for x in found if not isinstance(x, _CONSTANTS) and id(x) not in known]
 
 
-def _settle(made: list[Any], given: list[Any], leaves: list[Any]) -> None:
-    """Leave in objects that the call has made, and in what they reach, nothing that only stands for an array."""
-    real = {id(x): leaf for x, leaf in zip(given, leaves, strict=True)}
-    for i, thing in enumerate(made):
-        if isinstance(thing, BaseException):
-            thing.args = tuple([real.get(id(x), _shown(x)) for x in thing.args])
-        for cell in captured(lambda: None, {f"result {i}": thing})[0]:
-            now = cell.read()
-            if isinstance(now, Traced) and cell.kind != "fixed" and not isinstance(cell.container, tuple):
-                cell.write(real.get(id(now), now.array if not now.is_number else _shown(now)))
-
-
 def _shown(x: Any) -> Any:
     """Return a part of the result of the recorded call itself."""
     if isinstance(x, Tensor):
         return wrap(np.array(arrays.settled(x._array)))
-    if isinstance(x, Number):
-        return x.array.item() if type(x) is Weak else x.array[()]
     if isinstance(x, Traced):
-        return x.array.copy()
+        return computed(x)
     return x.copy() if type(x) is ndarray else x
 
 

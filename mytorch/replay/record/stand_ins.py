@@ -1,14 +1,12 @@
 """What stands in the places outside of a function while a call of it is recorded.
 
 The function finds arrays, random generators, NumPy's makers of arrays and what is asked anew every time by names.  For
-the time of a recording each such place holds something that notes what is done; afterwards all is as it was, and
-nothing that only stood for an array is left behind.
+the time of a recording each such place holds something that notes what is done; afterwards all is as it was.
 """
 
 from __future__ import annotations
 
 import types
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -24,16 +22,18 @@ from mytorch.replay.record.draws import DEFAULT_RNG, Generator, default_rng, dra
 from mytorch.replay.record.impure import noticed, watched
 from mytorch.replay.record.making import PLACES, maker
 from mytorch.replay.record.recorder import Recorder
+from mytorch.replay.record.settling import Settling
 from mytorch.replay.record.tensors import TensorRecorder
-from mytorch.replay.record.traced import Traced
 
 
 @contextmanager
-def recording_by(recorder: TensorRecorder, cells: Sequence[Cell]) -> Iterator[None]:
+def recording_by(recorder: TensorRecorder, cells: Sequence[Cell], settling: Settling) -> Iterator[None]:
     """Within the context, `recorder` records what the thread does, with stand-ins in the places outside."""
     token = arrays._recording.set(recorder)
     patched = _patch(cells, recorder)
     recorder.stand_ins = {(id(cell), id(shown)) for cell, shown in patched}
+    for cell, shown in patched:
+        settling.stands(shown, cell.value)
     try:
         with watched(cells, recorder):
             yield
@@ -54,8 +54,6 @@ def recording_by(recorder: TensorRecorder, cells: Sequence[Cell]) -> Iterator[No
         for cell, shown in patched:
             if cell.read() is shown:
                 cell.write(cell.value)
-        for cell in cells:
-            _settle(cell)
         arrays._recording.reset(token)
         recorder.close()
         for made in [*recorder.made.values(), *[ref(tensor) for tensor in recorder.set.values()]]:
@@ -109,20 +107,6 @@ def _live_in(value: tuple[Any, ...], recorder: Recorder) -> tuple[Any, ...]:
     if all(x is y for x, y in zip(entries, value, strict=True)):
         return value
     return type(value)(*entries) if hasattr(value, "_fields") else tuple(entries)
-
-
-def _settle(cell: Cell) -> None:
-    """Leave nothing behind, in a place outside, that only stands for an array."""
-    now = cell.read()
-    if isinstance(now, Traced):
-        cell.write(now.array.copy())
-    entries: Any = vars(cell.container) if cell.kind == "names" else now
-    if isinstance(entries, dict):
-        entries.update({key: x.array.copy() for key, x in entries.items() if isinstance(x, Traced)})
-    elif isinstance(entries, list | deque):
-        for i, x in enumerate(entries):
-            if isinstance(x, Traced):
-                entries[i] = x.array.copy()
 
 
 def _is_of_user(error: Exception) -> bool:
