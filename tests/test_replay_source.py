@@ -206,6 +206,12 @@ FUNCTIONS = {
     "gradient of fft": (mytorch.grad(lambda x: (np.abs(np.fft.fft(x)) ** 2).sum()), normal(6)),
     "complex": (complexes, normal(4)),
     "gradient of complex": (mytorch.grad(lambda x: np.abs(np.exp(1j * x) * (2 - 1j) + x).sum()), normal(4)),
+    "counted": (
+        mytorch.value_and_grad(
+            lambda x: (x**2).sum() / np.count_nonzero(x) + (np.expand_dims(np.count_nonzero(x), 0) * x).sum()
+        ),
+        normal(3),
+    ),
     "masks": (masks, normal((2, 5))),
     "everything": (everything, normal((2, 3))),
     "softmax": (mytorch.value_and_grad(softmax_loss), normal((4, 3))),
@@ -606,6 +612,62 @@ def test_names_of_loops_and_of_functions_that_are_called():
 
     source = program_of(f, np.ones(2), np.ones(2)).source
     assert all(text in source for text in ("z = x * w", "z_2 = ", "np.tanh(z)"))
+
+
+def test_a_gradient_has_the_number_of_what_it_belongs_to():
+    def f(x, w):
+        h = np.tanh(x @ w)
+        h = h * 3
+        for _ in range(2):
+            h = np.sin(h) @ w
+        u = Tensor(np.zeros(2))
+        u[0] = h.sum()
+        return u[0] ** 2
+
+    source = program_of(mytorch.value_and_grad(f), np.ones((2, 2)), np.eye(2)).source
+    for text in ("h_4 = np.sin(h_3) @ w", "d_h_2 = ", "d_h = d_h_2 * 3", "np.cos(h_3)", "d_u = np.zeros(2)"):
+        assert text in source
+    assert source.index("d_u = ") < source.index("d_h_3 = ") < source.index("d_h_2 = ")
+
+
+def test_what_a_called_function_calls_its_argument():
+    def score(pred, target):
+        return ((pred - target) ** 2).sum()
+
+    def relu(x):
+        return np.maximum(x, 0.1) * np.exp(x)
+
+    def f(x, w, y):
+        return score(relu(x @ w), y)
+
+    source = program_of(f, np.ones((2, 2)), np.ones((2, 3)), np.ones((2, 3))).source
+    assert "pred = np.maximum(t1, 0.1) * np.exp(t1)" in source  # x is the argument, which has another shape
+    source = program_of(lambda x, w: relu(x @ w), np.ones((2, 2)), np.ones((2, 2))).source
+    assert "x_2 = x @ w" in source
+
+
+def test_what_a_transform_does_by_itself_comes_from_the_function():
+    def cubes(x):
+        return (x**3).sum()
+
+    source = program_of(mytorch.hvp(cubes), np.ones(2), np.ones(2)).source
+    assert "def cubes(x):" in source
+    assert "compiled(*args)" not in source
+    source = program_of(mytorch.grad(cubes), np.ones(2)).source
+    assert "def grad_of_cubes(x):" in source
+
+
+def test_the_first_line_names_the_parts_of_the_program():
+    w = Tensor(np.ones(2), requires_grad=True)
+
+    def step(x):
+        (x @ w).backward()
+        with mytorch.no_grad():
+            w[...] -= w.grad
+        w.grad = None
+
+    source = program_of(step, np.ones(2)).source
+    assert source.startswith('"""step as straight-line NumPy: backward, update."""')
 
 
 def test_a_saved_program_runs_in_an_interpreter_without_this_package(tmp_path):

@@ -16,6 +16,7 @@ import numpy as np
 from numpy import ndarray
 
 from mytorch import arrays, trees
+from mytorch.lines import caller
 from mytorch.optim.optimizer import Optimizer
 from mytorch.regions import owner_of
 from mytorch.replay.errors import note
@@ -69,7 +70,9 @@ class Recording:
     twins : by the number of an argument, that of an earlier one that is the same array
     tensors : by the identity of a Tensor among the arguments, its number
     paths : by the identity of what lies outside, where it is found
-    local_names : per memory's number, a local variable that held it
+    local_names : per memory's number, a local variable that held it; parameter_names : a parameter that did, and only
+        that, of a function that was called
+    caller : the line that called, as a code object and an instruction
     seconds : that the call took
     """
 
@@ -97,6 +100,8 @@ class Recording:
         self.tensors: dict[int, int] = {}
         self.paths: dict[int, list[str]] = {}
         self.local_names: dict[int, str] = {}
+        self.parameter_names: dict[int, str] = {}
+        self.caller = caller()
         self.seconds = 0.0
 
 
@@ -123,7 +128,8 @@ def record(
     try:
         with containers.settled(), followed(), recording_by(recorder, cells, settling):
             try:
-                with watching(lambda name, value: recorder.note_local(name, value, recording.local_names)):
+                names = recording.local_names, recording.parameter_names
+                with watching(lambda name, value, given: recorder.note_local(name, value, names[given])):
                     result = function(*args, **kwargs)
             except BaseException as error:
                 _say_what_changed(error, recorder)

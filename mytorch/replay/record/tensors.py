@@ -184,7 +184,7 @@ class TensorRecorder(Recorder):
         return after, list(self.read.values())
 
     def note_local(self, name: str, value: Any, names: dict[int, str]) -> None:
-        """Note that a local variable holds an array, or a Tensor."""
+        """Note in `names` that a local variable holds an array, or a Tensor."""
         array = ARRAY.__get__(value) if type(value) is Tensor else value
         real = array.array if type(array) is Traced else array
         buffer = self.buffer(real) if type(real) is ndarray and self.knows(owner_of(real)) else None

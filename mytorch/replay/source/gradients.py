@@ -29,42 +29,57 @@ def gradient_names(
     backward pass, in the shape of the operation's result, is the gradient of that result.
     """
     made = {out.buffer.number for i in instructions if i.phase == "backward" for out in i.outs}
-    names = {value.buffer.number: f"d_{name}" for value, name in roots if value.buffer.number in made}
-    results = _results(instructions, name_of)
-    backward = [i for i in instructions if i.phase == "backward" and i.kind != "guard"]
-    for place, group in groupby(backward, key=_place):
-        members = list(group)
-        found = results.get(place, [])
-        if len(found) == 1:
-            _name_cotangent(members, found[0][0], found[0][1], made, names)
+    names = {
+        value.buffer.number: f"d_{name}"
+        for value, name in roots
+        if value.buffer.number in made and value.is_whole
+    }
+    for members, origin in _pairs(instructions):
+        _name_cotangent(members, origin, name_of, made, names)
     _name_steps(instructions, made, name_of, names)
-    _name_shadows(backward, instructions, name_of, names)
+    _name_shadows(instructions, name_of, names)
     return names
 
 
-def _place(instruction: Instruction) -> Any:
-    return instruction.code, instruction.lasti
+def _pairs(instructions: list[Instruction]) -> list[tuple[list[Instruction], list[Instruction]]]:
+    """Return what differentiates each operation, and the operation: an operation of a loop is differentiated as often.
+
+    The last time that it was done is differentiated first.
+    """
+    forward, backward = _times(instructions, "forward"), _times(instructions, "backward")
+    return [
+        pair
+        for place, times in backward.items()
+        if len(times) == len(forward.get(place, ()))
+        for pair in zip(times, reversed(forward[place]), strict=True)
+    ]
 
 
-def _results(
-    instructions: list[Instruction], name_of: Callable[[Buffer], str | None]
-) -> dict[Any, list[tuple[Value, str]]]:
-    """Return, per place in the user's code, the named results of the forward pass that were made there."""
-    results: dict[Any, list[tuple[Value, str]]] = {}
-    for instruction in instructions:
-        for out in instruction.outs if instruction.phase == "forward" and instruction.fresh else ():
-            name = name_of(out.buffer)
-            if name is not None:
-                results.setdefault(_place(instruction), []).append((out, name))
-    return results
+def _times(instructions: list[Instruction], phase: str) -> dict[Any, list[list[Instruction]]]:
+    """Return, per place in the user's code, the instructions of each time that it was come by."""
+    found: dict[Any, list[list[Instruction]]] = {}
+    members = [i for i in instructions if i.phase == phase and i.kind != "guard"]
+    for place, group in groupby(members, key=lambda i: (i.code, i.lasti)):
+        found.setdefault(place, []).append(list(group))
+    return found
 
 
 def _name_cotangent(
-    members: list[Instruction], result: Value, name: str, made: set[int], names: dict[int, str]
+    members: list[Instruction],
+    origin: list[Instruction],
+    name_of: Callable[[Buffer], str | None],
+    made: set[int],
+    names: dict[int, str],
 ) -> None:
+    """Name what is read of the backward pass, in the shape of the only result of an operation that has a name."""
+    outs = [out for i in origin if i.fresh for out in i.outs]
+    results = [(out, name) for out in outs if (name := name_of(out.buffer)) is not None]
+    if len(results) != 1:
+        return
+    result, name = results[0]
     own = {out.buffer.number for i in members for out in i.outs}
-    read = {value.buffer.number for i in members for value in i.reads if value.shape == result.shape}
-    given = (read & made) - own
+    read = [v for i in members for v in i.reads if v.is_whole and v.buffer.dtype == result.dtype]
+    given = {v.buffer.number for v in read if result.shape in (v.shape, v.buffer.shape)} & made - own
     if len(given) == 1:
         names.setdefault(given.pop(), f"d_{name}")
 
@@ -95,24 +110,18 @@ def _name_steps(
 
 
 def _name_shadows(
-    backward: list[Instruction],
-    instructions: list[Instruction],
-    name_of: Callable[[Buffer], str | None],
-    names: dict[int, str],
+    instructions: list[Instruction], name_of: Callable[[Buffer], str | None], names: dict[int, str]
 ) -> None:
-    """Name gradients that are added up in place: one has the shape of the only memory of its lines without one."""
+    """Name gradients that are added up in place: one has the form of the only memory of its line with that form."""
     touched: dict[Any, dict[int, Buffer]] = {}
     for instruction in instructions:
-        if instruction.phase == "forward":
-            for value in (*instruction.reads, *instruction.outs):
-                touched.setdefault(instruction.line, {})[value.buffer.number] = value.buffer
-    for instruction in backward:
-        for out in () if instruction.fresh else instruction.outs:
-            number, shape = out.buffer.number, out.buffer.owner.shape
-            if number in names:
-                continue
-            near = [b for b in touched.get(instruction.line, {}).values() if b.owner.shape == shape and shape]
-            known = {name_of(b) for b in near} - {None}
-            free = [name for name in known if f"d_{name}" not in names.values()]
-            if len(free) == 1:
-                names[number] = f"d_{free[0]}"
+        for value in (*instruction.reads, *instruction.outs) if instruction.phase == "forward" else ():
+            key = instruction.line, value.buffer.shape, value.buffer.dtype
+            touched.setdefault(key, {})[value.buffer.number] = value.buffer
+    for instruction in instructions:
+        for out in instruction.outs if instruction.phase == "backward" and not instruction.fresh else ():
+            alike = touched.get((instruction.line, out.buffer.shape, out.buffer.dtype), {})
+            if len(alike) == 1 and out.buffer.number not in alike:
+                name = name_of(next(iter(alike.values())))
+                if name is not None and f"d_{name}" not in names.values():
+                    names.setdefault(out.buffer.number, f"d_{name}")

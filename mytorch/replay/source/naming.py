@@ -176,14 +176,14 @@ def _parameters(function: Callable[..., Any], count: int) -> list[str]:
     A transform (`grad(f)`, `hvp(f)`) takes those of the function that it was made of, and perhaps a vector v.
     """
     names: list[str] = []
-    inner = _inner(function)
-    for parameter in _signature(inner):
+    users = inner(function)
+    for parameter in _signature(users):
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             names.append(parameter.name)
         elif parameter.kind is parameter.VAR_POSITIONAL:
             names += [f"{parameter.name}_{i}" for i in range(count - len(names))]
     names = names[:count]
-    rest = ["v"] if inner is not function and len(names) + 1 == count else []
+    rest = ["v"] if users is not function and len(names) + 1 == count else []
     return [*names, *(rest or [f"x{i}" for i in range(len(names), count)])]
 
 
@@ -194,11 +194,12 @@ def _signature(function: Callable[..., Any]) -> list[inspect.Parameter]:
         return []
 
 
-def _inner(function: Any) -> Any:
+def inner(function: Any) -> Any:
     """Return the user's function within one that this package's transforms made of it."""
     while (getattr(function, "__module__", None) or "").startswith("mytorch.transforms"):
-        inner = inspect.getclosurevars(function).nonlocals.get("f") if inspect.isfunction(function) else None
-        if not callable(inner):
+        known = inspect.getclosurevars(function).nonlocals if inspect.isfunction(function) else {}
+        made_of = known.get("f", known.get("pair"))  # `grad` is a part of `value_and_grad`
+        if not callable(made_of):
             break
-        function = inner
+        function = made_of
     return function

@@ -19,6 +19,7 @@ from mytorch.replay.instructions import (
     ARGUMENT,
     INSIDE,
     OUTSIDE,
+    TEMPORARY,
     Buffer,
     Instruction,
     Value,
@@ -29,8 +30,8 @@ from mytorch.replay.record.recorder import setitem
 from mytorch.replay.source import literals, spelling
 from mytorch.replay.source.gradients import gradient_names
 from mytorch.replay.source.inlining import used_at_once
-from mytorch.replay.source.layout import Row, laid_out
-from mytorch.replay.source.naming import Names, argument_names, identifier, user_names
+from mytorch.replay.source.layout import Row, laid_out, phases
+from mytorch.replay.source.naming import Names, argument_names, identifier, inner, user_names
 from mytorch.replay.source.operands import gives_shape, narrow, spreads, stays
 from mytorch.replay.source.outside import Outside
 from mytorch.replay.source.spelling import ATOM, UNARY, Expr
@@ -80,7 +81,7 @@ class _Printer:
     def __init__(self, program: Program) -> None:
         self.program, self.recording = program, program.recording
         listing = without_plain_copies(program.listing)
-        self.instructions = listing.instructions
+        self.instructions = [self._placed(instruction) for instruction in listing.instructions]
         self.final = dict(zip(program.final, listing.roots, strict=True))
         self.roots = {root.buffer.number for root in listing.roots}
         self.written = last_writes(self.instructions)
@@ -111,9 +112,49 @@ class _Printer:
         self.outside.numbers(self.instructions)
         raw = self.program.recorded.instructions
         roots = {root.buffer.number for root in self.program.recorded.roots}
-        self.user = self.recording.local_names | user_names(raw, roots)
+        self.made = self._made()
+        self.user = self._unique(
+            self._parameter_names() | self.recording.local_names | user_names(raw, roots)
+        )
         self.results = self._result_names()
         self.gradients = gradient_names(self.instructions, self._gradient_roots(), self._forward_name)
+
+    def _placed(self, instruction: Instruction) -> Instruction:
+        """Return an instruction with a line of the function: what a transform does by itself is caused by its head."""
+        if (instruction.code, instruction.lasti) != self.recording.caller:
+            return instruction
+        code = getattr(inner(self.recording.function), "__code__", None)
+        return instruction if code is None else instruction.twin(code=code, lasti=-1)
+
+    def _parameter_names(self) -> dict[int, str]:
+        """Return the names that functions which were called have for what they were given.
+
+        A name that also stands for something from outside, of another shape, would mislead.
+        """
+        known = self.recording.local_names, self.recording.parameter_names
+        shapes: dict[str, set[tuple[int, ...]]] = {}
+        for number, bases in self.bases.items():
+            for name in (bases[0].text, *(names[number] for names in known if number in names)):
+                shapes.setdefault(name, set()).add(bases[0].array.shape)
+        return {
+            number: name
+            for number, name in self.recording.parameter_names.items()
+            if number in self.made and self.made[number].shape in shapes.get(name, {self.made[number].shape})
+        }
+
+    def _made(self) -> dict[int, Buffer]:
+        """Return the memories that lines of the function make, in order."""
+        values = [value for i in self.instructions for value in (*i.reads, *i.outs)]
+        return {
+            value.buffer.number: value.buffer
+            for value in values
+            if value.buffer.kind == TEMPORARY
+            or (value.buffer.kind == INSIDE and value.buffer.number in self.written)
+        }
+
+    def _unique(self, names: dict[int, str]) -> dict[int, str]:
+        """Return the user's names of what is computed, in order, each for one memory: h, h_2, ..."""
+        return {n: self.names.fresh(identifier(names[n])) for n in self.made if n in names}
 
     def _add(self, buffer: Buffer, text: str) -> None:
         whole = Value(buffer, buffer.owner)
@@ -175,7 +216,9 @@ class _Printer:
     def name_of(self, out: Value, instruction: Instruction) -> str:
         """Return a new name for a result."""
         number = out.buffer.number
-        known = self.gradients.get(number) or self.user.get(number) or self.results.get(number)
+        if number in self.user and number not in self.gradients:
+            return self.user[number]
+        known = self.gradients.get(number) or self.results.get(number)
         if known is not None:
             return self.names.fresh(identifier(known))
         return self.names.numbered(PREFIXES[instruction.phase])
@@ -518,8 +561,9 @@ class _Printer:
         return Module("\n".join(lines) + "\n", self.arrays)
 
     def _title(self) -> str:
-        phases = [p for p in ("forward", "backward", "update") if any(row.phase == p for row in self.rows)]
-        return f"{self.function_name} as straight-line NumPy: {', '.join(phases) or 'nothing to compute'}."
+        found = phases(self.rows)
+        what = ", ".join(phase for phase in ("forward", "backward", "update") if phase in found)
+        return f"{self.function_name} as straight-line NumPy: {what or 'nothing to compute'}."
 
     def _file(self, beside: str | None) -> str:
         name = beside or f"{self.function_name}.npz"

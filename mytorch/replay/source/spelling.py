@@ -67,6 +67,9 @@ _NAMESPACES = (
     (np.polynomial.legendre, "np.polynomial.legendre"), (np.polynomial.hermite, "np.polynomial.hermite"),
     (np.polynomial.hermite_e, "np.polynomial.hermite_e"), (np.polynomial.laguerre, "np.polynomial.laguerre"),
 )  # fmt: skip
+_COUNTS_IN_PYTHON = isinstance(
+    np.count_nonzero(()), int
+)  # before NumPy 2.3 its result has no index and no methods
 _SHORTER = {"np.absolute": "np.abs", "np.conjugate": "np.conj"}
 
 
@@ -189,7 +192,10 @@ def call(instruction: Instruction, term: Term, operand: Callable[[Instruction, i
         return _method(instruction, term)
     if function is np.dot and _is_product(args):
         return Expr(f"{term(args[0]).within(PRODUCT)} @ {term(args[1]).within(UNARY)}", PRODUCT)
-    return Expr(f"{function_text(function, instruction)}({arguments(args, kwargs, term)})")
+    text = f"{function_text(function, instruction)}({arguments(args, kwargs, term)})"
+    if function is np.count_nonzero and _COUNTS_IN_PYTHON and any(not out.shape for out in instruction.outs):
+        text = f"np.intp({text})"
+    return Expr(text)
 
 
 def _ufunc(instruction: Instruction, term: Term, operand: Callable[[Instruction, int], Expr]) -> Expr:

@@ -7,6 +7,7 @@ strides.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import dropwhile
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -173,6 +174,8 @@ def _indexed(base: ndarray, root: View, place: Place) -> str | None:
             place.shape
         ):
             return None
+        if in_order and index[:1] == [None]:  # axes in front come by themselves
+            view, text = _applied(array, root.text, [*dropwhile(lambda part: part is None, index)])
         view, text = np.broadcast_to(view, place.shape), f"np.broadcast_to({text}, {place.shape})"
     return text if _shows(base, view, place) else None
 
