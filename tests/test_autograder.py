@@ -204,6 +204,24 @@ def test_report_of_a_wrong_solution(run, tmp_path):
         assert text in done.out
 
 
+def test_parts_that_are_not_written_yet_are_listed_together_and_without_numbers(run, tmp_path):
+    handins.copy_reference(tmp_path)
+    handins.change(tmp_path, "functional_hw1.py", "return grad_output / a\n", "return NotImplementedError\n")
+    handins.change(
+        tmp_path,
+        "nn/loss.py",
+        "        shifted = y_hat",
+        "        raise NotImplementedError\n        shifted = y_hat",
+    )
+    out = run("--handin", tmp_path).out
+    assert out.count("this part is not written yet") == 1
+    names = re.findall(r"^--- (.*?) -+$", out, re.MULTILINE)
+    assert names == ["Functional Backward Log", *handins.LOSS]
+    assert "log_backward returned <class 'NotImplementedError'>" in out
+    assert "Input" not in out
+    assert out.count("To run the first of these tests") == 1
+
+
 def test_one_mistake_that_fails_many_tests_is_explained_once_and_before_the_numbers(run, tmp_path):
     handins.copy_reference(tmp_path)
     handins.change(tmp_path, "functional_hw1.py", "a.T @ grad_output", "grad_output.T @ a")
