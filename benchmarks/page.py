@@ -59,7 +59,11 @@ def write_page(
             parts.append(f"![Other works, {count(threads)}](benchmarks/works-{threads}.png)")
         parts += [work_table(what, works) for what in dict.fromkeys(race.what for race in works)]
     if targets:
-        parts += ["## Targets with two BLAS threads", "The figures with one thread are in the README.", targets]
+        parts += [
+            "## Targets with two BLAS threads",
+            "The figures with one thread are in the README.",
+            targets,
+        ]
     absent = [*missing, *absences(races)]
     if absent:
         parts += ["## Who is missing", "\n".join(f"* {sentence}" for sentence in absent)]

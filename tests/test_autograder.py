@@ -114,6 +114,34 @@ def test_an_endless_loop_at_import_costs_the_time_limit_once(tmp_path):
     }
 
 
+def test_a_class_is_graded_into_a_table_and_a_report_beside_each_hand_in(run, tmp_path):
+    for name in ("ada", "bob"):
+        handins.copy_reference(tmp_path / name)
+    handins.change(tmp_path / "bob", "functional_hw1.py", "return grad_output / a", "return grad_output * a")
+    (tmp_path / "cleo.tar").write_text("no archive")
+    (tmp_path / "notes.md").write_text("no hand-in")
+    done = run("--class", tmp_path, "operations", "autograd")
+    assert done.returncode == 0
+    assert done.out.splitlines() == [
+        "hand-in,autograd,operations,total",
+        "ada,10,6,16",
+        "bob,10,5,15",
+        "cleo.tar,0,0,0",
+    ]
+    report = (tmp_path / "bob.txt").read_text(encoding="utf-8")
+    assert "the derivative of log(a) is 1 / a" in report
+    assert json.loads(report.splitlines()[-1])["scores"]["Functional Backward Log"] == 0
+    assert "not a readable tar archive" in (tmp_path / "cleo.tar.txt").read_text(encoding="utf-8")
+    assert not (tmp_path / "notes.md.txt").exists()
+    assert run("--class", tmp_path, "operations", "autograd").out == done.out
+
+
+def test_a_class_without_hand_ins_is_an_error(run, tmp_path):
+    done = run("--class", tmp_path)
+    assert done.returncode == 1
+    assert f"{tmp_path}: there is no *.tar and no folder with mytorch/ here. Nothing was graded." in done.err
+
+
 def test_what_a_student_prints_is_shown(run, tmp_path):
     handins.copy_reference(tmp_path)
     handins.change(
