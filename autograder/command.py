@@ -4,9 +4,12 @@ Without names everything is graded. A name is a section or a single test. The ex
 that ran passed, and 1 otherwise. The last line printed is the JSON with the scores that Autolab reads. It
 comes also when the hand-in cannot even be unpacked; it does not when the grader itself lacks something or was
 called wrongly, so that no zero is recorded that the hand-in did not earn.
+
+With --class a folder of hand-ins is graded: a report beside each, and a table of points on standard output.
 """
 
 import argparse
+import csv
 import io
 import os
 import shlex
@@ -16,6 +19,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from autograder.grading import (
     SECTIONS,
@@ -27,7 +31,7 @@ from autograder.grading import (
     grade,
     section_tests,
 )
-from autograder.packing import HandinError, unpack
+from autograder.packing import PACKAGE, HandinError, unpack
 from autograder.report import (
     Printer,
     print_failures,
@@ -58,7 +62,9 @@ def run(arguments: Sequence[str]) -> int:
     if options.handin and not options.handin.exists():
         print(f"{options.handin}: there is no such file or folder. Nothing was graded.", file=sys.stderr)
         return 1
-    results = _grade_and_report(options, chosen)
+    if options.whole_class:
+        return _grade_class(options, chosen)
+    results = _grade_and_report(options, chosen, sys.stdout)
     return 1 if any(result.failure for result in results) else 0
 
 
@@ -70,8 +76,16 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         "names", nargs="*", metavar="name", help=f"a section ({', '.join(SECTIONS)}) or a test; default: all"
     )
     parser.add_argument("--list", action="store_true", help="list the names and points, and grade nothing")
-    parser.add_argument(
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
         "--handin", type=Path, metavar="PATH", help="a folder with mytorch/ in it, or a handin.tar"
+    )
+    what.add_argument(
+        "--class",
+        type=Path,
+        dest="whole_class",
+        metavar="FOLDER",
+        help="grade every hand-in in a folder, write a report beside each, and print a table of points (CSV)",
     )
     parser.add_argument("--seed", type=_seed, default=SEED, help="seed of the inputs (default: %(default)s)")
     parser.add_argument(
@@ -127,11 +141,35 @@ def _listing(chosen: Chosen) -> str:
     return "\n".join(lines)
 
 
-def _grade_and_report(options: argparse.Namespace, chosen: Chosen) -> list[Result]:
+def _grade_class(options: argparse.Namespace, chosen: Chosen) -> int:
+    """Grade every hand-in of a folder, and print their points by section as they come."""
+    folder = options.whole_class
+    handins = [
+        path for path in sorted(folder.glob("*")) if path.suffix == ".tar" or (path / PACKAGE).is_dir()
+    ]
+    if not handins:
+        print(
+            f"{folder}: there is no *.tar and no folder with {PACKAGE}/ here. Nothing was graded.",
+            file=sys.stderr,
+        )
+        return 1
+    table = csv.writer(sys.stdout, lineterminator="\n")
+    table.writerow(["hand-in", *chosen, "total"])
+    for handin in handins:
+        options.handin = handin
+        with handin.with_name(f"{handin.name}.txt").open("w", encoding="utf-8") as report:
+            results = _grade_and_report(options, chosen, report)
+        points = [sum(result.earned for result in results if result.section == name) for name in chosen]
+        table.writerow([handin.name, *points, sum(points)])
+        sys.stdout.flush()
+    return 0
+
+
+def _grade_and_report(options: argparse.Namespace, chosen: Chosen, stream: TextIO) -> list[Result]:
     """Grade and print everything, the score line last."""
     import torch
 
-    printer = Printer(sys.stdout)
+    printer = Printer(stream)
     handin = options.handin or TOP
     print_title(printer, str(handin), options.seed, f"PyTorch {torch.__version__}")
     results: list[Result] = []
@@ -147,7 +185,7 @@ def _grade_and_report(options: argparse.Namespace, chosen: Chosen) -> list[Resul
             results += section.results
     print_failures(printer, results, _rerun(options))
     print_table(printer, results)
-    print(score_line(results), flush=True)
+    print(score_line(results), file=stream, flush=True)
     return results
 
 

@@ -15,6 +15,7 @@ from autograder.helpers import AFTERWARDS, DIVERGENCE_EVERYWHERE, Arrays, Graded
 from autograder.wire import Received
 
 UNKNOWN = "entries differ"  # in hints that know where, and not why
+NOT_WRITTEN = "this part is not written yet"
 
 
 def explain(
@@ -198,9 +199,9 @@ _ERRORS = {
         "only NumPy and the standard library are there when a hand-in is graded: remove this import (modules "
         "of the package itself are imported as mytorch.NAME)"
     ),
-    r"NoneType": "None stands where an array, a list or an object should: is a `return` missing?",
+    r"NoneType|returned None": "None stands where an array, a list or an object should: is a `return` missing?",
     r"has no attribute '\w+'|cannot import name": "not written yet, or named otherwise than in the hand-out",
-    r"NotImplementedError": "this part is not written yet",
+    r"NotImplementedError": NOT_WRITTEN,
     r"SyntaxError|IndentationError|TabError": "this file is not valid Python, so nothing in it can run",
     r"SystemExit": "the hand-in called sys.exit(): a module must never end the program",
     r"exit status": "the hand-in ended the process (os._exit?): a module must never end the program",
@@ -226,9 +227,19 @@ _ERRORS = {
         "the shapes of a matrix product do not fit: is a .T missing, or are the inputs recorded in another order than "
         "they are multiplied in?"
     ),
+    r"with shapes \((\d+), ?(\d+)\) \(\2, ?1\)": (
+        "a column met rows: the bias has shape (out_features, 1), so y = x @ W.T + b.T"
+    ),
     r"could not be broadcast together": (
-        "an array met one of another shape; where it is a gradient: are inputs, gradients_to_update and what the rule "
-        "returns in the same order?"
+        "an array met one of another shape: is a `*` written for an `@`? Where it is a gradient: are inputs, "
+        "gradients_to_update and what the rule returns in the same order?"
+    ),
+    r"Cannot cast ufunc": (
+        "an array of whole numbers cannot take gradients: make it by np.zeros(shape), without a dtype"
+    ),
+    r"positional argument": (
+        "called with more or fewer arguments than it takes: is `self` the first in the list of every method, and are "
+        "the others as in the hand-out?"
     ),
     r"setting an array element with a sequence": (
         "several gradients stand where one should: does backward take a list of gradients as well as a tuple?"

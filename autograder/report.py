@@ -11,7 +11,7 @@ import numpy as np
 
 from autograder.compare import Difference, close
 from autograder.grading import Failure, Result
-from autograder.hints import UNKNOWN
+from autograder.hints import NOT_WRITTEN, UNKNOWN
 
 WIDTH = 90
 ENTRIES_SHOWN = 5
@@ -92,9 +92,16 @@ def print_failures(
 
 def _reason(result: Result, failure: Failure, *, is_first: bool) -> Any:
     """Return what tests with one explanation have in common, or what this one has alone."""
+    if _is_unwritten(failure):
+        return NOT_WRITTEN
     if any(UNKNOWN in hint for hint in failure.hints):
         return result.name if is_first else result.section
     return (bool(failure.inputs), ADDRESS.sub("", failure.error), *failure.hints)
+
+
+def _is_unwritten(failure: Failure) -> bool:
+    """Return whether nothing is wrong yet, so that the error says all there is to say."""
+    return failure.hints == [NOT_WRITTEN]
 
 
 def _print_group(printer: Printer, group: Sequence[Result], rerun: Callable[[Sequence[str]], str]) -> None:
@@ -119,6 +126,9 @@ def _sections(results: Sequence[Result]) -> list[str]:
 
 
 def _print_failure(printer: Printer, failure: Failure) -> None:
+    if _is_unwritten(failure):
+        printer.block(failure.error)
+        return
     if failure.steps:
         printer.wrapped(f"Test: {failure.steps}")
     if failure.inputs:

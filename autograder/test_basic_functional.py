@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from autograder.helpers import Arrays, ContractError, GradedTest, draw, no_mistakes, torch_gradients
+from autograder.helpers import Arrays, ContractError, GradedTest, draw, no_mistakes, torch_gradients, written
 
 MODULES = ("mytorch.functional_hw1",)
 
@@ -14,12 +14,12 @@ def _attempt(function_name: str, operands: str) -> Callable[[Arrays], Iterator[t
         from mytorch import functional_hw1
 
         function = getattr(functional_hw1, function_name)
-        result = function(inputs["grad_output"], *(inputs[name] for name in operands))
+        result = written(function_name, function(inputs["grad_output"], *map(inputs.__getitem__, operands)))
         gradients = result if isinstance(result, tuple | list) else (result,)
         if len(gradients) != len(operands):
             raise ContractError(
                 f"{function_name} should return one gradient for each of its {len(operands)} operands, "
-                f"it returned {len(gradients)}"
+                f"it returned {None if result is None else len(gradients)}"
             )
         for name, gradient in zip(operands, gradients, strict=True):
             yield f"gradient of {name}", gradient

@@ -166,7 +166,7 @@ def run(effort: Effort) -> Iterator[Result]:
         if size == 10 and REPLAY in times.times:
             nanoseconds = [1e9 * seconds for seconds in times.times[REPLAY]]
             low, high = min(nanoseconds), max(nanoseconds)
-            yield Figure(f"{what}, replayed", median(nanoseconds), low, high, "ns", at_most=500)
+            yield Figure(f"{what}, replayed, each", median(nanoseconds), low, high, "ns", at_most=500)
 
 
 if __name__ == "__main__":

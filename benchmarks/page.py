@@ -14,8 +14,8 @@ from benchmarks.races import Race
 HOW = """\
 `make benchmark` wrote this page and its plots, and [results.json](benchmarks/results.json) with every round. Each
 contender lives in a process of its own, the processes take turns, and all computed the same numbers. A time is the
-median of the rounds; behind it stands the median of the rounds' ratios to the time of the contender that has 1. So
-below 1 is faster. Times drift between runs, ratios hardly do."""
+median of the rounds, of elementwise operations that of one; behind it stands the median of the rounds' ratios to the
+time of the contender that has 1. So below 1 is faster. Times drift between runs, ratios hardly do."""
 WHO = """\
 *torch* is PyTorch at its leanest (`autograd.grad`, one `_foreach_add_`), *torch as usual* has modules, a loss and an
 optimizer; *plain NumPy* is the gradient by hand as one writes it, *best NumPy* with everything that makes NumPy fast;
@@ -59,7 +59,11 @@ def write_page(
             parts.append(f"![Other works, {count(threads)}](benchmarks/works-{threads}.png)")
         parts += [work_table(what, works) for what in dict.fromkeys(race.what for race in works)]
     if targets:
-        parts += ["## Targets with two BLAS threads", "Those with one thread are in the README.", targets]
+        parts += [
+            "## Targets with two BLAS threads",
+            "The figures with one thread are in the README.",
+            targets,
+        ]
     absent = [*missing, *absences(races)]
     if absent:
         parts += ["## Who is missing", "\n".join(f"* {sentence}" for sentence in absent)]

@@ -1,4 +1,4 @@
-"""What PyTorch's users look for in vain, and what to write instead: the second half of an AttributeError."""
+"""What users of PyTorch and JAX look for in vain, and what to write instead: the second half of an AttributeError."""
 
 from __future__ import annotations
 
@@ -67,6 +67,7 @@ PACKAGE = {
     "func": "the transforms are functions of mytorch: mytorch.grad, mytorch.jvp, mytorch.hessian",
     "inference_mode": "write mytorch.no_grad()",
     "is_tensor": "write isinstance(x, mytorch.Tensor)",
+    "jit": "write mytorch.compile(function)",
     "load": "write pickle.load, or np.load",
     "manual_seed": "write np.random.seed(seed), which parameters are drawn with",
     "mm": "write x @ y",
@@ -75,6 +76,7 @@ PACKAGE = {
     "save": "write pickle.dump, or np.savez",
     "set_grad_enabled": "write mytorch.no_grad() or mytorch.enable_grad()",
     "unsqueeze": "write np.expand_dims(x, axis)",
+    "vmap": "write the function for whole arrays: NumPy broadcasts",
 }
 PACKAGE |= {
     name: _MAKE.format(name) for name in ("arange", "empty", "eye", "full", "linspace", "ones", "zeros")

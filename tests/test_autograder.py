@@ -114,6 +114,34 @@ def test_an_endless_loop_at_import_costs_the_time_limit_once(tmp_path):
     }
 
 
+def test_a_class_is_graded_into_a_table_and_a_report_beside_each_hand_in(run, tmp_path):
+    for name in ("ada", "bob"):
+        handins.copy_reference(tmp_path / name)
+    handins.change(tmp_path / "bob", "functional_hw1.py", "return grad_output / a", "return grad_output * a")
+    (tmp_path / "cleo.tar").write_text("no archive")
+    (tmp_path / "notes.md").write_text("no hand-in")
+    done = run("--class", tmp_path, "operations", "autograd")
+    assert done.returncode == 0
+    assert done.out.splitlines() == [
+        "hand-in,autograd,operations,total",
+        "ada,10,6,16",
+        "bob,10,5,15",
+        "cleo.tar,0,0,0",
+    ]
+    report = (tmp_path / "bob.txt").read_text(encoding="utf-8")
+    assert "the derivative of log(a) is 1 / a" in report
+    assert json.loads(report.splitlines()[-1])["scores"]["Functional Backward Log"] == 0
+    assert "not a readable tar archive" in (tmp_path / "cleo.tar.txt").read_text(encoding="utf-8")
+    assert not (tmp_path / "notes.md.txt").exists()
+    assert run("--class", tmp_path, "operations", "autograd").out == done.out
+
+
+def test_a_class_without_hand_ins_is_an_error(run, tmp_path):
+    done = run("--class", tmp_path)
+    assert done.returncode == 1
+    assert f"{tmp_path}: there is no *.tar and no folder with mytorch/ here. Nothing was graded." in done.err
+
+
 def test_what_a_student_prints_is_shown(run, tmp_path):
     handins.copy_reference(tmp_path)
     handins.change(
@@ -202,6 +230,24 @@ def test_report_of_a_wrong_solution(run, tmp_path):
         "| TOTAL        |      5/6 |      5/6 |",
     ):
         assert text in done.out
+
+
+def test_parts_that_are_not_written_yet_are_listed_together_and_without_numbers(run, tmp_path):
+    handins.copy_reference(tmp_path)
+    handins.change(tmp_path, "functional_hw1.py", "return grad_output / a\n", "return NotImplementedError\n")
+    handins.change(
+        tmp_path,
+        "nn/loss.py",
+        "        shifted = y_hat",
+        "        raise NotImplementedError\n        shifted = y_hat",
+    )
+    out = run("--handin", tmp_path).out
+    assert out.count("this part is not written yet") == 1
+    names = re.findall(r"^--- (.*?) -+$", out, re.MULTILINE)
+    assert names == ["Functional Backward Log", *handins.LOSS]
+    assert "log_backward returned <class 'NotImplementedError'>" in out
+    assert "Input" not in out
+    assert out.count("To run the first of these tests") == 1
 
 
 def test_one_mistake_that_fails_many_tests_is_explained_once_and_before_the_numbers(run, tmp_path):

@@ -32,6 +32,8 @@ ATTRIBUTES = [
     (lambda: anything.softmax(X), r"write mytorch\.functional\.softmax"),
     (lambda: anything.exp(X), r"'exp': write np\.exp, which takes Tensors"),
     (lambda: anything.float32, r"'float32': write np\.float32$"),
+    (lambda: anything.jit(X), r"'jit': write mytorch\.compile\(function\)"),
+    (lambda: anything.vmap(X), r"'vmap': write the function for whole arrays"),
     (lambda: anything.of_my_own, r"module 'mytorch' has no attribute 'of_my_own'$"),
     (lambda: layers.CrossEntropyLoss(), r"'CrossEntropyLoss': write SoftmaxCrossEntropy\(\)\(np\.eye\("),
     (lambda: layers.Conv2d(1, 2, 3), r"'Conv2d': there are Activation, .*Linear, .*written as a Module"),

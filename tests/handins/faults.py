@@ -1,6 +1,6 @@
 """Hand-ins that raise, end the process, or print what looks like scores."""
 
-from tests.handins import BACKWARD, ENGINE, FORWARD, LOSS, MODULES, OPERATIONS, Handin
+from tests.handins import BACKWARD, ENGINE, FORWARD, LINEAR, LOSS, MODULES, OPERATIONS, SKIP, Handin
 
 _FUNCTIONS, _ENGINE, _LOSS = "functional_hw1.py", "autograd_engine.py", "nn/loss.py"
 
@@ -20,6 +20,30 @@ FAULTS = (
         "raise NotImplementedError",
         (OPERATIONS[4],),
         "not written yet",
+    ),
+    Handin(
+        "the skeleton's placeholder returned by a rule",
+        _FUNCTIONS,
+        "return grad_output * b, grad_output * a",
+        "return NotImplementedError",
+        (OPERATIONS[0],),
+        "not written yet",
+    ),
+    Handin(
+        "the skeleton's placeholder returned by a module",
+        _LOSS,
+        "return self.loss_val",
+        "return NotImplemented",
+        LOSS,
+        "not written yet",
+    ),
+    Handin(
+        "self missing",
+        "nn/linear.py",
+        "def forward(self, x)",
+        "def forward(x)",
+        (*LINEAR, *SKIP, *FORWARD, *BACKWARD),
+        "is `self` the first",
     ),
     Handin(
         "function missing",
