@@ -43,6 +43,7 @@ from autograder.report import (
 )
 
 LONGEST = 86_400  # seconds
+REPORT = ".txt"  # what a report beside a hand-in ends with
 TOP = Path(__file__).resolve().parent.parent
 
 
@@ -144,9 +145,8 @@ def _listing(chosen: Chosen) -> str:
 def _grade_class(options: argparse.Namespace, chosen: Chosen) -> int:
     """Grade every hand-in of a folder, and print their points by section as they come."""
     folder = options.whole_class
-    handins = [
-        path for path in sorted(folder.glob("*")) if path.suffix == ".tar" or (path / PACKAGE).is_dir()
-    ]
+    paths = sorted(path for path in folder.glob("*") if path.suffix != REPORT)
+    handins = [path for path in paths if path.suffix == ".tar" or (path / PACKAGE).is_dir()]
     if not handins:
         print(
             f"{folder}: there is no *.tar and no folder with {PACKAGE}/ here. Nothing was graded.",
@@ -157,11 +157,16 @@ def _grade_class(options: argparse.Namespace, chosen: Chosen) -> int:
     table.writerow(["hand-in", *chosen, "total"])
     for handin in handins:
         options.handin = handin
-        with handin.with_name(f"{handin.name}.txt").open("w", encoding="utf-8") as report:
+        with handin.with_name(handin.name + REPORT).open("w", encoding="utf-8") as report:
             results = _grade_and_report(options, chosen, report)
         points = [sum(result.earned for result in results if result.section == name) for name in chosen]
         table.writerow([handin.name, *points, sum(points)])
         sys.stdout.flush()
+    if others := [path.name for path in paths if path not in handins]:
+        print(
+            f"Not graded, being neither a *.tar nor a folder with {PACKAGE}/ in it: {', '.join(others)}",
+            file=sys.stderr,
+        )
     return 0
 
 

@@ -190,7 +190,7 @@ def _equal(values: np.ndarray, expected: np.ndarray) -> bool:
 
 # What an error most often means, by a pattern in its text; the first match speaks.
 _ERRORS = {
-    r"No module named 'mytorch'": "what was handed in has no folder mytorch/ with the package in it",
+    r"No module named 'mytorch'": "at the top of what was handed in there is no folder mytorch/ with the package in it",
     r"No module named 'mytorch\.": "a file of the package is missing, or was renamed or moved",
     r"No module named '(autograd_engine|functional_hw1|utils|nn|activation|linear|loss)\b": (
         "modules of the package itself are imported with its name in front: from mytorch.functional_hw1 import ..."

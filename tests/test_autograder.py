@@ -133,6 +133,7 @@ def test_a_class_is_graded_into_a_table_and_a_report_beside_each_hand_in(run, tm
     assert json.loads(report.splitlines()[-1])["scores"]["Functional Backward Log"] == 0
     assert "not a readable tar archive" in (tmp_path / "cleo.tar.txt").read_text(encoding="utf-8")
     assert not (tmp_path / "notes.md.txt").exists()
+    assert "Not graded, being neither a *.tar nor a folder with mytorch/ in it: notes.md\n" in done.err
     assert run("--class", tmp_path, "operations", "autograd").out == done.out
 
 

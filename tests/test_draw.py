@@ -204,6 +204,17 @@ def test_views_and_writes_in_place() -> None:
     assert by_label(graph_of(*written()))["assign at [1:3]"].kind == "memory"
 
 
+@pytest.mark.parametrize("drawn", ["before the write", "after it"])
+def test_a_value_that_was_written_over_is_not_shown_with_the_new_numbers(drawn: str) -> None:
+    x = Tensor([0.0, 1.0], requires_grad=True)
+    y = np.exp(x)
+    before = np.sum(y)
+    y[0] = 5.0
+    nodes = by_label(graph_of(before if drawn == "before the write" else np.sum(y)))
+    assert nodes["exp"].value is None
+    assert nodes["exp"].shape == (2,)
+
+
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_an_entry_is_shown_by_its_index(order: Any) -> None:
     x = Tensor(np.ones((2, 1, 3), order=order), requires_grad=True)

@@ -75,6 +75,7 @@ class _TapeGraph:
         tape = source if isinstance(source, Autograd) else source.tape
         history: list[Any] = [] if tape is None else tape.history()
         self.operations = [operation for operation in history if operation.target is not None]
+        overwritten = {op.previous for op in history if isinstance(op, Write) and op.previous is not None}
         if isinstance(source, Tensor):
             self.result = source
             self._keep_ancestors(source)
@@ -88,6 +89,8 @@ class _TapeGraph:
         for operation in self.operations:
             self._learn(operation)
         self._infer_shapes()
+        for gone in overwritten:  # the memory is there, with other numbers in it
+            self.values.pop(gone, None)
         self._name(names)
 
     def _keep_ancestors(self, result: Tensor) -> None:

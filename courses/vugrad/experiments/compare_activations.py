@@ -30,6 +30,7 @@ def table(histories: dict[str, History]) -> str:
 def draw(histories: dict[str, History], finals: dict[str, float], title: str, path: Path) -> None:
     """Draw the curves of accuracy and loss to a file."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -41,6 +42,7 @@ def draw(histories: dict[str, History], finals: dict[str, float], title: str, pa
     right.set(title="running loss", xlabel="epoch", ylabel="sum over the training set", yscale="log")
     for axes in (left, right):
         axes.grid(alpha=0.3)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend()
     figure.savefig(path, dpi=150)
 
