@@ -49,6 +49,8 @@ from mytorch.transforms import (
 )
 
 keep_freed_memory()
+# The module is imported by its path; who writes mytorch.tensor(...), as in PyTorch, is told what to write here.
+globals().pop("tensor", None)
 
 __version__ = "0.1.0"
 __all__ = [

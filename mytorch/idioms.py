@@ -75,6 +75,7 @@ PACKAGE = {
     "randn": _MAKE.format("random.randn"),
     "save": "write pickle.dump, or np.savez",
     "set_grad_enabled": "write mytorch.no_grad() or mytorch.enable_grad()",
+    "tensor": "write mytorch.Tensor(...)",
     "unsqueeze": "write np.expand_dims(x, axis)",
     "vmap": "write the function for whole arrays: NumPy broadcasts",
 }
