@@ -299,5 +299,3 @@ def _refusal(function: Callable[..., Any]) -> TypeError:
 
 Tensor.__array_ufunc__ = array_ufunc  # type: ignore[attr-defined]
 Tensor.__array_function__ = array_function  # type: ignore[attr-defined]
-
-__all__ = ["array_function", "array_ufunc", "wrap"]

@@ -14,7 +14,6 @@ memory: two levels never share a variable, so no levels need to be numbered.
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -25,13 +24,13 @@ import numpy as np
 
 from mytorch import arrays, trees
 from mytorch.autograd_engine import Autograd
+from mytorch.lines import PACKAGE
 from mytorch.records import TapeError, next_serial
 from mytorch.regions import gradient_dtype
 from mytorch.reverse import Pullback, families
 from mytorch.tensor import Tensor, enable_grad, is_recording, raw, wrap
 
 _ARRAYS = (Tensor, np.ndarray, np.generic, int, float, complex)
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 class Linearization:
@@ -297,7 +296,7 @@ def _fitting(leaf: Any, like: Tensor, structure: trees.Structure, what: str, i: 
 def _users_level() -> int:
     """Return how many calls up, from that of the caller's caller, the user's line is."""
     level, frame = 0, sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
         level, frame = level + 1, frame.f_back
     return level + 1
 
