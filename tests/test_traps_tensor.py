@@ -557,6 +557,32 @@ def test_the_memory_behind_a_read_only_view_is_held_too():
     c[:] = 100
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x, c: np.multiply.outer(c, x),
+        lambda x, c: np.linalg.multi_dot([x, c, c]),
+        lambda x, c: np.matmul(x, c, axes=[(0, 1), (1, 0), (0, 1)]),
+        lambda x, c: np.cross(x, c, axis=0),
+        lambda x, c: np.average(x, weights=c),
+        *([lambda x, c: np.vecdot(x, c, axis=0)] if hasattr(np, "vecdot") else []),
+    ],
+)
+def test_a_view_that_a_function_shows_in_another_form_is_held_too(call):
+    values = np.arange(9.0).reshape(3, 3)
+    expected = mytorch.grad(lambda x: np.sum(call(x, values)))(np.ones((3, 3)))
+    x, c = Tensor(np.ones((3, 3)), requires_grad=True), values.copy().T.copy().T
+    y = np.sum(call(x, c))
+    try:
+        c[...] = 100
+    except ValueError:
+        assert not c.flags.writeable
+    y.backward()
+    np.testing.assert_allclose(x.grad.numpy(), expected)
+    del y
+    c[...] = 100
+
+
 def test_the_guard_can_be_switched_off():
     x, c = leaf(1.0), np.array([2.0])
     with mytorch.guarded(False):
