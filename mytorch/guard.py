@@ -150,9 +150,10 @@ def is_held(owner: np.ndarray) -> bool:
 def freeze_views(values: Iterable[Any]) -> None:
     """Make arrays among `values` read-only whose memory is held: what reads it was given other views of it."""
     for x in values:
-        if isinstance(x, list | tuple):
+        kind = type(x)
+        if kind is list or kind is tuple:
             freeze_views(x)
-        elif issubclass(type(x), np.ndarray) and x.base is not None and x.flags.writeable:
+        elif issubclass(kind, np.ndarray) and x.base is not None and x.flags.writeable:
             with _lock:
                 frozen = _frozen.get(id(owner_of(x)))
                 if frozen is not None:
