@@ -28,7 +28,7 @@ from mytorch.lines import PACKAGE
 from mytorch.records import TapeError, next_serial
 from mytorch.regions import gradient_dtype
 from mytorch.reverse import Pullback, families
-from mytorch.tensor import Tensor, enable_grad, is_recording, raw, wrap
+from mytorch.tensor import Tensor, enable_grad, is_recording, raw, refuse_kind, wrap
 
 _ARRAYS = (Tensor, np.ndarray, np.generic, int, float, complex)
 
@@ -88,6 +88,7 @@ class Linearization:
             if recording and leaf.requires_grad:
                 return leaf.copy()
             leaf = leaf._array
+        refuse_kind(type(leaf))
         array = arrays.asarray(leaf)
         if array.dtype.kind in "biu":
             raise TypeError(
@@ -279,6 +280,7 @@ def matched(what: str, tree: Any, structure: trees.Structure, like: Sequence[Ten
 
 def _fitting(leaf: Any, like: Tensor, structure: trees.Structure, what: str, i: int) -> Any:
     """Return leaf `i` of a tangent or cotangent in the dtype of its value."""
+    refuse_kind(type(leaf))
     array = leaf if isinstance(leaf, Tensor) else arrays.asarray(leaf)
     dtype, wanted = array.dtype, like._array.dtype
     if dtype is wanted and array.shape == like._array.shape:

@@ -195,7 +195,7 @@ def _run_and_vector(
         raise TypeError(f"{name}: expected the arguments of the function and, after them, a vector")
     *args, v = args_and_v
     run = Linearization(name, f, args, kwargs, variable_numbers(name, argnums, len(args)))
-    tree = (v,) if isinstance(argnums, int | np.integer) else tuple(v)
+    tree = (v,) if isinstance(argnums, int | np.integer) else tuple(v) if isinstance(v, list) else v
     return run, matched(f"{name}: the vector", tree, run.structure, run.variables)
 
 
