@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+from mytorch.guard import freeze_views
 from mytorch.inplace import write
 from mytorch.recording import apply, record
 from mytorch.records import TapeError
@@ -34,6 +35,7 @@ def array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **kwar
         refuse_kind(type(x))
     if method != "__call__":
         result = ufunc_methods.call(ufunc, method, inputs, kwargs)
+        freeze_views(inputs)
     elif kwargs and ufunc.signature is None:
         result = _call_with(ufunc, inputs, out, **kwargs)
     elif out is not None and not kwargs and ufunc in RULES and isinstance(out[0], Tensor):
@@ -62,7 +64,9 @@ def _call(ufunc: np.ufunc, inputs: tuple[Any, ...], axes: dict[str, Any]) -> Any
     if ufunc in RULES and not axes:
         return apply(RULES[ufunc], inputs)
     if ufunc in registry.COMPOSED:
-        return registry.COMPOSED[ufunc](*inputs, **axes)
+        result = registry.COMPOSED[ufunc](*inputs, **axes)
+        freeze_views(inputs)
+        return result
     if ufunc in registry.CONSTANT:
         return ufunc(*map(raw, inputs))
     raise _refusal(ufunc)
@@ -155,6 +159,7 @@ def array_function(
         result = call_rule(rule, args, kwargs)
     elif composed is not None:
         result = composed(*args, **kwargs)
+        freeze_views((*args, *kwargs.values()))
     elif function in registry.VIEWS:
         result = call_view(function, args, kwargs)
     elif function in registry.CONSTANT:
@@ -299,5 +304,3 @@ def _refusal(function: Callable[..., Any]) -> TypeError:
 
 Tensor.__array_ufunc__ = array_ufunc  # type: ignore[attr-defined]
 Tensor.__array_function__ = array_function  # type: ignore[attr-defined]
-
-__all__ = ["array_function", "array_ufunc", "wrap"]

@@ -10,7 +10,7 @@ NumPy does not know those either.  (NumPy's own ``ufunc.at`` writes to read-only
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
@@ -145,6 +145,19 @@ class Guards:
 def is_held(owner: np.ndarray) -> bool:
     """Say whether the memory that `owner` owns is held read-only for some tape."""
     return id(owner) in _frozen
+
+
+def freeze_views(values: Iterable[Any]) -> None:
+    """Make arrays among `values` read-only whose memory is held: what reads it was given other views of it."""
+    for x in values:
+        kind = type(x)
+        if kind is list or kind is tuple:
+            freeze_views(x)
+        elif issubclass(kind, np.ndarray) and x.base is not None and x.flags.writeable:
+            with _lock:
+                frozen = _frozen.get(id(owner_of(x)))
+                if frozen is not None:
+                    frozen.freeze(x)
 
 
 NOTHING_HELD = Guards()  # of a tape that has looked at nothing yet

@@ -34,11 +34,12 @@ class Retained:
     def __init__(self, tensor: Tensor) -> None:
         self.tensor = weakref.ref(tensor)
 
-    def __call__(self, gradient: Any) -> None:
+    def __call__(self, gradient: Any) -> Any:
         tensor = self.tensor()
         if tensor is not None:
-            gradient = gradient.copy() if isinstance(gradient, Tensor) else wrap(arrays.array(gradient))
-            tensor._grad = gradient if tensor._grad is None else tensor._grad + gradient
+            own = gradient.copy() if isinstance(gradient, Tensor) else wrap(arrays.array(gradient))
+            tensor._grad = own if tensor._grad is None else tensor._grad + own
+        return gradient
 
 
 def move_retained(hooks: list[Callable[[Any], Any]], tape: Autograd, key: int) -> None:
@@ -171,15 +172,12 @@ def note_changed(leaves: list[Tensor]) -> None:
 
 def before_unseen_write(tensor: Tensor) -> bool:
     """Tell the tapes that read the values of `tensor` that they are about to change; False where that is not enough."""
-    readers = savers(tensor)
-    if not readers:
+    if not savers(tensor):
         tensor._saved = None
         return True
     if tensor._key is None or tensor._tape is not None:
         return False
-    code, lasti = caller()
-    for tape in readers:
-        tape.stale = {**(tape.stale or {}), memory_name(tensor._array): (next_serial(), code, lasti)}
+    note_changed([tensor])
     return True
 
 

@@ -15,7 +15,7 @@ from mytorch.dispatch import array_function, array_ufunc, view_of_copy
 from mytorch.recording import apply, record
 from mytorch.rules import memory
 from mytorch.rules.registry import RULES
-from mytorch.tensor import ABSENT, Tensor, boxed, is_number, wrap
+from mytorch.tensor import ABSENT, OPERANDS, Tensor, boxed, is_number, wrap
 
 FUNCTIONS = """
     all any argmax argmin argpartition argsort choose clip cumprod cumsum dot nonzero ptp put repeat round searchsorted
@@ -120,17 +120,16 @@ def _binary(ufunc: np.ufunc) -> tuple[Callable[[Tensor, Any], Any], Callable[[Te
     """Return the operator of a binary ufunc, and its reflected form."""
 
     def operator(self: Tensor, other: Any) -> Any:
-        return array_ufunc(self, ufunc, "__call__", self, other) if _is_operand(other) else NotImplemented
+        if not isinstance(other, OPERANDS):
+            return NotImplemented
+        return array_ufunc(self, ufunc, "__call__", self, other)
 
     def reflected(self: Tensor, other: Any) -> Any:
-        return array_ufunc(self, ufunc, "__call__", other, self) if _is_operand(other) else NotImplemented
+        if not isinstance(other, OPERANDS):
+            return NotImplemented
+        return array_ufunc(self, ufunc, "__call__", other, self)
 
     return operator, reflected
-
-
-def _is_operand(other: Any) -> bool:
-    """Say whether `other` is something that ufuncs compute with."""
-    return isinstance(other, Tensor | np.ndarray | np.generic | int | float | complex | list | tuple)
 
 
 def _in_place(operator: Callable[[Tensor, Any], Any]) -> Callable[[Tensor, Any], Any]:

@@ -20,10 +20,7 @@ from mytorch.recording import note_saved, record
 from mytorch.records import Exact, Operation, next_serial
 from mytorch.regions import Region
 from mytorch.rules.registry import LETTERS, RULES, Rule
-from mytorch.tensor import Tensor, is_number, is_recording, raw, refuse_kind, target, wrap
-
-_OPERANDS = (Tensor, np.ndarray, np.generic, float, int, complex, bool, list, tuple)
-
+from mytorch.tensor import OPERANDS, Tensor, is_number, is_recording, raw, refuse_kind, target, wrap
 
 # -- the text that direct calls are made of ---------------------------------------------------------------------------
 #
@@ -260,7 +257,7 @@ def _of_tensors() -> str:
 def _general(rule: Rule, a: Any, b: Any) -> Any:
     """Apply a binary operator; NotImplemented where an operand is none of ours."""
     for x in (a, b):
-        if not isinstance(x, _OPERANDS):
+        if not isinstance(x, OPERANDS):
             return NotImplemented
         refuse_kind(type(x))
     a = arrays.asarray(a) if isinstance(a, list | tuple) else a

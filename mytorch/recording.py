@@ -65,15 +65,8 @@ def record(rule: Rule, y: Any, operands: tuple[Any, ...], static: dict[str, Any]
     if type(y) is not ndarray:
         y = as_ndarray(y)
     if not is_recording() or y.dtype.kind not in "fc":
-        if (
-            y.dtype.kind == "O"
-            and is_recording()
-            and any(isinstance(x, Tensor) and x.requires_grad for x in operands)
-        ):
-            raise TypeError(
-                f"{rule.name}: an array of objects among the operands makes the result one, which has no gradient; "
-                "convert it with .astype(float)"
-            )
+        if y.dtype.kind == "O" and is_recording():
+            _refuse_objects(rule, operands)
         return new_tensor(y, None, None)
     targets, tape, mask = targets_of(operands)
     if tape is None:
@@ -106,6 +99,15 @@ def record(rule: Rule, y: Any, operands: tuple[Any, ...], static: dict[str, Any]
     if reads_output:
         result._saved = tape.ref
     return result
+
+
+def _refuse_objects(rule: Rule, operands: tuple[Any, ...]) -> None:
+    """Raise where a result of objects would lose a gradient."""
+    if any(isinstance(x, Tensor) and x.requires_grad for x in operands):
+        raise TypeError(
+            f"{rule.name}: an array of objects among the operands makes the result one, which has no gradient; "
+            "convert it with .astype(float)"
+        )
 
 
 def targets_of(operands: tuple[Any, ...]) -> tuple[tuple[Any, ...], Autograd | None, int]:

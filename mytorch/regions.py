@@ -111,9 +111,7 @@ class Layout:
 
     @property
     def scale(self) -> tuple[int, int]:
-        """Bytes of gradient per bytes of value, as a fraction (1, 1 for all but float16 and integers)."""
-        if self.grad_dtype.itemsize == self.dtype.itemsize:
-            return 1, 1
+        """Bytes of gradient per bytes of value, as a fraction: one for all but float16 and integers."""
         return self.grad_dtype.itemsize, self.dtype.itemsize
 
     def is_like(self, other: Layout | None) -> bool:
@@ -183,7 +181,7 @@ class Region:
         if self.layout.plain:
             return arrays.strided(flat, self.shape, self.dtype, self.offset, self.strides)
         up, down = self.layout.scale
-        if (up, down) == (1, 1):
+        if up == down:
             return arrays.strided(flat, self.shape, gradient_dtype(self.dtype), self.offset, self.strides)
         if self.dtype != self.layout.dtype:
             raise TypeError(

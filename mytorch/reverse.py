@@ -27,7 +27,7 @@ from mytorch.rules import memory
 from mytorch.rules.constants import ONE
 from mytorch.rules.registry import RULES, Call
 from mytorch.sweep import run_hooks, sweep
-from mytorch.tensor import Tensor, new_tensor, new_view, target, wrap
+from mytorch.tensor import Tensor, new_tensor, new_view, refuse_kind, target, wrap
 
 _ONE = sys.getrefcount(np.empty(1)) + 1
 
@@ -239,6 +239,7 @@ def seed_of(tensor: Tensor, gradient: Any) -> Any:
         if gradient.shape != tensor.shape:
             raise ValueError(f"the gradient has shape {gradient.shape}, the Tensor {tensor.shape}")
         return gradient
+    refuse_kind(type(gradient))
     array = arrays.asarray(gradient)
     try:
         wide = np.broadcast_to(array, tensor.shape)

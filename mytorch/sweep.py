@@ -124,9 +124,7 @@ def _apply_rule(
 def run_hooks(hooks: Sequence[Callable[[Any], Any]], gradient: Any) -> Any:
     """Return `gradient` after every hook has seen, and perhaps replaced, it."""
     for hook in tuple(hooks):
-        replacement = hook(gradient)
-        if replacement is not None:
-            gradient = replacement
+        gradient = hook(gradient)
     return gradient
 
 

@@ -386,6 +386,9 @@ class Tensor:
     # -- memory -----------------------------------------------------------------------------------------------
 
 
+OPERANDS = (Tensor, ndarray, np.generic, float, int, complex, list, tuple)  # what operators take
+
+
 class Alias(ref[Tensor]):
     """In the place of the tapes that read a memory: the Tensor that can write to it, and is told who reads it."""
 

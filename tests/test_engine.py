@@ -397,3 +397,14 @@ def test_a_copied_gradient_buffer_is_empty_as_a_copied_tape_is(duplicate):
     twin.add_spot(x)
     np.testing.assert_array_equal(twin.get_param(x), np.zeros(3))
     np.testing.assert_array_equal(buffer.get_param(x), np.full(3, 2.0))
+
+
+def test_a_backward_function_called_by_hand_gives_what_the_tape_does_for_complex_numbers():
+    a, b, g = np.array([1 + 2j, 3 - 1j]), np.array([2 - 1j, 1j]), np.array([1 + 1j, 2.0])
+    for rule, output in ((mul_backward, a * b), (div_backward, a / b), (exp_backward, np.exp(a))):
+        inputs = [a] if rule is exp_backward else [a, b]
+        tape = Autograd()
+        tape.add_operation(inputs, output, [None] * len(inputs), rule)
+        tape.backward(g)
+        for x, gradient in zip(inputs, rule(g, *inputs), strict=True):
+            np.testing.assert_allclose(gradient, tape.gradient_buffer.get_param(x))

@@ -928,3 +928,30 @@ def test_the_transforms_names() -> None:
     assert grad(rosenbrock).__name__ == "grad_of_rosenbrock"
     assert "mytorch.hessian" in (hessian(rosenbrock).__doc__ or "")
     assert set(mytorch.transforms.__all__) <= set(mytorch.__all__)
+
+
+MASKED: Any = np.ma.array([1.0, 2.0], mask=[False, True])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: grad(np.sum)(MASKED),
+        lambda: jvp(np.sin, (np.ones(2),), (MASKED,)),
+        lambda: vjp(np.sin, np.ones(2))[1](MASKED),
+        lambda: (Tensor([1.0, 2.0], requires_grad=True) * 1.0).backward(MASKED),
+    ],
+)
+def test_no_mask_is_forgotten(call: Callable[[], Any]) -> None:
+    with pytest.raises(
+        TypeError, match=r"would forget the mask of a masked array; give its values, x\.filled"
+    ):
+        call()
+
+
+def test_a_vector_for_several_arguments_is_a_tuple() -> None:
+    product = hvp(lambda x, y: np.sum(x * x * y), (0, 1))
+    for v in ((X, X), [X, X]):
+        close(product(X, X, v)[1], 2 * X * X)
+    with pytest.raises(ValueError, match=r"hvp: the vector must have the structure \(\*, \*\), got a leaf"):
+        product(X, X, 3.0)

@@ -557,6 +557,35 @@ def test_the_memory_behind_a_read_only_view_is_held_too():
     c[:] = 100
 
 
+VECDOT: Any = getattr(np, "vecdot", lambda x, c, axis: np.sum(x * c, axis))  # of NumPy 2
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x, c: np.multiply.outer(c, x),
+        lambda x, c: np.linalg.multi_dot([x, c, c]),
+        lambda x, c: np.linalg.multi_dot([c, c, x]),
+        lambda x, c: np.cross(x, c, axis=0),
+        lambda x, c: np.average(x, weights=c),
+        lambda x, c: VECDOT(x, c, axis=0),
+    ],
+)
+def test_a_view_that_a_function_shows_in_another_form_is_held_too(call):
+    values = np.arange(9.0).reshape(3, 3)
+    expected = mytorch.grad(lambda x: np.sum(call(x, values)))(np.ones((3, 3)))
+    x, c = Tensor(np.ones((3, 3)), requires_grad=True), values.copy().T.copy().T
+    y = np.sum(call(x, c))
+    try:
+        c[...] = 100
+    except ValueError:
+        assert not c.flags.writeable
+    y.backward()
+    np.testing.assert_allclose(x.grad.numpy(), expected)
+    del y
+    c[...] = 100
+
+
 def test_the_guard_can_be_switched_off():
     x, c = leaf(1.0), np.array([2.0])
     with mytorch.guarded(False):

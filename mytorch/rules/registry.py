@@ -108,23 +108,20 @@ class Rule:
         every = "inputs" in names
         return frozenset(i for i, c in enumerate(LETTERS) if c in names or every), "y" in names
 
-    def vjp_of(self, index: int) -> Callable[[Any, Any], Any] | None:
-        """Return the compiled formula of argument `index`."""
-        if self.vjp_each is None:
-            return self.vjps[index] if index < len(self.vjps) else None
-        each = self.vjp_each
-        return lambda g, operation: each(g, operation, index)
-
     def __call__(self, grad_output: Any, *inputs: Any, **statics: Any) -> tuple[Any, ...]:
         """Return the gradient of every input, as a course's ``NAME_backward(grad_output, *inputs)`` does."""
         arrays = tuple(np.asarray(x) for x in inputs)
         output = self.function(*arrays, **statics) if self.reads_output else None
         call = Call(arrays, output, statics, [(x.shape, None) for x in arrays])
-        g = np.asarray(grad_output)
+        conjugate = self.holomorphic and "c" in [x.dtype.kind for x in arrays]
+        g = np.conj(grad_output) if conjugate else np.asarray(grad_output)
         results = []
         for i, array in enumerate(arrays):
-            vjp = self.vjp_of(i)
-            results.append(None if vjp is None else fit(vjp(g, call), array.shape, None))
+            vjp = self.vjps[i] if i < len(self.vjps) else None
+            gradient = vjp(g, call) if vjp else self.vjp_each(g, call, i) if self.vjp_each else None
+            if gradient is not None:
+                gradient = fit(np.conj(gradient) if conjugate else gradient, array.shape, None)
+            results.append(gradient)
         return tuple(results)
 
     def covers(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

@@ -14,7 +14,6 @@ memory: two levels never share a variable, so no levels need to be numbered.
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -25,13 +24,13 @@ import numpy as np
 
 from mytorch import arrays, trees
 from mytorch.autograd_engine import Autograd
+from mytorch.lines import PACKAGE
 from mytorch.records import TapeError, next_serial
 from mytorch.regions import gradient_dtype
 from mytorch.reverse import Pullback, families
-from mytorch.tensor import Tensor, enable_grad, is_recording, raw, wrap
+from mytorch.tensor import Tensor, enable_grad, is_recording, raw, refuse_kind, wrap
 
 _ARRAYS = (Tensor, np.ndarray, np.generic, int, float, complex)
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 class Linearization:
@@ -89,6 +88,7 @@ class Linearization:
             if recording and leaf.requires_grad:
                 return leaf.copy()
             leaf = leaf._array
+        refuse_kind(type(leaf))
         array = arrays.asarray(leaf)
         if array.dtype.kind in "biu":
             raise TypeError(
@@ -280,6 +280,7 @@ def matched(what: str, tree: Any, structure: trees.Structure, like: Sequence[Ten
 
 def _fitting(leaf: Any, like: Tensor, structure: trees.Structure, what: str, i: int) -> Any:
     """Return leaf `i` of a tangent or cotangent in the dtype of its value."""
+    refuse_kind(type(leaf))
     array = leaf if isinstance(leaf, Tensor) else arrays.asarray(leaf)
     dtype, wanted = array.dtype, like._array.dtype
     if dtype is wanted and array.shape == like._array.shape:
@@ -297,7 +298,7 @@ def _fitting(leaf: Any, like: Tensor, structure: trees.Structure, what: str, i: 
 def _users_level() -> int:
     """Return how many calls up, from that of the caller's caller, the user's line is."""
     level, frame = 0, sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
         level, frame = level + 1, frame.f_back
     return level + 1
 

@@ -179,18 +179,24 @@ def hvp(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[...
     """
 
     def product(*args_and_v: Any, **kwargs: Any) -> Any:
-        if len(args_and_v) < 2:
-            raise TypeError("hvp: expected the arguments of the function and, after them, a vector")
-        *args, v = args_and_v
-        numbers = variable_numbers("hvp", argnums, len(args))
-        run = Linearization("hvp", f, args, kwargs, numbers)
+        run, directions = _run_and_vector("hvp", f, argnums, args_and_v, kwargs)
         run.check_scalar()
         run.check_holomorphic(False)
-        tree = (v,) if isinstance(argnums, int | np.integer) else tuple(v)
-        directions = matched("hvp: the vector", tree, run.structure, run.variables)
         return run.arguments(run.curvature([np.ones(run.outputs[0].shape)], directions), argnums)
 
     return named(product, "hvp", f)
+
+
+def _run_and_vector(
+    name: str, f: Callable[..., Any], argnums: Any, args_and_v: Sequence[Any], kwargs: dict[str, Any]
+) -> tuple[Linearization, list[Any]]:
+    """Return the run of f on its arguments, and the leaves of the vector that was given after them."""
+    if len(args_and_v) < 2:
+        raise TypeError(f"{name}: expected the arguments of the function and, after them, a vector")
+    *args, v = args_and_v
+    run = Linearization(name, f, args, kwargs, variable_numbers(name, argnums, len(args)))
+    tree = (v,) if isinstance(argnums, int | np.integer) else tuple(v) if isinstance(v, list) else v
+    return run, matched(f"{name}: the vector", tree, run.structure, run.variables)
 
 
 def half_squares(tree: Any) -> Any:
@@ -228,14 +234,8 @@ def ggnvp(
     curvature = hvp(g)
 
     def product(*args_and_v: Any, **kwargs: Any) -> Any:
-        if len(args_and_v) < 2:
-            raise TypeError("ggnvp: expected the arguments of the function and, after them, a vector")
-        *args, v = args_and_v
-        numbers = variable_numbers("ggnvp", argnums, len(args))
-        run = Linearization("ggnvp", f, args, kwargs, numbers)
-        tree = (v,) if isinstance(argnums, int | np.integer) else tuple(v)
-        tangent = run.push(matched("ggnvp: the vector", tree, run.structure, run.variables))
-        bent = curvature(run.result, run.result_structure.unflatten(tangent))
+        run, directions = _run_and_vector("ggnvp", f, argnums, args_and_v, kwargs)
+        bent = curvature(run.result, run.result_structure.unflatten(run.push(directions)))
         return run.arguments(run.pull(run.result_structure.leaves_of(bent, "ggnvp")), argnums)
 
     return named(product, "ggnvp", f)

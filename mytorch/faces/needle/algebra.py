@@ -14,6 +14,7 @@ import numpy as np
 
 from mytorch.faces.needle import ops
 from mytorch.faces.needle.autograd import Tensor
+from mytorch.operators import BINARY, COMPARE
 from mytorch.rules import memory, neural, registry, ufunc_methods
 from mytorch.rules.registry import RULES
 
@@ -190,26 +191,9 @@ _NAMED: dict[Callable[..., Any], Callable[..., Any]] = {
     **{function: _reshaped(function) for function in (np.reshape, np.ravel, np.expand_dims, np.squeeze)},
 }
 
-for _name, _function in {
-    "add": _add,
-    "sub": _subtract,
-    "mul": _multiply,
-    "truediv": _divide,
-    "pow": _power,
-    "matmul": _matmul,
-}.items():
+for _name, _ufunc in BINARY.items():
+    _function = _NAMED[_ufunc]
     setattr(Lifted, f"__{_name}__", _function)
     setattr(Lifted, f"__r{_name}__", lambda self, other, _function=_function: _function(other, self))
-for _name, _function in {
-    "lt": np.less,
-    "le": np.less_equal,
-    "gt": np.greater,
-    "ge": np.greater_equal,
-    "eq": np.equal,
-    "ne": np.not_equal,
-}.items():
-    setattr(
-        Lifted,
-        f"__{_name}__",
-        lambda self, other, _function=_function: _function(values(self), values(other)),
-    )
+for _name, _ufunc in COMPARE.items():
+    setattr(Lifted, f"__{_name}__", lambda self, other, _ufunc=_ufunc: _ufunc(values(self), values(other)))
