@@ -23,7 +23,7 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any 
     """Return the edges of bins: equally spaced from the smallest to the largest value, unless they are given."""
     if np.ndim(bins) == 1:
         return as_array(bins)
-    a = np.ravel(as_array(a))
+    a = as_array(a)
     count = np.histogram_bin_edges(values(a), values(bins), range, values(weights)).size - 1
     if range is not None:
         low, high = range
