@@ -142,3 +142,23 @@ def test_the_slopes_of_numbers_with_equal_steps() -> None:
         return np.sum(np.linspace(ends[0], ends[1], 4) * np.arange(4.0))
 
     np.testing.assert_allclose(grad(weighted)(np.array([0.3, 2.0])), [4 / 3, 14 / 3], rtol=1e-14)
+
+
+def test_a_number_in_an_array_is_put_and_an_integer_copied() -> None:
+    x = Tensor(np.array(2.0), requires_grad=True)
+    y = x * 1.0
+    y = y.reshape(1)[...].reshape(())
+    np.put(y, [0, -1], [5.0, x * 3])  # type: ignore[arg-type]
+    assert y.item() == 6.0
+    bytes_: Any = Tensor(np.zeros(2, np.uint8))
+    np.copyto(bytes_, 7)
+    assert bytes_.tolist() == [7, 7]
+
+
+def test_nothing_is_updated_in_an_empty_array() -> None:
+    nothing: Any = Tensor(np.zeros((0, 2)).T[:, ::-1], requires_grad=True) * 1.0
+    index: Any = (slice(None), np.zeros(0, int))
+    np.multiply.at(nothing, index, 2.0)
+    spread: Any = Tensor(np.broadcast_to(np.zeros((1, 0)), (2, 0)))
+    np.multiply.at(spread, np.array([0, 1]), 2.0)
+    assert spread.shape == (2, 0)

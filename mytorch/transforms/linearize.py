@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -28,7 +28,7 @@ from mytorch.autograd_engine import Autograd
 from mytorch.records import TapeError, next_serial
 from mytorch.regions import gradient_dtype
 from mytorch.reverse import Pullback, families
-from mytorch.tensor import Tensor, enable_grad, is_recording, raw, wrap
+from mytorch.tensor import Tensor, enable_grad, is_recording, raw, refuse_kind, wrap
 
 _ARRAYS = (Tensor, np.ndarray, np.generic, int, float, complex)
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -89,13 +89,15 @@ class Linearization:
             if recording and leaf.requires_grad:
                 return leaf.copy()
             leaf = leaf._array
+        refuse_kind(type(leaf))
         array = arrays.asarray(leaf)
         if array.dtype.kind in "biu":
             raise TypeError(
                 f"{self._where(i)} is of dtype {array.dtype}, which has no derivative; cast it to float"
             )
         if array.dtype.kind not in "fc":
-            raise TypeError(f"{self._where(i)} must be an array of floats, got {type(leaf).__name__}")
+            found = f"dtype {array.dtype}" if isinstance(leaf, np.ndarray) else type(leaf).__name__
+            raise TypeError(f"{self._where(i)} must be an array of floats, got {found}")
         return _source(array, tape)
 
     def _call(self, f: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
@@ -255,7 +257,7 @@ def variable_numbers(name: str, argnums: int | Sequence[int], count: int) -> tup
     """Return `argnums` as a tuple of positions among `count` arguments."""
     if type(argnums) is int and 0 <= argnums < count:
         return (argnums,)
-    numbers = (argnums,) if isinstance(argnums, int | np.integer) else tuple(argnums)
+    numbers = tuple(argnums) if isinstance(argnums, Iterable) else (argnums,)
     for n in numbers:
         if not isinstance(n, int | np.integer):
             raise TypeError(f"{name}: argnums must be an int or a tuple of ints, got {argnums!r}")
@@ -280,6 +282,7 @@ def matched(what: str, tree: Any, structure: trees.Structure, like: Sequence[Ten
 
 def _fitting(leaf: Any, like: Tensor, structure: trees.Structure, what: str, i: int) -> Any:
     """Return leaf `i` of a tangent or cotangent in the dtype of its value."""
+    refuse_kind(type(leaf))
     array = leaf if isinstance(leaf, Tensor) else arrays.asarray(leaf)
     dtype, wanted = array.dtype, like._array.dtype
     if dtype is wanted and array.shape == like._array.shape:
