@@ -29,12 +29,18 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "diff of truth values": (lambda a: np.diff(a, 2), (BITS,)),
     "histogram, values on the edges": (np.histogram, (TENTHS,)),
     "histogram of a matrix with weights": (lambda a, w: np.histogram(a, weights=w), (A, A)),
+    "histogram, its density": (
+        lambda a, w: np.histogram(a, 3, density=True, weights=w),
+        (A.astype(np.float32), np.abs(A).astype(np.float32)),
+    ),
     "histogramdd of one point": (np.histogramdd, (A[:1, :2],)),
     "index, an empty list": (lambda a: a[[]], (A,)),
     "index, empty lists": (lambda a: a[:, [[], []]], (A,)),
     "interp of a number in a point": (np.interp, (np.array(2.0), np.array([1.0]), np.array([3.0]))),
     "linspace": (lambda a, b: np.linspace(a, b, 11), (np.array(0.1), np.array(0.7))),
     "linspace from infinity": (lambda a, b: np.linspace(a, b, 3), (np.array(-np.inf), np.array(0.7))),
+    "median over a list of axes": (lambda a: np.median(a, axis=[0, 1], keepdims=True), (A,)),
+    "quantile over a list of axes": (lambda a: np.quantile(a, [0.2, 0.5], axis=[-1], method="lower"), (A,)),
     "poly of halves": (np.poly, (np.array([1, 2], np.float16),)),
     "var of integers as such": (lambda a: np.var(a, dtype=int), (SMALL,)),
     "reduce of one integer": (np.divide.reduce, (SMALL[:1],)),
@@ -162,3 +168,25 @@ def test_nothing_is_updated_in_an_empty_array() -> None:
     spread: Any = Tensor(np.broadcast_to(np.zeros((1, 0)), (2, 0)))
     np.multiply.at(spread, np.array([0, 1]), 2.0)
     assert spread.shape == (2, 0)
+
+
+def test_truth_values_are_places_to_take_from() -> None:
+    x: Any = Tensor([1.0, 2.0], requires_grad=True)
+    y = np.take(x, [True, True, False]) + x.take(np.array([[True, True, True]]), 0)
+    np.testing.assert_array_equal(y.numpy(), [[4, 4, 3]])
+    y.backward(np.array([[1.0, 10.0, 100.0]]))
+    assert x.grad.tolist() == [100.0, 122.0]
+    same = np.take(x, [True, True])
+    x.grad = None
+    same.sum().backward()
+    assert x.grad.tolist() == [0.0, 2.0]
+
+
+@pytest.mark.parametrize("indices", [[True, False, True, True], [0.0, 1.0]])
+def test_places_along_an_axis_are_integers(indices: Any) -> None:
+    x: Any = Tensor(A[0])
+    with pytest.raises(IndexError, match=r"`indices` must be an integer array, got dtype (bool|float64)"):
+        np.take_along_axis(x, np.array(indices), 0)
+    with pytest.raises(IndexError, match=r"`indices` must be an integer array, got dtype (bool|float64)"):
+        np.put_along_axis(x, np.array(indices), 1.0, 0)
+    assert x.tolist() == A[0].tolist()

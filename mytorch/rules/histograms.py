@@ -44,7 +44,7 @@ def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, we
     else:
         weights = np.ravel(as_array(weights))
         counts = _counted([np.ravel(as_array(a))], [edges], weights).astype(weights.dtype)
-    return (counts / np.diff(edges) / counts.sum() if density else counts), edges
+    return (counts / np.diff(edges).astype(float) / counts.sum() if density else counts), edges
 
 
 @composed(np.histogramdd)

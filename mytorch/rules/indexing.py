@@ -47,8 +47,8 @@ def take(a: Any, indices: Any, axis: int | None = None, out: Any = None, mode: s
 def _inside(indices: Any, n: int, mode: str) -> np.ndarray:
     """Return a copy of `indices` with those outside 0 ... n-1 wrapped or clipped as `mode` says."""
     index = arrays.array(indices)
-    if index.size == 0 and index.dtype == float:
-        index = index.astype(np.intp)
+    if index.dtype == bool or (index.size == 0 and index.dtype == float):
+        index = index.astype(np.intp)  # truth values are no mask here, but the numbers 0 and 1
     if mode == "raise":
         return index
     if mode not in ("wrap", "clip"):
@@ -76,6 +76,8 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None) -> Non
 def _along_axis(arr: Any, indices: Any, axis: int) -> tuple[np.ndarray, ...]:
     """Return the index of all axes that means `indices` along `axis`."""
     index = arrays.array(indices)
+    if index.dtype.kind not in "iu":
+        raise IndexError(f"`indices` must be an integer array, got dtype {index.dtype}")
     axis = normalize_axis_index(axis, arr.ndim)
     if index.ndim != arr.ndim:
         raise ValueError(
