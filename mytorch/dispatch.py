@@ -85,11 +85,10 @@ def _call_with(
     subok: bool = True,
 ) -> Any:
     """Compute and record a ufunc in given dtypes, or where a mask is true."""
-    if dtype is not None or signature is not None:
-        wanted = signature or (None,) * ufunc.nin + (np.dtype(dtype),) * ufunc.nout
-        given = [type(x) if type(x) in (int, float, complex) else np.result_type(raw(x)) for x in inputs]
-        found = ufunc.resolve_dtypes((*given, *[None] * ufunc.nout), signature=wanted, casting=casting)
-        inputs = tuple(as_array(x).astype(d, copy=False) for x, d in zip(inputs, found, strict=False))
+    if dtype is not None or signature is not None or casting != "same_kind":
+        found = _loop_dtypes(ufunc, inputs, dtype, signature, casting)
+        if dtype is not None or signature is not None:
+            inputs = tuple(as_array(x).astype(d, copy=False) for x, d in zip(inputs, found, strict=False))
     if where is True:
         return _call(ufunc, inputs, {})
     if out is None or any(place is None for place in out):
@@ -102,6 +101,27 @@ def _call_with(
     results = computed if isinstance(computed, tuple) else (computed,)
     _refuse_cast(ufunc, computed, out, casting)
     return tuple(_written(place, mask, result) for place, result in zip(out, results, strict=True))
+
+
+def _loop_dtypes(
+    ufunc: np.ufunc, inputs: tuple[Any, ...], dtype: Any, signature: Any, casting: Any
+) -> tuple[np.dtype[Any], ...]:
+    """Return the dtypes that a ufunc computes in, or raise NumPy's error where its operands may not be cast to them."""
+    numbers = [type(x) in (int, float, complex) for x in inputs]
+    dtypes = [np.result_type(raw(x)) for x in inputs]
+    options = {"signature": signature} if signature is not None else {"dtype": dtype}
+    # A call of nothing, since `resolve_dtypes` brings Python down for a number and casting="equiv".
+    ufunc(
+        *[x if n else np.empty(0, d) for x, n, d in zip(inputs, numbers, dtypes, strict=True)],
+        casting=casting,
+        **options,
+    )
+    wanted = signature or (None,) * ufunc.nin + (dtype if dtype is None else np.dtype(dtype),) * ufunc.nout
+    given = [type(x) if n else d for x, n, d in zip(inputs, numbers, dtypes, strict=True)]
+    found: tuple[np.dtype[Any], ...] = ufunc.resolve_dtypes(
+        (*given, *[None] * ufunc.nout), signature=wanted, casting="unsafe"
+    )
+    return found
 
 
 def _into(out: Tensor, ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Tensor:
@@ -168,7 +188,20 @@ def array_function(
         result = wrap(function(*untracked(args), **untracked(kwargs)))
     else:
         raise _refusal(function)
-    return result if out is None else _store(out, result)
+    if out is None:
+        return result
+    _refuse_shape(function, result, out)
+    return _store(out, result)
+
+
+def _refuse_shape(function: Callable[..., Any], result: Any, out: Any) -> None:
+    """Raise where the output is larger than the result, which an assignment would repeat in it."""
+    place = out[0] if isinstance(out, tuple) else out
+    if np.shape(place) != np.shape(result):
+        raise ValueError(
+            f"np.{function.__name__}: expected an out of the shape of the result, {np.shape(result)}, got "
+            f"{np.shape(place)}"
+        )
 
 
 def out_of(

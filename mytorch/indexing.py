@@ -79,7 +79,10 @@ def _plain(index: Any) -> Any:
         return index._array.copy()
     if getattr(index, "is_number", False):  # one of a recording, which nobody can change
         return index
-    return arrays.array(index) if isinstance(index, list | ndarray) else index
+    if isinstance(index, list):
+        array = arrays.array(index)
+        return array.astype(np.intp) if array.size == 0 else array  # which of numbers would be floating-point
+    return arrays.array(index) if isinstance(index, ndarray) else index
 
 
 def _kept_places(shape: tuple[int, ...], index: Any) -> ndarray | None:

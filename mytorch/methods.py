@@ -153,21 +153,33 @@ def _copy(self: Tensor, order: str = "C") -> Tensor:
     return boxed(apply(RULES[memory.copy], (self,), None if order == "C" else {"order": order}), self)
 
 
-def _astype(self: Tensor, dtype: Any, copy: bool = True, **options: Any) -> Tensor:
+def _astype(
+    self: Tensor,
+    dtype: Any,
+    order: Any = "K",
+    casting: Any = "unsafe",
+    subok: bool = True,
+    copy: bool = True,
+) -> Tensor:
     """Return the values converted to `dtype`; gradients are converted back."""
     dtype = np.dtype(dtype)
-    casting = options.get("casting", "unsafe")
     if casting != "unsafe" and not np.can_cast(self._array.dtype, dtype, casting):
         raise TypeError(
             f"Cannot cast array data from {self._array.dtype!r} to {dtype!r} according to the rule {casting!r}"
         )
-    if dtype == self._array.dtype and not copy:
+    if dtype == self._array.dtype and not copy and _is_in_order(self._array, order):
         return self
     if dtype.kind not in "fc":
         if dtype.kind not in "biu" and self.requires_grad:
             raise TypeError(f"as {dtype} the values would have no gradient; convert x.detach()")
-        return boxed(wrap(self._array.astype(dtype)), self)
-    return boxed(apply(RULES[memory.cast], (self,), {"dtype": dtype}), self)
+        return boxed(wrap(self._array.astype(dtype, order)), self)
+    options = {} if order == "K" else {"order": order}
+    return boxed(apply(RULES[memory.cast], (self,), {"dtype": dtype, **options}), self)
+
+
+def _is_in_order(array: Any, order: Any) -> bool:
+    """Say whether an array lies in memory as `order` names it."""
+    return order in ("K", "A") or bool(array.flags.f_contiguous if order == "F" else array.flags.c_contiguous)
 
 
 def _conjugate(self: Tensor) -> Any:

@@ -344,6 +344,8 @@ def overlaps_itself(view: np.ndarray) -> bool:
     reach = view.itemsize
     if view.ndim == 1:
         return abs(view.strides[0]) < reach and view.size > 1
+    if view.size == 0:
+        return False
     for stride, n in sorted((abs(s), n) for s, n in zip(view.strides, view.shape, strict=True) if n > 1):
         if stride < reach:
             return True

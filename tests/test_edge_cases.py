@@ -490,3 +490,9 @@ def test_a_power_by_a_number_is_cheap() -> None:
     assert isinstance(operation, Exact)
     (g,) = gradients([(x**2).sum()], [x], [None], create_graph=True)
     assert [op.name for op in g.tape.operation_list if "where" in op.name] == []
+
+
+@pytest.mark.parametrize("ord", [0.5, 1.5, 3, -1])
+def test_norms_of_extreme_numbers(torch: ModuleType, ord: float) -> None:
+    for x in ([1e-308, 1.0, -2.0], [-INF, 1.0, 2.0] if ord == -1 else [1e-200, -1e-300, 0.0]):
+        compare(lambda a: np.linalg.norm(a, ord), lambda t: torch.linalg.norm(t, ord), arrays(x), torch)

@@ -279,6 +279,17 @@ def test_a_conversion_casts_as_it_is_told() -> None:
         x.astype(np.float32, casting="safe")
 
 
+def test_a_conversion_orders_memory_as_it_is_told() -> None:
+    rows = np.arange(6.0).reshape(2, 3)
+    x: Any = Tensor(rows, requires_grad=True)
+    assert x.astype(float, "F").strides == rows.astype(float, "F").strides
+    assert x.astype(float, "K", "unsafe", True, False) is x
+    assert x.astype(float, order="C", copy=False) is x
+    assert x.astype(float, order="F", copy=False).flags.f_contiguous
+    x.astype(np.float32, "F").sum().backward()
+    assert x.grad.tolist() == np.ones((2, 3)).tolist()
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.int64, np.complex64])
 def test_a_view_as_other_numbers_is_refused(dtype: Any) -> None:
     with pytest.raises(TypeError, match="shows other numbers"):

@@ -754,6 +754,20 @@ def writing(x: Any, y: Any = 1.0) -> Any:
         ),
         (lambda: grad(lambda x: x)("text"), TypeError, r"argument 0 must be an array of floats, got str"),
         (
+            lambda: grad(np.sum)(np.array([1.0, None])),
+            TypeError,
+            r"argument 0 must be an array of floats, got dtype object",
+        ),
+        (lambda: grad(np.sum)(np.ma.array(X)), TypeError, r"would forget the mask of a masked array"),
+        (lambda: jvp(np.sin, (X,), (np.ma.array(X),)), TypeError, r"would forget the mask of a masked array"),
+        (lambda: jvp(np.sum, (X.view(np.matrix),), (X,)), TypeError, r"np.matrix has operators of its own"),
+        (lambda: grad(np.sum, HALF[0])(X), TypeError, r"argnums must be an int or a tuple of ints, got 0.5"),
+        (
+            lambda: hessian(lambda z: np.sum(np.abs(z["a"]) ** 2))({"a": 1j * X}),
+            TypeError,
+            r"hessian: a real function of complex arguments has no single matrix.*use hvp",
+        ),
+        (
             lambda: grad(np.sum, 1)(X),
             ValueError,
             r"argnums=1 is out of range for a call with 1 positional arguments",

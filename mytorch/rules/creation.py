@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -57,11 +58,31 @@ def array(object: Any, dtype: Any = None, *, copy: Any = True, ndmin: int = 0, *
     return x.copy() if copy else x
 
 
-@composed(np.asarray, np.asanyarray, np.ascontiguousarray, np.asfortranarray, np.require)
-def asarray(a: Any, dtype: Any = None, *args: Any, **options: Any) -> Any:
-    """Return, for ``like=tensor``, Tensors as they are."""
+@composed(np.asarray, np.asanyarray)
+def asarray(a: Any, dtype: Any = None, order: Any = None, *, copy: Any = None, device: Any = None) -> Any:
+    """Return, for ``like=tensor``, Tensors as they are, if they have the dtype and the order in memory."""
     x = as_array(a)
-    return x if dtype is None else x.astype(dtype, copy=False)
+    return x.astype(x.dtype if dtype is None else dtype, order or "K", copy=bool(copy))
+
+
+@composed(np.ascontiguousarray)
+def ascontiguousarray(a: Any, dtype: Any = None) -> Any:
+    """Return, for ``like=tensor``, Tensors as they are, if they lie in memory row by row."""
+    return at_least(asarray(a, dtype, "C"), 1)
+
+
+@composed(np.asfortranarray)
+def asfortranarray(a: Any, dtype: Any = None) -> Any:
+    """Return, for ``like=tensor``, Tensors as they are, if they lie in memory column by column."""
+    return at_least(asarray(a, dtype, "F"), 1)
+
+
+@composed(np.require)
+def require(a: Any, dtype: Any = None, requirements: Any = ()) -> Any:
+    """Return, for ``like=tensor``, Tensors as they are, if they fulfil the requirements."""
+    wanted = {str(word).upper()[0] for word in requirements or ()}
+    x = asarray(a, dtype, next(iter(wanted & {"C", "F"}), None))
+    return x.copy() if "O" in wanted or ("W" in wanted and not x.flags.writeable) else x
 
 
 # -- between end points --------------------------------------------------------------------------------------
@@ -72,12 +93,26 @@ def _ends(*ends: Any) -> list[Any]:
     return [x if isinstance(x, int | float | complex) else as_array(x) for x in ends]
 
 
+@dispatched
+def spaced(a: Any, b: Any, *, num: int, endpoint: bool) -> np.ndarray:
+    """Return `num` numbers with equal steps from `a` to `b`, along a new first axis."""
+    return np.linspace(a, b, num, endpoint)
+
+
 def _weights(num: int, endpoint: bool, ndim: int, dtype: np.dtype[Any]) -> np.ndarray:
     """Return the weights 0 ... 1 of the stop, along a new first axis."""
     if num < 0:
         raise ValueError(f"Number of samples, {num}, must be non-negative.")
     weights = np.arange(num) / max(num - 1 if endpoint else num, 1)
     return weights.reshape((num,) + (1,) * ndim).astype(dtype.type(0).real.dtype)
+
+
+backward_of(
+    spaced,
+    lambda g, *, num, endpoint: g * (1 - _weights(num, endpoint, g.ndim - 1, g.dtype)),
+    lambda g, *, num, endpoint: g * _weights(num, endpoint, g.ndim - 1, g.dtype),
+    name="linspace",
+)
 
 
 @composed(np.linspace)
@@ -93,9 +128,8 @@ def linspace(
 ) -> Any:
     """Return `num` numbers with equal steps from `start` to `stop`."""
     start, stop = _ends(start, stop)
-    inexact = np.result_type(start, stop, float(num))
-    weights = _weights(num, endpoint, max(np.ndim(start), np.ndim(stop)), inexact)
-    y = start * (1 - weights) + stop * weights
+    y = spaced(start, stop, num=operator.index(num), endpoint=endpoint)
+    inexact = y.dtype
     y = np.moveaxis(y, 0, normalize_axis_index(axis, y.ndim))
     if dtype is not None and np.issubdtype(dtype, np.integer):
         y = np.floor(y)

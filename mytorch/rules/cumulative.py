@@ -10,7 +10,7 @@ import numpy as np
 from mytorch.rules.constants import values
 from mytorch.rules.matrices import of_field
 from mytorch.rules.registry import backward_of, composed, dispatched, present
-from mytorch.rules.shapes import along, as_array, normalize_axis_index, normalize_axis_tuple
+from mytorch.rules.shapes import along, as_array, at_least, normalize_axis_index, normalize_axis_tuple
 
 # -- running sums and products -------------------------------------------------------------------------------
 
@@ -104,6 +104,7 @@ def _register(function: Callable[..., Any], running: Callable[..., Any], start: 
 
     @composed(function)
     def cumulative(x: Any, /, *, axis: Any = None, dtype: Any = None, include_initial: bool = False) -> Any:
+        x = at_least(x, 1)
         if axis is None and x.ndim != 1:
             raise ValueError(f"np.{function.__name__}: an array of {x.ndim} dimensions needs an axis=")
         axis = normalize_axis_index(0 if axis is None else axis, x.ndim)
@@ -138,17 +139,32 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     parts = [as_array(part) for part in (prepend, a, append) if part is not None]
     if len(parts) > 1:
         a = np.concatenate([x if x.ndim else np.broadcast_to(x, end) for x in parts], axis)
+    difference = np.not_equal if a.dtype == bool else np.subtract
     for _ in range(n):
-        a = a[along(axis, slice(1, None))] - a[along(axis, slice(None, -1))]
+        a = difference(a[along(axis, slice(1, None))], a[along(axis, slice(None, -1))])
     return a
 
 
 @composed(np.ediff1d)
 def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     """Return the differences of neighbours of the flattened array, between what is to begin and to end with."""
-    steps = np.diff(np.ravel(as_array(ary)))
-    begin, end = (steps[:0] if x is None else np.ravel(as_array(x)) for x in (to_begin, to_end))
-    return np.concatenate((begin.astype(steps.dtype), steps, end.astype(steps.dtype)))
+    row = np.ravel(as_array(ary))
+    steps = row[1:] - row[:-1]
+    begin, end = (
+        _fitting(steps[:0] if x is None else np.ravel(as_array(x)), name, steps.dtype)
+        for name, x in (("to_begin", to_begin), ("to_end", to_end))
+    )
+    return np.concatenate((begin, steps, end))
+
+
+def _fitting(x: Any, name: str, dtype: np.dtype[Any]) -> Any:
+    """Return what is to begin or to end with in the dtype of the differences."""
+    if not np.can_cast(x.dtype, dtype, "same_kind"):
+        raise TypeError(
+            f"dtype of `{name}` must be compatible with input `ary` under the `same_kind` rule, got {x.dtype} for "
+            f"{dtype}"
+        )
+    return x.astype(dtype)
 
 
 @composed(*present(np, "trapezoid" if hasattr(np, "trapezoid") else "trapz"))

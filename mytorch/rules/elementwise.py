@@ -81,7 +81,7 @@ def sign(x: Any) -> Any:
 @composed(np.angle)
 def angle(z: Any, deg: bool = False) -> Any:
     """Return the angle in the complex plane; the gradient is 0 at the origin, and for real numbers everywhere."""
-    y = np.arctan2(z.imag, z.real)
+    y = np.arctan2(z.imag, z.real) if z.dtype.kind == "c" else np.arctan2(0, z)
     return np.rad2deg(y) if deg else y
 
 

@@ -23,7 +23,7 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any 
     """Return the edges of bins: equally spaced from the smallest to the largest value, unless they are given."""
     if np.ndim(bins) == 1:
         return as_array(bins)
-    a = np.ravel(as_array(a))
+    a = as_array(a)
     count = np.histogram_bin_edges(values(a), values(bins), range, values(weights)).size - 1
     if range is not None:
         low, high = range
@@ -44,7 +44,7 @@ def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, we
     else:
         weights = np.ravel(as_array(weights))
         counts = _counted([np.ravel(as_array(a))], [edges], weights).astype(weights.dtype)
-    return (counts / np.diff(edges) / counts.sum() if density else counts), edges
+    return (counts / np.diff(edges).astype(float) / counts.sum() if density else counts), edges
 
 
 @composed(np.histogramdd)

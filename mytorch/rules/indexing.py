@@ -47,8 +47,8 @@ def take(a: Any, indices: Any, axis: int | None = None, out: Any = None, mode: s
 def _inside(indices: Any, n: int, mode: str) -> np.ndarray:
     """Return a copy of `indices` with those outside 0 ... n-1 wrapped or clipped as `mode` says."""
     index = arrays.array(indices)
-    if index.size == 0 and index.dtype == float:
-        index = index.astype(np.intp)
+    if index.dtype == bool or (index.size == 0 and index.dtype == float):
+        index = index.astype(np.intp)  # truth values are no mask here, but the numbers 0 and 1
     if mode == "raise":
         return index
     if mode not in ("wrap", "clip"):
@@ -68,8 +68,7 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
 def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None) -> None:
     """Write `values` along `axis` to the places that `indices` names."""
     if axis is None:
-        axis, indices = 0, np.unravel_index(arrays.array(indices), arr.shape)
-        arr[indices] = values
+        _write_flat(arr, arrays.array(indices), values)
     else:
         arr[_along_axis(arr, indices, axis)] = values
 
@@ -77,6 +76,8 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None) -> Non
 def _along_axis(arr: Any, indices: Any, axis: int) -> tuple[np.ndarray, ...]:
     """Return the index of all axes that means `indices` along `axis`."""
     index = arrays.array(indices)
+    if index.dtype.kind not in "iu":
+        raise IndexError(f"`indices` must be an integer array, got dtype {index.dtype}")
     axis = normalize_axis_index(axis, arr.ndim)
     if index.ndim != arr.ndim:
         raise ValueError(
@@ -158,9 +159,16 @@ def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Any:
 def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
     """Write `v`, repeated as often as needed, to the entries `ind` of the flattened array."""
     index = _inside(ind, np.size(a), mode).ravel()
-    if index.size and np.size(v):
+    v = as_array(v)
+    if index.size and v.size:
         index = np.where(index < 0, index + np.size(a), index)
-        a[np.unravel_index(index, a.shape)] = np.resize(v, index.shape)
+        _write_flat(a, index, np.resize(v, index.shape))
+
+
+def _write_flat(a: Any, index: Any, value: Any) -> None:
+    """Write `value` to the entries `index` of the flattened array."""
+    a = a if a.ndim else np.reshape(a, 1)
+    a[np.unravel_index(index, a.shape)] = value
 
 
 @composed(np.place)
@@ -177,14 +185,16 @@ def place(arr: Any, mask: Any, vals: Any) -> None:
 def putmask(a: Any, mask: Any, values: Any) -> None:
     """Write, where `mask` is true, the entries of `values` (repeated to the size of `a`) at the same places."""
     mask = np.reshape(arrays.array(mask, bool), np.shape(a))
-    if np.size(values):
-        a[mask] = np.resize(as_array(values), np.shape(a))[mask]
+    values = as_array(values)
+    if values.size:
+        a[mask] = np.resize(values, np.shape(a))[mask]
 
 
 @composed(np.copyto)
 def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) -> None:
     """Write `src` to `dst`, where `where` is true."""
-    src = as_array(src)
+    # As in NumPy, a plain integer fits into integers of any kind, if they hold its value.
+    src = np.array(src, dst.dtype) if type(src) is int and dst.dtype.kind in "iu" else as_array(src)
     if not np.can_cast(src.dtype, dst.dtype, casting):
         raise TypeError(
             f"Cannot cast array data from {src.dtype!r} to {dst.dtype!r} according to the rule {casting!r}"
@@ -203,5 +213,6 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
     """Write `val`, repeated as often as needed, to the diagonal."""
     mask = np.zeros(np.shape(a), bool)
     np.fill_diagonal(mask, True, wrap)
-    if np.size(val):
-        a[mask] = np.resize(as_array(val), np.count_nonzero(mask))
+    val = as_array(val)
+    if val.size:
+        a[mask] = np.resize(val, np.count_nonzero(mask))

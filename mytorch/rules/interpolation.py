@@ -49,6 +49,6 @@ def on_one_period(x: Any, xp: Any, fp: Any, period: Any) -> tuple[Any, Any, Any]
 def between(x: Any, xp: Any, fp: Any) -> Any:
     """Return the line through the two neighbours of each `x`; of a single point, its value."""
     if xp.size == 1:
-        return np.broadcast_to(fp, x.shape)
+        return np.broadcast_to(fp[0], x.shape)
     i = np.clip(np.searchsorted(values(xp), values(x), side="right") - 1, 0, xp.size - 2)
     return fp[i] + (fp[i + 1] - fp[i]) / (xp[i + 1] - xp[i]) * (x - xp[i])

@@ -56,9 +56,9 @@ def copy(a: np.ndarray, *, order: str = "C") -> np.ndarray:
 
 
 @dispatched
-def cast(a: np.ndarray, *, dtype: Any) -> np.ndarray:
+def cast(a: np.ndarray, *, dtype: Any, order: Any = "K") -> np.ndarray:
     """Return `a` converted to `dtype`."""
-    return a.astype(dtype)
+    return a.astype(dtype, order)
 
 
 @dispatched

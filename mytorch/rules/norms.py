@@ -12,6 +12,7 @@ import numpy as np
 from mytorch import arrays
 from mytorch.rules.constants import values
 from mytorch.rules.decompositions import svdvals
+from mytorch.rules.elementwise import direction
 from mytorch.rules.matrices import real_dtype
 from mytorch.rules.registry import backward_of, composed, dispatched, present
 from mytorch.rules.shapes import as_array, normalize_axis_tuple
@@ -29,7 +30,7 @@ def p_norm(a: np.ndarray, *, ord: Any, axis: tuple[int, ...], keepdims: Any) -> 
 
 
 def p_norm_gradient(g: Any, y: Any, a: Any, ord: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
-    """Return ``g a |a|ᵖ⁻² / yᵖ⁻¹``, and zero where `a` or the norm is zero."""
+    """Return ``g a/|a| |a|ᵖ⁻¹ / yᵖ⁻¹``, and zero where `a` or the norm is zero."""
     if not keepdims:
         g, y = np.expand_dims(g, axis), np.expand_dims(y, axis)
     zero = values(y) == 0
@@ -37,7 +38,7 @@ def p_norm_gradient(g: Any, y: Any, a: Any, ord: Any, axis: tuple[int, ...], kee
     if ord == 2:
         return scale * a
     zero = values(a) == 0
-    return np.where(zero, 0, scale * a * np.abs(np.where(zero, 1, a)) ** (ord - 2))
+    return np.where(zero, 0, scale * direction(a) * np.abs(np.where(zero, 1, a)) ** (ord - 1))
 
 
 backward_of(

@@ -125,7 +125,7 @@ def poly(seq_of_zeros: Any) -> Any:
         raise ValueError("input must be 1d or non-empty square 2d array.")
     if roots.shape[0] == 0:
         return 1.0
-    roots = roots if roots.dtype.kind in "fc" else roots.astype(float)
+    roots = roots.astype(np.mintypecode(roots.dtype.char), copy=False)
     p = np.ones(1, roots.dtype)
     for root in roots:
         p = np.convolve(p, np.stack((np.ones_like(values(root)), -root)))

@@ -23,7 +23,9 @@ def reduced(ndim: int, axis: Any) -> tuple[int, ...]:
     """Return the axes that `axis` (one, a tuple of them, or None for all) names, not negative."""
     if axis is None:
         return tuple(range(ndim))
-    return tuple([i % ndim for i in axis]) if isinstance(axis, tuple) else (axis % ndim,) if ndim else ()
+    if isinstance(axis, tuple | list):
+        return tuple([i % ndim for i in axis])
+    return (axis % ndim,) if ndim else ()
 
 
 def kept(g: Any, shape: tuple[int, ...], axis: Any, keepdims: bool) -> Any:

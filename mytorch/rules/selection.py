@@ -6,6 +6,7 @@ branch that is not chosen must itself be finite: ``where(x > 0, log(x), 0)`` at 
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,9 @@ def truth(condition: Any) -> Any:
 
 # -- clip ----------------------------------------------------------------------------------------------------
 
+# `array.clip(tensor, tensor)` calls a ufunc, which has no public name.
+_umath: Any = import_module("numpy._core.umath" if hasattr(np.lib, "array_utils") else "numpy.core.umath")
+
 
 @dispatched
 def clamp(a: Any, b: Any, c: Any) -> Any:
@@ -79,7 +83,7 @@ backward_of(
 )
 
 
-@composed(np.clip)
+@composed(np.clip, _umath.clip)
 def clip(
     a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None
 ) -> Any:

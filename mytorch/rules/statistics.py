@@ -65,7 +65,7 @@ def var(
     ddof = ddof if correction is None else correction
     where = where if where is True else arrays.array(values(where))
     if mean is None:
-        if dtype is None or (a.dtype == dtype and a.dtype.kind != "c"):
+        if dtype is None or (a.dtype == dtype and a.dtype.kind == "f"):
             return variance(a, axis=axis, ddof=ddof, keepdims=keepdims, where=where)
         mean = np.mean(a, axis=axis, dtype=dtype, keepdims=True, where=where)
     difference = a - mean
@@ -123,10 +123,11 @@ def average(
         total: Any = np.full(mean.shape, count(a.shape, axis), mean.dtype)
     else:
         weights = aligned(as_array(weights), a, axis)
-        total = np.sum(weights, axis=axis, keepdims=keepdims)
+        dtype = np.result_type(a.dtype, weights.dtype, *([np.float64] if a.dtype.kind in "biu" else []))
+        total = np.sum(weights, axis=axis, dtype=dtype, keepdims=keepdims)
         if np.any(total == 0):
             raise ZeroDivisionError("Weights sum to zero, can't be normalized")
-        mean = np.sum(a * weights, axis=axis, keepdims=keepdims) / total
+        mean = np.sum(np.multiply(a, weights, dtype=dtype), axis=axis, keepdims=keepdims) / total
     return (mean, total) if returned else mean
 
 
@@ -141,6 +142,10 @@ def aligned(weights: Any, a: Any, axis: Any) -> Any:
         raise ValueError("Shape of weights must be consistent with shape of a along specified axis.")
     ordered = np.transpose(weights, np.argsort(axes))
     return np.broadcast_to(ordered.reshape([n if i in axes else 1 for i, n in enumerate(a.shape)]), a.shape)
+
+
+# Newer versions of NumPy take a matrix of one row, too, for observations of several variables (``rowvar=False``).
+TURNS_ROWS = np.cov(np.zeros((1, 2)), rowvar=False, ddof=0).ndim == 2
 
 
 # -- correlation ---------------------------------------------------------------------------------------------
@@ -161,7 +166,8 @@ def cov(
     """Return the covariance matrix of the variables, ``(x - mean) conj(x - mean)ᵀ / (n - ddof)``."""
     x = variables(m, y, rowvar, dtype)
     ddof = (0 if bias else 1) if ddof is None else ddof
-    given = [as_array(w) for w in (fweights, aweights) if w is not None]
+    named = (("fweights", fweights), ("aweights", aweights))
+    given = [of_observations(name, as_array(w), x.shape[1]) for name, w in named if w is not None]
     if not given:
         x = x - np.mean(x, axis=1, keepdims=True)
         return np.squeeze(x @ conjugate_transpose(x) / max(x.shape[1] - ddof, 0))
@@ -169,7 +175,16 @@ def cov(
     total = np.sum(weights)
     freedom = total - ddof * (1 if aweights is None else np.sum(weights * given[-1]) / total)
     x = x - np.sum(x * weights, axis=1, keepdims=True) / total
-    return np.squeeze(x @ conjugate_transpose(x * weights) / freedom)
+    return np.squeeze(x @ conjugate_transpose(x * weights) / np.maximum(freedom, 0))
+
+
+def of_observations(name: str, weights: Any, n: int) -> Any:
+    """Return the weights of `n` observations, in double precision."""
+    if weights.shape != (n,):
+        raise RuntimeError(
+            f"cov: expected {name} of shape {(n,)}, one for each observation, got {weights.shape}"
+        )
+    return weights.astype(float)
 
 
 def conjugate_transpose(x: Any) -> Any:
@@ -183,7 +198,10 @@ def variables(m: Any, y: Any, rowvar: bool, dtype: Any) -> Any:
     for name, part in zip("my", parts, strict=False):
         if part.ndim > 2:
             raise ValueError(f"{name} has more than 2 dimensions")
-    rows = [x if rowvar or x.shape[0] == 1 else x.T for x in parts]
+    rows = [
+        x if rowvar or (x.shape[0] == 1 and not (TURNS_ROWS and i == 0 and np.ndim(m) == 2)) else x.T
+        for i, x in enumerate(parts)
+    ]
     x = rows[0] if y is None else np.concatenate(rows, axis=0)
     return x.astype(np.result_type(x.dtype, np.float64) if dtype is None else dtype)
 

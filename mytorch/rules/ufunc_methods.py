@@ -39,9 +39,17 @@ def call(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[str
 
 def reduce(ufunc: np.ufunc, a: Any, axis: Any = 0, dtype: Any = None, **options: Any) -> Any:
     """Return the reduction along `axis`, the first by default."""
-    a = as_array(a) if dtype is None else as_array(a).astype(dtype)
+    a = of_loop(ufunc, a, dtype)
     known = REDUCE.get(ufunc)
     return fold(ufunc, a, axis, **options) if known is None else known(a, axis=axis, **options)
+
+
+def of_loop(ufunc: np.ufunc, a: Any, dtype: Any) -> Any:
+    """Return `a` in `dtype`, or in the dtype that `ufunc` computes in, which one entry gets, too."""
+    a = as_array(a)
+    if dtype is None:
+        dtype = ufunc.resolve_dtypes((a.dtype, a.dtype, None))[0]
+    return a.astype(dtype, copy=False)
 
 
 def fold(
@@ -104,7 +112,7 @@ def first_and_rest(
         if where is not True:
             raise ValueError(f"np.{ufunc.__name__}.reduce with where= needs initial=, to start from")
         initial, a = a[along(axis, slice(0, 1))], a[along(axis, slice(1, None))]
-    result = ufunc(initial, together(a, axis=axis, keepdims=True, where=where))
+    result = ufunc(initial, together(a, axis=axis, dtype=a.dtype, keepdims=True, where=where))
     return result if keepdims else np.squeeze(result, axis)
 
 
@@ -124,8 +132,7 @@ REDUCE: dict[np.ufunc, Callable[..., Any]] = {
 
 def reduceat(ufunc: np.ufunc, a: Any, indices: Any, axis: int = 0, dtype: Any = None) -> Any:
     """Return the reductions of the slices between neighbouring `indices`; of an empty slice, its first entry."""
-    a, starts = as_array(a), arrays.asarray(values(indices))
-    a = a if dtype is None else a.astype(dtype)
+    a, starts = of_loop(ufunc, a, dtype), arrays.asarray(values(indices))
     axis = normalize_axis_index(axis, a.ndim)
     n = a.shape[axis]
     for i in starts:
@@ -144,7 +151,7 @@ def reduceat(ufunc: np.ufunc, a: Any, indices: Any, axis: int = 0, dtype: Any = 
 
 def accumulate(ufunc: np.ufunc, a: Any, axis: int = 0, dtype: Any = None) -> Any:
     """Return the results of the reduction up to every entry along `axis`."""
-    a = as_array(a) if dtype is None else as_array(a).astype(dtype)
+    a = of_loop(ufunc, a, dtype)
     axis = normalize_axis_index(axis, a.ndim)
     known = ACCUMULATE.get(ufunc)
     if known is not None:

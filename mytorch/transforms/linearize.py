@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -95,7 +95,8 @@ class Linearization:
                 f"{self._where(i)} is of dtype {array.dtype}, which has no derivative; cast it to float"
             )
         if array.dtype.kind not in "fc":
-            raise TypeError(f"{self._where(i)} must be an array of floats, got {type(leaf).__name__}")
+            found = f"dtype {array.dtype}" if isinstance(leaf, np.ndarray) else type(leaf).__name__
+            raise TypeError(f"{self._where(i)} must be an array of floats, got {found}")
         return _source(array, tape)
 
     def _call(self, f: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
@@ -255,7 +256,7 @@ def variable_numbers(name: str, argnums: int | Sequence[int], count: int) -> tup
     """Return `argnums` as a tuple of positions among `count` arguments."""
     if type(argnums) is int and 0 <= argnums < count:
         return (argnums,)
-    numbers = (argnums,) if isinstance(argnums, int | np.integer) else tuple(argnums)
+    numbers = tuple(argnums) if isinstance(argnums, Iterable) else (argnums,)
     for n in numbers:
         if not isinstance(n, int | np.integer):
             raise TypeError(f"{name}: argnums must be an int or a tuple of ints, got {argnums!r}")

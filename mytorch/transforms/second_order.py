@@ -143,9 +143,20 @@ def hessian(
            [4., 0.]])
     """
     check_function("hessian", f)
-    return named(
-        jacobian(grad(f, argnums, has_aux, holomorphic), argnums, has_aux, holomorphic), "hessian", f
-    )
+    jacobian_of_gradient = jacobian(grad(f, argnums, has_aux, holomorphic), argnums, has_aux, holomorphic)
+
+    def matrix(*args: Any, **kwargs: Any) -> Any:
+        numbers = variable_numbers("hessian", argnums, len(args))
+        leaves, _ = trees.flatten([args[n] for n in numbers])
+        if not holomorphic and any(np.iscomplexobj(x) for x in leaves):
+            raise TypeError(
+                "hessian: a real function of complex arguments has no single matrix of second derivatives; give it "
+                "the real and imaginary parts as real arguments, use hvp, or pass holomorphic=True if the function is "
+                "complex-analytic"
+            )
+        return jacobian_of_gradient(*args, **kwargs)
+
+    return named(matrix, "hessian", f)
 
 
 def hvp(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:

@@ -25,7 +25,7 @@ NO_NUMBERS = np.zeros(0)
 CASES = [
     Case(np.full_like, (A, S)),
     Case(np.full_like, (A, V), {"shape": (2, 3)}, name="shape"),
-    Case(np.linspace, (S, T, 5)),
+    Case(np.linspace, (S, T, 5), covers=(np.linspace, creation.spaced)),
     Case(np.linspace, (V, T, 4), {"axis": -1}, name="arrays, axis"),
     Case(np.linspace, (V, 2, 4, False), name="without the end"),
     Case(np.linspace, (S, T, 4), {"retstep": True}, name="with the step"),

@@ -27,6 +27,7 @@ CASES = [
         covers=(np.where,),
     ),
     Case(np.clip, (A, -0.5, 0.5)),
+    Case(selection._umath.clip, (A, B - 0.5, ROW + 0.5), name="the ufunc"),
     Case(np.clip, (A, None, 0.2), name="above"),
     Case(np.clip, (A, B - 0.5, ROW + 0.5), name="arrays"),
     Case(

@@ -234,6 +234,8 @@ def quantile(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def cov(a: Any, *, correction: int = 1, fweights: Any = None, aweights: Any = None) -> Any:
+    if aweights is not None and aweights.dtype == np.float32 and a.dtype in (np.float64, np.complex128):
+        raise NotInNumPy("weights are summed in double precision")
     return np.cov(a, ddof=correction, fweights=fweights, aweights=aweights)
 
 
