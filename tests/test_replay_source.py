@@ -729,3 +729,73 @@ def test_results_that_cannot_be_printed():
     program = program_of(lambda x: (x * 2, thing), np.ones(2))
     with pytest.raises(ReplayError, match=r"a object .* cannot be printed"):
         program.source  # noqa: B018
+
+
+def test_signs_and_numbers_are_written_as_by_hand(tmp_path):
+    def f(x, y):
+        p = 1 / (1 + np.exp(-x))
+        return -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))
+
+    source = check(mytorch.value_and_grad(f), lambda seed: [normal((3, 3))(seed)[0], np.eye(3)], tmp_path)
+    for text in (
+        "value = -((y * np.log(p) + t3 * np.log(t4)).sum() / 9)",
+        "d_p = 1 / 9 * t3 / t4 - 1 / 9 * y / p",
+        "d_x = d_p * p / t2 * t1",
+        "return value, d_x",
+    ):
+        assert text in source
+    source = check(
+        lambda x: (x - 2.0 * -x, 1j * np.conj(np.conj(x) * 1j), (-(x**3)).sum() + x[:-2] ** 2),
+        normal(5),
+        tmp_path,
+    )
+    for text in ("x + 2 * x", "np.conj(np.conj(x) * 1j)", "x[:-2] ** 2 - (x**3).sum()"):
+        assert text in source
+
+
+def test_a_sign_stays_where_numbers_wrap_around(tmp_path):
+    def f(n):
+        return n.astype(np.uint16) + -n * np.uint16(3), np.negative(-n)
+
+    check(f, lambda seed: [np.arange(seed, seed + 4, dtype=np.uint8)], tmp_path)
+
+
+def test_brief_constants_stand_where_they_are_used(tmp_path):
+    def f(x, labels):
+        table = np.array([[1.0, -1.0, 3.25], [0.5, 2.125, -0.75]])
+        chosen = np.log(x[np.arange(3), labels] ** 2)
+        return (chosen + x @ np.ones(3) + (x @ table.T)[:, 1] + (x.T @ table.T)[:, 0]).mean()
+
+    def make(seed):
+        return [*normal((3, 3))(seed), np.array([0, 2, 1])]
+
+    source = check(mytorch.value_and_grad(f), make, tmp_path)
+    for text in (
+        "x[np.arange(3), labels]",
+        "x @ np.ones(3)",
+        "table = np.array([[1.0, -1.0, 3.25]",
+        "np.add.at(",
+    ):
+        assert text in source
+    assert source.count("3.25") == 1
+
+
+def test_what_goes_without_saying_is_not_said(tmp_path):
+    def f(x):
+        with np.errstate(over="ignore"):
+            y = np.exp(x) / 2
+            y = y * np.exp(x)
+        return (
+            (y / np.std(x, axis=0)).sum(axis=(0, 1)),
+            np.sort(x),
+            np.einsum("ij->j", x),
+            np.median(x),
+            np.median(x) * x,
+        )
+
+    source = check(f, normal((3, 3)), tmp_path)
+    assert "where=True" not in source
+    assert "ddof=0" not in source
+    assert "optimize" not in source
+    assert source.count("with np.errstate(over='ignore'):") == 1
+    assert source.count("if np.isnan(x).any():") <= 1

@@ -78,7 +78,7 @@ def _name_cotangent(
         return
     result, name = results[0]
     own = {out.buffer.number for i in members for out in i.outs}
-    read = [v for i in members for v in i.reads if v.is_whole and v.buffer.dtype == result.dtype]
+    read = [v for i in members for v in i.reads if v.is_whole and result.dtype in (v.dtype, v.buffer.dtype)]
     given = {v.buffer.number for v in read if result.shape in (v.shape, v.buffer.shape)} & made - own
     if len(given) == 1:
         names.setdefault(given.pop(), f"d_{name}")

@@ -217,8 +217,8 @@ def _slice(first: int, last: int, step: int, length: int) -> slice:
     if step > 0:
         start = first if first else None
         stop = None if last + step >= length else last + 1
-        if stop == length - 1:
-            stop = -1
+        if stop is not None and (length - stop <= min(2, stop - 1) or stop == length - 1):
+            stop -= length
     else:
         start = None if first == length - 1 else first
         stop = None if last + step < 0 else last - 1
