@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy import ndarray
 
+from mytorch.nn.module import Module as Layer
 from mytorch.replay.errors import ReplayError
 from mytorch.replay.instructions import (
     ARGUMENT,
@@ -25,7 +26,7 @@ from mytorch.replay.instructions import (
     Value,
     last_writes,
 )
-from mytorch.replay.passes.simplify import varies, without_plain_copies
+from mytorch.replay.passes.simplify import varies
 from mytorch.replay.record.recorder import setitem
 from mytorch.replay.source import literals, spelling
 from mytorch.replay.source.gradients import gradient_names
@@ -34,6 +35,7 @@ from mytorch.replay.source.layout import Row, laid_out, phases
 from mytorch.replay.source.naming import Names, argument_names, identifier, inner, user_names
 from mytorch.replay.source.operands import gives_shape, literal, narrow, spreads, stays
 from mytorch.replay.source.outside import Outside
+from mytorch.replay.source.rewriting import rewritten
 from mytorch.replay.source.spelling import Expr
 from mytorch.replay.source.viewing import Place, spelled
 
@@ -81,9 +83,20 @@ class _Printer:
 
     def __init__(self, program: Program) -> None:
         self.program, self.recording = program, program.recording
-        listing = without_plain_copies(program.listing)
+        # What this package's modules remember is of no use without them.
+        self.assigned = [
+            (cell, leaf) for cell, leaf in self.recording.assigned if not _is_ours(cell.container)
+        ]
+        listing = rewritten(program.listing)
         self.instructions = [self._placed(instruction) for instruction in listing.instructions]
         self.final = dict(zip(program.final, listing.roots, strict=True))
+        left_out = {id(leaf.what) for _, leaf in self.recording.assigned} - {
+            id(leaf.what) for _, leaf in self.assigned
+        }
+        left_out -= {id(leaf.what) for leaf in self.recording.leaves} | {
+            id(value) for _, value in self.recording.after
+        }
+        self.final = {key: root for key, root in self.final.items() if key not in left_out}
         self.roots = {root.buffer.number for root in listing.roots}
         self.written = last_writes(self.instructions)
         self.rows: list[Row] = []
@@ -515,7 +528,7 @@ class _Printer:
         if self.has_gradients and pairs:
             for line in textwrap.wrap(f"grads.update({', '.join(pairs)})", 100, subsequent_indent=" " * 13):
                 self.rows.append(Row(line, None))
-        for cell, leaf in self.recording.assigned:
+        for cell, leaf in self.assigned:
             name = self.outside.assigned(cell)
             self.rows.append(Row(f"{name} = {self._result(leaf)}", None))
         texts = iter([self._result(leaf) for leaf in self.recording.leaves])
@@ -605,6 +618,10 @@ class _Printer:
     def _file(self, beside: str | None) -> str:
         name = beside or f"{self.function_name}.npz"
         return f'Path(__file__).with_name("{name}")' if beside else f'"{name}"'
+
+
+def _is_ours(thing: Any) -> bool:
+    return isinstance(thing, Layer) and type(thing).__module__.startswith("mytorch.nn.")
 
 
 def _filled(place: Value, text: str) -> str | None:

@@ -18,6 +18,7 @@ from numpy import ndarray
 
 from mytorch.replay.errors import ReplayError
 from mytorch.replay.instructions import Instruction, Value
+from mytorch.replay.record.notes import Lies
 from mytorch.replay.record.recorder import getitem
 from mytorch.replay.record.traced import POWERS
 from mytorch.replay.source.literals import dtype_text, number, strong
@@ -215,7 +216,7 @@ def _needed(function: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict
     if function is np.take_along_axis:  # older versions have no default
         defaults.pop("axis")
     names = list(_defaults(function))
-    while 1 < len(args) <= len(names) and args[-1] is defaults[names[len(args) - 1]] is None:
+    while 1 < len(args) <= len(names) and args[-1] is _defaults(function)[names[len(args) - 1]] is None:
         args = args[:-1]
     return args, {k: v for k, v in kwargs.items() if not (k in defaults and _is_same(v, defaults[k]))}
 
@@ -422,6 +423,8 @@ def error_state(errors: dict[str, Any]) -> str:
 
 def decision(instruction: Instruction, term: Term) -> str:
     """Return the condition under which a guard fails."""
+    if isinstance(instruction.function, Lies):
+        return _elsewhere(instruction, term)
     asked, expected = _asked(instruction, term), instruction.expected
     if expected is True:
         return f"not {asked.atom}"
@@ -435,6 +438,20 @@ def decision(instruction: Instruction, term: Term) -> str:
         known = expected.tolist() if isinstance(expected, ndarray) else expected
         return f"not np.array_equal({asked.text}, {_plain(known)}, equal_nan=True)"
     return f"{asked.within(COMPARISON + 1)} != {expected!r}"
+
+
+def _elsewhere(instruction: Instruction, term: Term) -> str:
+    """Return the condition under which a function gives another view of its argument than it gave."""
+    lies: Any = instruction.function
+    function, array, expected = lies.function, instruction.args[0], instruction.expected
+    asked = call(instruction.twin(function=function), term, lambda i, k: term(i.args[k])).text
+    if function is np.real_if_close:
+        return f"np.iscomplexobj({asked})" if np.dtype(expected[2]).kind != "c" else f"np.isrealobj({asked})"
+    shape, strides, _, offset = expected
+    seen = array.twin(shape=shape, strides=strides, offset=array.offset + offset, _array=None)
+    return (
+        f"not np.array_equal({asked}, {term(seen).text}, equal_nan=True)"  # no other part begins and ends so
+    )
 
 
 def _plain(x: Any) -> str:
