@@ -29,7 +29,7 @@ from mytorch.replay.instructions import (
 from mytorch.replay.passes.simplify import varies
 from mytorch.replay.record.recorder import setitem
 from mytorch.replay.source import literals, spelling
-from mytorch.replay.source.gradients import gradient_names
+from mytorch.replay.source.gradients import gradient_names, matching
 from mytorch.replay.source.inlining import used_at_once
 from mytorch.replay.source.layout import Row, laid_out, phases
 from mytorch.replay.source.naming import Names, argument_names, identifier, inner, user_names
@@ -222,9 +222,7 @@ class _Printer:
         backward = [value for value in results if value.buffer.number in made]
         shapes = [(buffer.owner.shape, self.leaf_names[i]) for i, buffer in self.recording.arguments.items()]
         if len(results) <= len(backward) + 1:
-            for value, (shape, name) in zip(backward, shapes, strict=False):
-                if value.shape == shape:
-                    named.append((value, name))
+            named += zip(backward, matching([value.shape for value in backward], shapes), strict=False)
         return named
 
     def name_of(self, out: Value, instruction: Instruction) -> str:
