@@ -942,3 +942,20 @@ def test_gradients_of_some_arguments_have_their_names(tmp_path):
     function = mytorch.value_and_grad(lambda x, w, v: ((np.tanh(x @ w) @ v) ** 2).sum(), argnums=(1, 2))
     source = check(function, normal((2, 3), (3, 4), (4,)), tmp_path)
     assert "return value, (d_w, d_v)" in source
+
+
+def test_writes_over_writes_are_put_back_once(tmp_path):
+    def f(w, x):
+        b = Tensor(np.zeros((3, 2)))
+        b[0] = x
+        b[1] = np.tanh(w @ b[0])
+        b[0] = b[1] * b[0]
+        b[1] += b[0] * b[1]
+        b += b[::-1] * 0.5
+        b[:, 0] *= b[:, 1]
+        return (b**3).sum()
+
+    source = code_of(check(mytorch.value_and_grad(f, argnums=(0, 1)), normal((2, 2), 2), tmp_path))
+    back = source[source.index("d_b = ") :]
+    assert back.count("    b[1] = ") == 1
+    assert "b[...] = b_2" in back

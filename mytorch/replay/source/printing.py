@@ -199,7 +199,9 @@ class _Printer:
             for leaf in self.recording.leaves
             if leaf.kind in ("array", "number", "plain", "tensor")
         ]
-        return {value.buffer.number: "result" if value.shape else "value" for value in values}
+        return {
+            value.buffer.number: "result" if value.shape else "value" for value in values if value.is_whole
+        }
 
     def _forward_name(self, buffer: Buffer) -> str | None:
         """Return the name that a memory has in the user's program, without the path to it."""
@@ -464,6 +466,7 @@ class _Printer:
         place, value = instruction.args
         if isinstance(value, Value) and value.key == place.key:
             return
+        is_fresh = isinstance(value, Value) and value.buffer.number in self.pending
         text = self.operand(_as_ufunc(instruction), 1).text
         new = place.buffer.number not in self.bases and place.is_whole and place.is_contiguous and place.shape
         if not new:
@@ -471,6 +474,12 @@ class _Printer:
             return
         name = self.name_of(place, instruction)  # nobody has seen the first values
         filled = _filled(place, text)
+        if (
+            isinstance(value, Value)
+            and (value.shape, value.dtype) == (place.shape, place.dtype)
+            and not is_fresh
+        ):
+            filled = f"{self.term(value).atom}.copy()"
         if filled is None:
             self._row(f"{name} = np.empty({place.shape}, dtype={literals.dtype_text(place.dtype)})")
             self._row(f"{name}[...] = {text}")

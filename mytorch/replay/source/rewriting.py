@@ -43,14 +43,24 @@ def _without_returns(listing: Listing) -> Listing:
     """Leave a part of a gradient where it is if it is taken out, set to zero and added again, as by ``u += x``."""
     kept: list[Instruction] = []
     for instruction in listing.instructions:
-        if len(kept) > 1 and _is_return(kept[-2], kept[-1], instruction):
-            kept.pop()
+        store = len(kept) - 1
+        while store > 0 and _stores_elsewhere(kept[store], instruction):
+            store -= 1
+        if store > 0 and _is_return(kept[store - 1], kept[store], instruction):
+            kept.pop(store)
         else:
             kept.append(instruction)
     return Listing(kept, listing.roots)
 
 
+def _stores_elsewhere(store: Instruction, later: Instruction) -> bool:
+    """Say whether an assignment has nothing to do with the memory of what comes later: an old value is put back."""
+    numbers = {value.buffer.number for value in (*later.reads, *later.outs)}
+    return store.function is np.copyto and store.args[0].buffer.number not in numbers
+
+
 def _is_return(copy: Instruction, store: Instruction, total: Instruction) -> bool:
+    """Say whether a part of memory is read, set to zero, and gets the same values again."""
     if copy.function is not ndarray.copy or store.function is not np.copyto or total.function is not np.add:
         return False
     place, taken = copy.args[0], copy.outs[0]
@@ -67,19 +77,24 @@ def _is_return(copy: Instruction, store: Instruction, total: Instruction) -> boo
 
 def _without_dead_stores(listing: Listing) -> Listing:
     """Leave out what is stored where nobody looks afterwards: old values that the reverse pass puts back unread."""
-    looked: dict[int, list[tuple[int, int]]] = {}
+    looked: dict[int, list[tuple[int, int]]] = {}  # the bytes of a memory that are read later
     roots = {root.buffer.number for root in listing.roots}
     kept = []
     for instruction in reversed(listing.instructions):
-        if instruction.function is np.copyto and isinstance(instruction.args[1], Value):
-            place = instruction.args[0]
+        reads = instruction.reads
+        if instruction.function is np.copyto and not instruction.kwargs.keys() - {"casting"}:
+            place, value = instruction.args
             (low, high), number = _bytes(place), place.buffer.number
-            seen = any(start < high and low < stop for start, stop in looked.get(number, ()))
-            if place.buffer.kind in (TEMPORARY, INSIDE) and number not in roots and not seen:
+            seen = looked.get(number, [])
+            is_own = place.buffer.kind in (TEMPORARY, INSIDE) and number not in roots
+            if is_own and isinstance(value, Value) and not any(a < high and low < b for a, b in seen):
                 continue
-        for value in instruction.reads:
-            if instruction.function is not np.copyto or value is not instruction.args[0]:
-                looked[value.buffer.number] = _joined([*looked.get(value.buffer.number, ()), _bytes(value)])
+            if place.is_contiguous:  # what was there before is gone
+                parts = [part for a, b in seen for part in ((a, min(b, low)), (max(a, high), b))]
+                looked[number] = [(a, b) for a, b in parts if a < b]
+            reads = [x for x in reads if x is not place]
+        for x in reads:
+            looked[x.buffer.number] = _joined([*looked.get(x.buffer.number, ()), _bytes(x)])
         kept.append(instruction)
     return without_dead(Listing(kept[::-1], listing.roots))
 
