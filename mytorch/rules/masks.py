@@ -22,6 +22,8 @@ def masked(a: Any, b: Any) -> Any:
     >>> masked(np.array([1.0, np.inf, np.nan]), np.array([True, False, False]))
     array([1., 0., 0.])
     """
+    if a.ndim == 0:
+        return np.where(b, a, a.dtype.type(0))
     bits = _BITS.get(a.itemsize)
     return np.where(b, a, 0) if bits is None else (a.view(bits) * b).view(a.dtype)
 

@@ -7,7 +7,7 @@ that instructions of both passes have in common.
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import groupby
+from itertools import combinations, groupby
 from typing import Any
 
 from mytorch.replay.instructions import OUTSIDE, Buffer, Instruction, Value
@@ -78,7 +78,7 @@ def _name_cotangent(
         return
     result, name = results[0]
     own = {out.buffer.number for i in members for out in i.outs}
-    read = [v for i in members for v in i.reads if v.is_whole and v.buffer.dtype == result.dtype]
+    read = [v for i in members for v in i.reads if v.is_whole and result.dtype in (v.dtype, v.buffer.dtype)]
     given = {v.buffer.number for v in read if result.shape in (v.shape, v.buffer.shape)} & made - own
     if len(given) == 1:
         names.setdefault(given.pop(), f"d_{name}")
@@ -125,3 +125,16 @@ def _name_shadows(
                 name = name_of(next(iter(alike.values())))
                 if name is not None and f"d_{name}" not in names.values():
                     names.setdefault(out.buffer.number, f"d_{name}")
+
+
+def matching(shapes: list[tuple[int, ...]], arguments: list[tuple[tuple[int, ...], str]]) -> list[str]:
+    """Return the names of the arguments that have some shapes, in order: the first ones, or the only that fit."""
+    if len(arguments) > 12:
+        return []
+    found = [
+        [name for _, name in chosen]
+        for chosen in combinations(arguments, len(shapes))
+        if [shape for shape, _ in chosen] == shapes
+    ]
+    first = [name for _, name in arguments[: len(shapes)]]
+    return first if first in found else found[0] if len(found) == 1 else []

@@ -90,10 +90,11 @@ def _section(rows: list[Row]) -> list[str]:
             lines.append(row.text)
             continue
         place, text = origin(row.instruction)
-        comment = f"# {place}" if place == before else f"# {place}  {text}".rstrip()
+        again = place == before
+        comment = f"# {place}" if again else f"# {place}  {text}".rstrip()
         before = place
-        if len(row.text) + 2 <= column:
-            lines.append(f"{row.text.ljust(column)}{_cut(comment, WIDTH - column)}")
+        if len(row.text) + 2 <= column or (again and len(f"{row.text}  {comment}") <= WIDTH):
+            lines.append(f"{row.text.ljust(column - 2)}  {_cut(comment, WIDTH - column)}")
         else:
             indent = row.text[: len(row.text) - len(row.text.lstrip())]
             lines += [indent + _cut(comment, WIDTH - len(indent)), row.text]

@@ -37,6 +37,24 @@ def _shortest(x: np.floating[Any]) -> float:
     return short if type(x)(short) == x else float(x)
 
 
+def computed(x: Any) -> str | None:
+    """Return what a positive number with many digits was computed from (None: nothing simple that gives it back).
+
+    >>> computed(1 / 9), computed(1 - 0.9), computed(np.float32(2 / 3)), computed(0.1), computed(np.sqrt(2))
+    ('1 / 9', '1 - 0.9', '2 / 3', None, None)
+    """
+    if not isinstance(x, np.floating | float) or len(number(x)) < 9 or not 1e-7 < x < 1e7:
+        return None
+    rest = 1 - float(x)
+    if isinstance(x, float) and rest > 0 and len(repr(rest)) < 8 and 1 - rest == x:
+        return f"1 - {rest!r}"
+    for p in range(1, 10):
+        q = round(p / float(x))
+        if q > 1 and type(x)(p / q) == x:
+            return f"{p} / {q}"
+    return None
+
+
 def _complex(x: Any) -> str:
     """Return a complex number; one whose parts are not finite has no literal."""
     parts = (x.real, x.imag)
@@ -85,9 +103,14 @@ def _uniform(array: ndarray, shape: str, kind: str) -> str:
     entry = array.reshape(-1)[0]
     if entry == 0 and not np.signbit(entry.real):
         return f"np.zeros({shape}{kind})"
-    return (
-        f"np.ones({shape}{kind})" if entry == 1 else f"np.full({shape}, {number(entry)}{_full_kind(array)})"
-    )
+    return f"np.ones({shape}{kind})" if entry == 1 else f"np.full({shape}, {short(entry)}{_full_kind(array)})"
+
+
+def short(x: Any) -> str:
+    """Return a number, by what it was computed from where that is known."""
+    sign = "-" if isinstance(x, np.floating) and x < 0 else ""
+    found = computed(-x if sign else x)
+    return number(x) if found is None or (sign and " - " in found) else sign + found
 
 
 def _full_kind(array: ndarray) -> str:

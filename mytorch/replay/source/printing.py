@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy import ndarray
 
+from mytorch.nn.module import Module as Layer
 from mytorch.replay.errors import ReplayError
 from mytorch.replay.instructions import (
     ARGUMENT,
@@ -25,22 +26,24 @@ from mytorch.replay.instructions import (
     Value,
     last_writes,
 )
-from mytorch.replay.passes.simplify import varies, without_plain_copies
+from mytorch.replay.passes.simplify import varies
 from mytorch.replay.record.recorder import setitem
 from mytorch.replay.source import literals, spelling
-from mytorch.replay.source.gradients import gradient_names
+from mytorch.replay.source.gradients import gradient_names, matching
 from mytorch.replay.source.inlining import used_at_once
 from mytorch.replay.source.layout import Row, laid_out, phases
 from mytorch.replay.source.naming import Names, argument_names, identifier, inner, user_names
-from mytorch.replay.source.operands import gives_shape, narrow, spreads, stays
+from mytorch.replay.source.operands import gives_shape, literal, narrow, spreads, stays
 from mytorch.replay.source.outside import Outside
-from mytorch.replay.source.spelling import ATOM, UNARY, Expr
+from mytorch.replay.source.rewriting import rewritten
+from mytorch.replay.source.spelling import Expr
 from mytorch.replay.source.viewing import Place, spelled
 
 if TYPE_CHECKING:
     from mytorch.replay.program import Program
 
 LONG = 56  # characters of an expression that gets a line of its own
+BRIEF = 28  # characters of a constant that needs no name
 PREFIXES = {"forward": "t", "backward": "g", "update": "s"}
 
 
@@ -80,9 +83,20 @@ class _Printer:
 
     def __init__(self, program: Program) -> None:
         self.program, self.recording = program, program.recording
-        listing = without_plain_copies(program.listing)
+        # What this package's modules remember is of no use without them.
+        self.assigned = [
+            (cell, leaf) for cell, leaf in self.recording.assigned if not _is_ours(cell.container)
+        ]
+        listing = rewritten(program.listing)
         self.instructions = [self._placed(instruction) for instruction in listing.instructions]
         self.final = dict(zip(program.final, listing.roots, strict=True))
+        left_out = {id(leaf.what) for _, leaf in self.recording.assigned} - {
+            id(leaf.what) for _, leaf in self.assigned
+        }
+        left_out -= {id(leaf.what) for leaf in self.recording.leaves} | {
+            id(value) for _, value in self.recording.after
+        }
+        self.final = {key: root for key, root in self.final.items() if key not in left_out}
         self.roots = {root.buffer.number for root in listing.roots}
         self.written = last_writes(self.instructions)
         self.rows: list[Row] = []
@@ -90,6 +104,7 @@ class _Printer:
         self.bases: dict[int, list[Base]] = {}
         self.constants: dict[Any, str] = {}
         self.constant_lines: list[str] = []
+        self.kept: dict[str, str] = {}  # their names, by their text
         self.arrays: dict[str, ndarray] = {}
         self.current: Instruction | None = None
         self._name_everything()
@@ -113,9 +128,8 @@ class _Printer:
         raw = self.program.recorded.instructions
         roots = {root.buffer.number for root in self.program.recorded.roots}
         self.made = self._made()
-        self.user = self._unique(
-            self._parameter_names() | self.recording.local_names | user_names(raw, roots)
-        )
+        self.named = self._parameter_names() | self.recording.local_names | user_names(raw, roots)
+        self.user = self._unique(self.named)
         self.results = self._result_names()
         self.gradients = gradient_names(self.instructions, self._gradient_roots(), self._forward_name)
 
@@ -185,7 +199,9 @@ class _Printer:
             for leaf in self.recording.leaves
             if leaf.kind in ("array", "number", "plain", "tensor")
         ]
-        return {value.buffer.number: "result" if value.shape else "value" for value in values}
+        return {
+            value.buffer.number: "result" if value.shape else "value" for value in values if value.is_whole
+        }
 
     def _forward_name(self, buffer: Buffer) -> str | None:
         """Return the name that a memory has in the user's program, without the path to it."""
@@ -208,9 +224,7 @@ class _Printer:
         backward = [value for value in results if value.buffer.number in made]
         shapes = [(buffer.owner.shape, self.leaf_names[i]) for i, buffer in self.recording.arguments.items()]
         if len(results) <= len(backward) + 1:
-            for value, (shape, name) in zip(backward, shapes, strict=False):
-                if value.shape == shape:
-                    named.append((value, name))
+            named += zip(backward, matching([value.shape for value in backward], shapes), strict=False)
         return named
 
     def name_of(self, out: Value, instruction: Instruction) -> str:
@@ -266,22 +280,32 @@ class _Printer:
         name = self.name_of(Value(buffer, buffer.owner), self.current)
         initial = buffer.owner if buffer.initial is None else buffer.initial
         text = literals.array_text(initial) if initial.ndim else f"np.array({literals.argument_of(initial)})"
-        self._row(f"{name} = {text or self._kept(initial, name) + '.copy()'}")
+        self._row(f"{name} = {text or self._kept(initial, f'{name}_0') + '.copy()'}")
         self._add(buffer, name)
 
     def _constant(self, value: Value) -> Expr:
-        """Return the name of a constant, which stands at the head of the module."""
-        known = self.constants.get(value.key)
-        if known is None:
-            array = value.array.copy("K")
-            known = self._kept(array, "c")
-            self.constants[value.key] = known
-        return Expr(known)
+        """Return a constant: a short text, or the name of what stands at the head of the module."""
+        array = value.array.copy("K")
+        text = literals.pattern(array) if array.ndim else literals.strong(array.flat[0])
+        if text is not None and len(text) <= BRIEF:
+            return Expr(text)
+        name = self.named.get(value.buffer.number)
+        if name is not None:  # the user's array, of which others may be views
+            self._add(value.buffer, self._kept(value.buffer.owner, name))
+            return self.term(value)
+        if value.key not in self.constants:
+            self.constants[value.key] = self._kept(array, None)
+        return Expr(self.constants[value.key])
 
-    def _kept(self, array: ndarray, name: str) -> str:
+    def _kept(self, array: ndarray, name: str | None) -> str:
         """Return the name of a constant array at the head of the module."""
-        new = self.names.numbered("c") if name == "c" else self.names.fresh(f"{name}_0")
+        text = literals.array_text(array)
+        if text in self.kept:
+            return self.kept[text]
+        new = self.names.numbered("c") if name is None else self.names.fresh(name)
         self.constant_lines.append(f"{new} = {self.outside.text_of(new, array, self.arrays)}")
+        if text is not None:
+            self.kept[text] = new
         return new
 
     def operand(self, instruction: Instruction, position: int) -> Expr:
@@ -298,10 +322,9 @@ class _Printer:
         if isinstance(entry, bool | np.bool_) or not isinstance(entry, np.generic | int | float | complex):
             return Expr(spelling.argument(entry, self.term))
         weak = not isinstance(entry, np.generic) or stays(instruction, position, entry)
-        text = (
-            literals.strong(entry) if isinstance(entry, np.generic) and not weak else literals.number(entry)
-        )
-        return Expr(text, UNARY if text.startswith("-") else ATOM)
+        if isinstance(entry, np.generic) and not weak:
+            return Expr(literals.strong(entry))
+        return literal(entry, instruction)
 
     def _is_number(self, x: Value) -> bool:
         """Say whether a value is a constant all of whose entries are one number."""
@@ -319,6 +342,7 @@ class _Printer:
 
     def write_steps(self) -> None:
         """Write the lines of all instructions."""
+        block = "", 0  # the error state that the last lines are under, and where they end
         for position, instruction in enumerate(self.instructions):
             self.current = instruction
             start = len(self.rows)
@@ -331,9 +355,10 @@ class _Printer:
                     instruction.kind
                 ](instruction)
             if instruction.errors is not None and len(self.rows) > start:
-                under = f"with np.errstate({spelling.arguments((), instruction.errors, self.term)}):"
-                inner = [row._replace(text="    " + row.text) for row in self.rows[start:]]
-                self.rows[start:] = [Row(under, instruction), *inner]
+                under = Row(f"with np.errstate({spelling.error_state(instruction.errors)}):", instruction)
+                rows = [row._replace(text="    " + row.text) for row in self.rows[start:]]
+                self.rows[start:] = rows if block == (under.text, start) else [under, *rows]
+                block = under.text, len(self.rows)
 
     def _fresh(self, position: int, instruction: Instruction) -> None:
         expression = spelling.call(instruction, self.term, self.operand)
@@ -367,10 +392,15 @@ class _Printer:
 
     def _in_place(self, instruction: Instruction) -> None:
         """Write a ufunc whose result goes to memory that is there already."""
+        if instruction.kwargs.get("casting") == "same_kind":  # which is what NumPy does
+            kwargs = {key: x for key, x in instruction.kwargs.items() if key != "casting"}
+            instruction = instruction.twin(kwargs=kwargs)
         found = spelling.augmented(instruction)
         if found is not None:
             sign, other = found
             operand = self.operand(instruction, other)
+            if sign in "+-" and operand.opposite is not None and instruction.outs[0].dtype.kind in "fc":
+                sign, operand = "-" if sign == "+" else "+", operand.opposite
             target = self.term(instruction.outs[0], "place").text
             target = target if target.isidentifier() or target.endswith("]") else f"{target}[...]"
             self._row(f"{target} {sign}= {operand.text}")
@@ -408,16 +438,35 @@ class _Printer:
             words = spelling.arguments(args[1:], kwargs, self.term)
             target = self.term(args[0], "array").atom
             self._row(f"{target}.{function.__name__}({words})")
+        elif function.__name__ == "at" and not kwargs:
+            self._at(instruction)
         else:
             words = spelling.arguments(args[1:], kwargs, self.term)
             given = self.term(args[0], "array").text
             self._row(f"{self._function(instruction)}({', '.join(filter(None, [given, words]))})")
+
+    def _at(self, instruction: Instruction) -> None:
+        """Write a sum at places of an array, to which a number is added as it is."""
+        target, index, *operands = instruction.args
+        parts = index if isinstance(index, tuple) else (index,)
+        where = spelling.argument(index, self.term)
+        if not any(isinstance(part, slice | list | tuple) for part in parts):
+            where = spelling.index_text(index, self.term)
+            where = f"({where})" if len(parts) > 1 else where
+        texts = [where]
+        for x in operands:
+            entry = x.array.reshape(-1)[0] if isinstance(x, Value) and self._is_number(x) else x
+            bare = isinstance(entry, np.floating) and target.dtype == entry.dtype
+            texts.append(literals.short(entry) if bare else spelling.argument(x, self.term))
+        given = self.term(target, "array").text
+        self._row(f"{self._function(instruction)}({', '.join([given, *texts])})")
 
     def _store(self, instruction: Instruction) -> None:
         """Write an assignment to a place in memory."""
         place, value = instruction.args
         if isinstance(value, Value) and value.key == place.key:
             return
+        is_fresh = isinstance(value, Value) and value.buffer.number in self.pending
         text = self.operand(_as_ufunc(instruction), 1).text
         new = place.buffer.number not in self.bases and place.is_whole and place.is_contiguous and place.shape
         if not new:
@@ -425,6 +474,12 @@ class _Printer:
             return
         name = self.name_of(place, instruction)  # nobody has seen the first values
         filled = _filled(place, text)
+        if (
+            isinstance(value, Value)
+            and (value.shape, value.dtype) == (place.shape, place.dtype)
+            and not is_fresh
+        ):
+            filled = f"{self.term(value).atom}.copy()"
         if filled is None:
             self._row(f"{name} = np.empty({place.shape}, dtype={literals.dtype_text(place.dtype)})")
             self._row(f"{name}[...] = {text}")
@@ -459,6 +514,8 @@ class _Printer:
         self._check(spelling.decision(instruction, self.term), instruction)
 
     def _check(self, condition: str, instruction: Instruction) -> None:
+        if len(self.rows) > 1 and self.rows[-2].text == f"if {condition}:":
+            return  # asked just now
         self._row(f"if {condition}:")
         where = instruction.line.replace("\\", "/").rsplit("/", 1)[-1]
         self._row(f'    raise RuntimeError("another branch than the recorded one, at {where}")')
@@ -478,7 +535,7 @@ class _Printer:
         if self.has_gradients and pairs:
             for line in textwrap.wrap(f"grads.update({', '.join(pairs)})", 100, subsequent_indent=" " * 13):
                 self.rows.append(Row(line, None))
-        for cell, leaf in self.recording.assigned:
+        for cell, leaf in self.assigned:
             name = self.outside.assigned(cell)
             self.rows.append(Row(f"{name} = {self._result(leaf)}", None))
         texts = iter([self._result(leaf) for leaf in self.recording.leaves])
@@ -505,7 +562,7 @@ class _Printer:
             return f"{'float' if value.dtype.kind == 'f' else 'int'}({text})"
         if value.buffer.number in self.constants_numbers():
             return f"{text}.copy()"
-        if leaf.kind == "array" and not value.shape:
+        if leaf.kind == "array" and not value.shape and (shared or value.buffer.kind in (ARGUMENT, OUTSIDE)):
             return f"np.array({text})"
         return (
             f"{text}.copy()" if value.shape and (shared or value.buffer.kind in (ARGUMENT, OUTSIDE)) else text
@@ -568,6 +625,10 @@ class _Printer:
     def _file(self, beside: str | None) -> str:
         name = beside or f"{self.function_name}.npz"
         return f'Path(__file__).with_name("{name}")' if beside else f'"{name}"'
+
+
+def _is_ours(thing: Any) -> bool:
+    return isinstance(thing, Layer) and type(thing).__module__.startswith("mytorch.nn.")
 
 
 def _filled(place: Value, text: str) -> str | None:

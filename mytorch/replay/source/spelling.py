@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import inspect
 import operator
+import re
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +18,7 @@ from numpy import ndarray
 
 from mytorch.replay.errors import ReplayError
 from mytorch.replay.instructions import Instruction, Value
+from mytorch.replay.record.notes import Lies
 from mytorch.replay.record.recorder import getitem
 from mytorch.replay.record.traced import POWERS
 from mytorch.replay.source.literals import dtype_text, number, strong
@@ -25,10 +28,12 @@ ATOM, POWER, UNARY, PRODUCT, SUM, SHIFT, AND, XOR, OR, COMPARISON = range(10, 0,
 
 
 class Expr(NamedTuple):
-    """The text of an expression, and how strongly its operator binds."""
+    """The text of an expression, how strongly its operator binds, and the same without its sign or conjugation."""
 
     text: str
     level: int = ATOM
+    opposite: Expr | None = None
+    conjugate: Expr | None = None
 
     def within(self, level: int) -> str:
         """Return the text as it stands beside an operator of a level."""
@@ -158,7 +163,7 @@ def index_text(index: Any, term: Term) -> str:
     """Return an index as it stands between brackets."""
     if isinstance(index, tuple) and index:
         parts = [_index_part(part, term) for part in index]
-        return parts[0] + "," if len(parts) == 1 else ", ".join(parts)
+        return parts[0] + "," if len(parts) == 1 and isinstance(index[0], list | tuple) else ", ".join(parts)
     return _index_part(index, term)
 
 
@@ -171,7 +176,9 @@ def _index_part(part: Any, term: Term) -> str:
         return slice_text(slice(*[None if x is None else int(x) for x in ends]))
     if isinstance(part, np.integer):
         return str(int(part))
-    return argument(part, term)
+    text = argument(part, term)
+    known = re.fullmatch(r"np\.int64\((-?\d+)\)", text)
+    return text if known is None else known[1]
 
 
 # -- calls --------------------------------------------------------------------------------------------------------
@@ -192,10 +199,39 @@ def call(instruction: Instruction, term: Term, operand: Callable[[Instruction, i
         return _method(instruction, term)
     if function is np.dot and _is_product(args):
         return Expr(f"{term(args[0]).within(PRODUCT)} @ {term(args[1]).within(UNARY)}", PRODUCT)
+    args, kwargs = _needed(function, args, kwargs)
+    if all(x.dtype.char not in "efFg" for x in (*instruction.reads, *instruction.outs)):
+        args = tuple(
+            [float(x) if type(x) is np.float64 else x for x in args]
+        )  # nothing could stay of lower precision
     text = f"{function_text(function, instruction)}({arguments(args, kwargs, term)})"
     if function is np.count_nonzero and _COUNTS_IN_PYTHON and any(not out.shape for out in instruction.outs):
         text = f"np.intp({text})"
     return Expr(text)
+
+
+def _needed(function: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return the arguments of a call without those that say what goes without saying."""
+    defaults = {**_defaults(function), "keepdims": False, "where": True}
+    if function is np.take_along_axis:  # older versions have no default
+        defaults.pop("axis")
+    names = list(_defaults(function))
+    while 1 < len(args) <= len(names) and args[-1] is _defaults(function)[names[len(args) - 1]] is None:
+        args = args[:-1]
+    return args, {k: v for k, v in kwargs.items() if not (k in defaults and _is_same(v, defaults[k]))}
+
+
+def _is_same(x: Any, default: Any) -> bool:
+    return type(x) is type(default) and isinstance(x, str | int | None) and x == default
+
+
+@cache
+def _defaults(function: Any) -> dict[str, Any]:
+    """Return the defaults of a function's parameters, in their order."""
+    try:
+        return {p.name: p.default for p in inspect.signature(function).parameters.values()}
+    except (TypeError, ValueError):
+        return {}
 
 
 def _ufunc(instruction: Instruction, term: Term, operand: Callable[[Instruction, int], Expr]) -> Expr:
@@ -207,20 +243,58 @@ def _ufunc(instruction: Instruction, term: Term, operand: Callable[[Instruction,
     if not kwargs:
         found = operator_of(instruction)
         if found is not None and len(operands) == 2:
-            sign, level = found
-            left, right = (level + 1, level) if sign == "**" else (level, level + 1)
-            if level == COMPARISON:
-                left = level + 1
-            sign = sign if sign == "**" else f" {sign} "
-            return Expr(f"{operands[0].within(left)}{sign}{operands[1].within(right)}", level)
+            return (_signed(instruction, *operands) if _is_inexact(instruction) else None) or _operation(
+                *found, *operands
+            )
         if function is np.square:
-            return Expr(f"{operands[0].within(POWER + 1)}**2", POWER)
+            return _operation("**", POWER, operands[0], Expr("2"))
+        if function is np.negative and _is_inexact(instruction):
+            return operands[0].opposite or _minus(operands[0])
         if function in _UNARY:
             return Expr(_UNARY[function] + operands[0].within(UNARY), UNARY)
         if function is np.logical_not and _is_bool(instruction):
             return Expr("~" + operands[0].within(UNARY), UNARY)
+        if function is np.conjugate:
+            return operands[0].conjugate or Expr(f"np.conj({operands[0].text})", conjugate=operands[0])
     words = [x.text for x in operands] + [f"{k}={argument(v, term)}" for k, v in kwargs.items()]
     return Expr(f"{function_text(function, instruction)}({', '.join(words)})")
+
+
+def _operation(sign: str, level: int, left: Expr, right: Expr) -> Expr:
+    """Return ``left sign right``."""
+    if sign == "**":  # which binds to the right, and more than a sign on its left
+        sign = "**" if all(re.fullmatch(r"[\w.]+", x.text) for x in (left, right)) else " ** "
+        return Expr(f"{left.within(level + 1)}{sign}{right.within(level)}", level)
+    first = left.within(level + 1 if level == COMPARISON else level)
+    return Expr(f"{first} {sign} {right.within(level + 1)}", level)
+
+
+def _minus(x: Expr) -> Expr:
+    return Expr("-" + x.within(UNARY), UNARY, x)
+
+
+def _is_inexact(instruction: Instruction) -> bool:
+    """Say whether numbers are floating-point: there a sign can be moved, and nothing is rounded otherwise."""
+    values = [x for x in (*instruction.args, *instruction.outs) if isinstance(x, Value)]
+    return bool(instruction.outs) and all(x.dtype.kind in "fc" for x in values)
+
+
+def _signed(instruction: Instruction, left: Expr, right: Expr) -> Expr | None:
+    """Return a sum or product of what has a sign: ``a - b`` for ``a + -b`` (None: there is nothing to be said)."""
+    function = instruction.function
+    if function is np.add and right.opposite is not None:
+        return _operation("-", SUM, left, right.opposite)
+    if function is np.add and left.opposite is not None:
+        return _operation("-", SUM, right, left.opposite)
+    if function is np.subtract and right.opposite is not None:
+        return _operation("+", SUM, left, right.opposite)
+    if function not in (np.multiply, np.divide, np.matmul) or (left.opposite is right.opposite is None):
+        return None
+    sign = _BINARY[function]
+    if left.opposite is not None and right.opposite is not None:
+        return _operation(*sign, left.opposite, right.opposite)
+    plain = _operation(*sign, left.opposite or left, right.opposite or right)
+    return _operation(*sign, left, right)._replace(opposite=plain)
 
 
 def is_masking(instruction: Instruction) -> bool:
@@ -290,9 +364,19 @@ def _reduction(instruction: Instruction, term: Term) -> Expr | None:
         return None
     axis = kwargs.pop("axis", 0)
     axis = axis[0] if isinstance(axis, tuple) and len(axis) == 1 else axis
-    words = {} if axis is None else {"axis": axis}
+    is_all = len(a.shape) == (len(axis) if isinstance(axis, tuple) else 1)
+    words = {} if axis is None or (is_all and not kwargs.get("keepdims")) else {"axis": axis}
     words |= {k: v for k, v in kwargs.items() if not (k == "keepdims" and not v)}
-    return Expr(f"{term(a).atom}.{name}({arguments((), words, term)})")
+    reduced = term(a)
+    call = f".{name}({arguments((), words, term)})"
+    if (
+        name == "sum"
+        and reduced.opposite is not None
+        and a.dtype.kind in "fc"
+        and not words.keys() - {"axis", "keepdims"}
+    ):
+        return _minus(Expr(reduced.opposite.atom + call))
+    return Expr(reduced.atom + call)
 
 
 def _is_product(args: Any) -> bool:
@@ -327,11 +411,20 @@ def _copy(instruction: Instruction, term: Term) -> Expr:
     return Expr(f"{term(array).atom}.astype({dtype_text(out.dtype)}{word})")
 
 
+def error_state(errors: dict[str, Any]) -> str:
+    """Return an error state as arguments: what differs from NumPy's own."""
+    own = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
+    changed = {key: x for key, x in errors.items() if x != own.get(key)} or errors
+    return ", ".join(f"{key}={x!r}" for key, x in changed.items())
+
+
 # -- what Python decided ---------------------------------------------------------------------------------------------
 
 
 def decision(instruction: Instruction, term: Term) -> str:
     """Return the condition under which a guard fails."""
+    if isinstance(instruction.function, Lies):
+        return _elsewhere(instruction, term)
     asked, expected = _asked(instruction, term), instruction.expected
     if expected is True:
         return f"not {asked.atom}"
@@ -345,6 +438,20 @@ def decision(instruction: Instruction, term: Term) -> str:
         known = expected.tolist() if isinstance(expected, ndarray) else expected
         return f"not np.array_equal({asked.text}, {_plain(known)}, equal_nan=True)"
     return f"{asked.within(COMPARISON + 1)} != {expected!r}"
+
+
+def _elsewhere(instruction: Instruction, term: Term) -> str:
+    """Return the condition under which a function gives another view of its argument than it gave."""
+    lies: Any = instruction.function
+    function, array, expected = lies.function, instruction.args[0], instruction.expected
+    asked = call(instruction.twin(function=function), term, lambda i, k: term(i.args[k])).text
+    if function is np.real_if_close:
+        return f"np.iscomplexobj({asked})" if np.dtype(expected[2]).kind != "c" else f"np.isrealobj({asked})"
+    shape, strides, _, offset = expected
+    seen = array.twin(shape=shape, strides=strides, offset=array.offset + offset, _array=None)
+    return (
+        f"not np.array_equal({asked}, {term(seen).text}, equal_nan=True)"  # no other part begins and ends so
+    )
 
 
 def _plain(x: Any) -> str:

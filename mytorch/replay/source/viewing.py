@@ -43,7 +43,13 @@ def spelled(base: ndarray, offset: int, place: Place, to_write: bool = False) ->
     if 0 in place.shape:
         return f"np.zeros({place.shape}, {dtype_text(place.dtype)})"
     place = place._replace(offset=place.offset - offset)
-    if not to_write and base.ndim == 2 and _shows(base, base.diagonal(), place):
+    if base.ndim and place.dtype == base.dtype and place.shape == base.shape[1:] and base.strides[0]:
+        row, rest = divmod(place.offset, base.strides[0])
+        if not rest and 0 <= row < len(base) and _shows(base, base[row, ...], place):
+            return f"{{}}[{row}]"
+    if base.ndim == 2 and place.shape == base.shape[::-1] and _shows(base, base.T, place):
+        return "{}.T"
+    if not to_write and base.ndim == 2 and min(base.shape) > 1 and _shows(base, base.diagonal(), place):
         return "{}.diagonal()"
     for root in _roots(base, place):
         found = _indexed(base, root, place)
@@ -217,8 +223,8 @@ def _slice(first: int, last: int, step: int, length: int) -> slice:
     if step > 0:
         start = first if first else None
         stop = None if last + step >= length else last + 1
-        if stop == length - 1:
-            stop = -1
+        if stop is not None and (length - stop <= min(2, stop - 1) or stop == length - 1):
+            stop -= length
     else:
         start = None if first == length - 1 else first
         stop = None if last + step < 0 else last - 1
