@@ -13,6 +13,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
 from itertools import count
+from operator import length_hint
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +81,6 @@ class Program:
         self.plan: Plan = planned(self.planned, self.by_reference, self._pinned())
         self.saved = self._saved()
         self.states = self._states()
-        draws = any(i.kind == "random" for i in self.instructions)
-        # Whether nothing is left of a run that fails.
-        self.can_be_undone = bool(self.saved or not self.outside_written()) and bool(self.states or not draws)
         self.kept = [False]  # whether a run is under way that has filled `saved` and `states`
         # Whether it runs: what it asks (a handler of signals, say) may call the function again.
         self.busy = [False]
@@ -129,9 +127,7 @@ class Program:
             set_state(generator, state[0])
 
     def _is_undone(self, position: int) -> bool:
-        """Say whether nothing is left of a run in which the instruction at a position (-1: one of all) failed."""
-        if self.can_be_undone or position < 0:
-            return self.can_be_undone
+        """Say whether nothing is left of a run in which the instruction at a position (-1: none of them) failed."""
         ran = self.instructions[: position + 1]
         return (bool(self.saved) or not self._changed_by(ran)) and (
             bool(self.states) or all(i.kind != "random" for i in ran)
@@ -143,14 +139,16 @@ class Program:
         return {buffer.name or "memory outside" for buffer in outs if buffer.kind == OUTSIDE}
 
     def _position(self, error: BaseException) -> int:
-        """Return the position of the instruction that failed (-1: nobody knows)."""
-        line = 0
+        """Return the position of the instruction that failed (-1: none of them)."""
+        place = 0
         traceback = error.__traceback__
         while traceback is not None:
-            if traceback.tb_frame.f_code.co_filename == self.filename:
-                line = traceback.tb_lineno
+            frame = traceback.tb_frame
+            if frame.f_code.co_filename == self.filename:
+                left = frame.f_locals.get("left")
+                place = traceback.tb_lineno if left is None else -length_hint(left)
             traceback = traceback.tb_next
-        return bisect_right(self.first_lines, line) - 1
+        return bisect_right(self.places, place) - 1
 
     def _explain(self, error: BaseException, position: int) -> None:
         """Say in an error which instruction failed, and whether memory outside has changed."""
@@ -258,9 +256,8 @@ class Program:
     def _saved(self) -> list[tuple[ndarray, ndarray]]:
         """Return memories outside, and copies, that are put back when a later guard or instruction fails."""
         changed = False
-        unknown = len(self.instructions) > LONG  # a loop cannot tell which of its instructions failed
         for instruction in self.instructions:
-            if changed and (unknown or instruction.kind in ("guard", "random") or may_fail(instruction)):
+            if changed and (instruction.kind in ("guard", "random") or may_fail(instruction)):
                 return [(buffer.owner, np.array(buffer.owner)) for buffer in self.outside_written()]
             changed = changed or any(out.buffer.kind == OUTSIDE for out in instruction.outs)
         return []
@@ -286,7 +283,7 @@ class Program:
         writer = Writer(self)
         text = writer.text()
         self.filename = filename = f"<mytorch program {_number()}>"
-        self.first_lines = [len(writer.ahead) + 3 + n for n in writer.first_lines]
+        self.places = writer.places
         linecache.cache[filename] = len(text), None, text.splitlines(True), filename
         inside_files.add(filename)
         scope: dict[str, Any] = {}

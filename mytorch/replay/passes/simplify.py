@@ -306,7 +306,8 @@ def varies(instruction: Instruction) -> bool:
 
 def decides(instruction: Instruction) -> bool:
     """Say whether the shape or dtype of a result, or an error, is something that a replay has to ask again."""
-    if instruction.errors is not None and "raise" in instruction.errors.values():
+    errors = np.geterr() if instruction.errors is None else instruction.errors
+    if "raise" in errors.values():
         return True
     if instruction.kind == "ufunc":  # integers have no negative powers
         return instruction.function is np.power and instruction.outs[0].dtype.kind in "iu"
