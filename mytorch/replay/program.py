@@ -23,11 +23,11 @@ from numpy import ndarray
 from mytorch.lines import inside_files
 from mytorch.regions import owner_of
 from mytorch.replay.errors import Changed, Diverged, Unreplayable, note
-from mytorch.replay.instructions import OUTSIDE, Buffer, Instruction, Listing, Value, last_writes
+from mytorch.replay.instructions import OUTSIDE, Buffer, Listing, Value, last_writes, written_outside
 from mytorch.replay.lowering.backends import chosen
 from mytorch.replay.lowering.forms import Form, fastest, may_fail, with_arrays
 from mytorch.replay.lowering.planning import Plan, planned
-from mytorch.replay.lowering.states import generator_of, is_shuffle, set_state
+from mytorch.replay.lowering.states import generators, set_state
 from mytorch.replay.lowering.writing import LONG, Writer
 from mytorch.replay.passes.batching import batched
 from mytorch.replay.passes.columns import by_columns
@@ -129,14 +129,9 @@ class Program:
     def _is_undone(self, position: int) -> bool:
         """Say whether nothing is left of a run in which the instruction at a position (-1: none of them) failed."""
         ran = self.instructions[: position + 1]
-        return (bool(self.saved) or not self._changed_by(ran)) and (
+        return (bool(self.saved) or not written_outside(ran)) and (
             bool(self.states) or all(i.kind != "random" for i in ran)
         )
-
-    def _changed_by(self, instructions: list[Instruction]) -> set[str]:
-        """Return the names of the memories outside that some instructions write to."""
-        outs = [out.buffer for instruction in instructions for out in instruction.outs]
-        return {buffer.name or "memory outside" for buffer in outs if buffer.kind == OUTSIDE}
 
     def _position(self, error: BaseException) -> int:
         """Return the position of the instruction that failed (-1: none of them)."""
@@ -156,7 +151,9 @@ class Program:
             return
         instruction = self.instructions[position]
         note(error, f"(in the replay of {instruction.name}, recorded at {instruction.line})")
-        written = self._changed_by(self.instructions[:position])
+        written = {
+            buffer.name or "memory outside" for buffer in written_outside(self.instructions[:position])
+        }
         if written and not self.saved:
             note(error, f"(changed before the error, and not put back: {', '.join(sorted(written))})")
 
@@ -226,8 +223,7 @@ class Program:
         """Return the random generators that are put back when a run ends early, each with a place for its state."""
         if not self.guards and not (self.recording.catches and any(map(may_fail, self.instructions))):
             return []
-        methods = [i.function for i in self.instructions if i.kind == "random" or is_shuffle(i.function)]
-        return [(g, [None]) for g in {id(g): g for g in map(generator_of, methods)}.values()]
+        return [(generator, [None]) for generator in generators(self.instructions)]
 
     def refresh(self) -> None:
         """Compute what depends on numbers that live outside alone."""
@@ -246,12 +242,7 @@ class Program:
 
     def outside_written(self) -> list[Buffer]:
         """Return the memories outside that the program writes to."""
-        found: dict[int, Buffer] = {}
-        for instruction in self.instructions:
-            for out in instruction.outs:
-                if out.buffer.kind == OUTSIDE and not instruction.fresh:
-                    found[out.buffer.number] = out.buffer
-        return list(found.values())
+        return written_outside(self.instructions)
 
     def _saved(self) -> list[tuple[ndarray, ndarray]]:
         """Return memories outside, and copies, that are put back when a later guard or instruction fails."""

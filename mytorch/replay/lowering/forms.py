@@ -79,14 +79,14 @@ def _ufunc(instruction: Instruction) -> list[Form]:
     function: Any = instruction.function
     outs = instruction.outs
     args = _as_arrays(function, instruction.args, instruction)
-    if instruction.kwargs or (len(outs) > 1):
+    if instruction.kwargs or len(outs) > 1:
         return [[(function, args, {**instruction.kwargs, "out": outs})]]
     *views, out = _merged((*args, *outs)) if function.signature is None else (*args, *outs)
     if function in _NAMED_OUT:
         found: list[Form] = [[(function, tuple(views), {"out": out})]]
     else:
         found = [[(function, (*views, out), {})]]
-    if function is np.matmul and not instruction.kwargs:
+    if function is np.matmul:
         a, b = args
         if isinstance(a, Value) and isinstance(b, Value) and len(a.shape) == len(b.shape) == 2:
             found += _products(a, b, outs[0]) or []

@@ -100,11 +100,8 @@ class Writer:
         lines = []
         for buffer in self.program.outside_written():
             for tensor in buffer.tensors:
-                name, tell, failed = (
-                    self.bind(tensor, "t"),
-                    self.bind(before_unseen_write, "f"),
-                    self.bind(Unreplayable, "f"),
-                )
+                name = self.bind(tensor, "t")
+                tell, failed = self.bind(before_unseen_write, "f"), self.bind(Unreplayable, "f")
                 lines.append(f"if {name}._saved is not None and not {tell}({name}): raise {failed}")
         return lines
 
@@ -113,10 +110,9 @@ class Writer:
         copyto = self.bind(np.copyto, "f")
         for i, buffer in enumerate(self.program.recording.arguments.values()):
             if buffer.number in self.program.by_reference:
-                lines.append(
+                self.prologue.append(
                     f"if not x{i}.flags.c_contiguous: x{i} = {self.bind(np.ascontiguousarray, 'f')}(x{i})"
                 )
-                self.prologue.append(lines.pop())
             elif buffer.number in self.program.plan.offsets:
                 lines.append(f"{copyto}({self.value(Value(buffer, buffer.owner))}, x{i})")
         for tensor, value in self.program.recording.before:
