@@ -411,6 +411,18 @@ def test_optimizers_are_pytorchs_for_twenty_steps(torch, name, options, shape):
     np.testing.assert_array_equal(pair[0], tensor.numpy())
 
 
+@pytest.mark.parametrize(("name", "options"), OPTIMIZERS)
+def test_a_parameter_without_axes_is_stepped_like_one_of_one_entry(name, options):
+    number, entry = (Tensor(np.full(shape, 2.0), requires_grad=True) for shape in ((), (1,)))
+    optimizers = [getattr(optim, name)([p], **options) for p in (number, entry)]
+    for _ in range(5):
+        for p, optimizer in zip((number, entry), optimizers, strict=True):
+            optimizer.zero_grad()
+            (p * p * 0.5).sum().backward()
+            optimizer.step()
+    np.testing.assert_array_equal(number.numpy(), entry.numpy()[0])
+
+
 def test_a_parameter_without_a_gradient_stays():
     used, unused = Tensor([1.0], requires_grad=True), Tensor([1.0], requires_grad=True)
     optimizer = optim.SGD([used, unused], lr=0.1, momentum=0.9)

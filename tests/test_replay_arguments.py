@@ -530,3 +530,12 @@ SEQUENCES: dict[str, Callable[[Any, Any], Any]] = {
 def test_sequences_of_every_kind_that_numpy_is_given(name: str) -> None:
     calls = [(x, x[::-1].copy()) for x in np.random.default_rng(0).normal(size=(4, 3))]
     assert compared(SEQUENCES[name], calls)[0] == REPLAYED
+
+
+@pytest.mark.parametrize("dtype", ["?", "int8", "uint8", "int64", "float32", "complex64"])
+def test_powers_have_the_dtypes_of_numpys_operator(dtype: str) -> None:
+    def powers(x: Any) -> Any:
+        return x**2, x**2.0, x**1, x**3, x[0] ** 2, x**0.5
+
+    x = np.array([1, 0, 1]).astype(dtype)
+    assert compared(powers, [(x,), (x[::-1].copy(),), (x,)])[0] == REPLAYED

@@ -458,6 +458,14 @@ def placed(x: Any, i: Any) -> Any:
     return y
 
 
+def test_an_error_that_the_callers_error_state_asks_for_is_caught() -> None:
+    build = total_and(lambda x, i: [1 / x, x][1], FloatingPointError)
+    one = np.array([1])
+    with np.errstate(divide="raise"):
+        outcome, _ = compared(build(), [(np.full(3, x), one) for x in (1.0, 2.0, 0.0, 1.0, 0.0)], build())
+    assert outcome == REPLAYED
+
+
 @pytest.mark.parametrize(
     "build",
     [

@@ -53,9 +53,42 @@ MAKING: list[Any] = [
 ]
 
 
-def run(program: list[Any], x: Any, y: Any) -> list[Any]:
+# What is subtracted from an array in place: the changes of an optimizer, and what looks like them.
+CHANGES: list[Any] = [
+    lambda a, b: 0.5 * b,
+    lambda a, b: (0.5 * (b * 2.0))[::-1],
+    lambda a, b: a[:1].reshape(-1)[0, ...] * b,
+    lambda a, b: 0.25 * (np.sum(a) * b + b),
+    lambda a, b: np.outer(a[:, 0], b[0]),
+    lambda a, b: np.dot(a, np.dot(b.T, b))[::-1],
+    lambda a, b: (0.5 * b).T,
+    lambda a, b: np.float64(0.5) * (b[::-1] / 3),
+    lambda a, b: 0.5 * (b * counted(a)),
+]
+
+
+def counted(a: Any) -> Any:
+    """Return a number in an array that the program makes."""
+    number = np.zeros(())
+    number[...] = np.max(a)
+    return number
+
+
+def rows(a: Any, b: Any) -> Any:
+    """Return what a loop over rows leaves behind."""
+    found = [np.cos(row * (1.0 + i)) for i, row in enumerate([*a, *b])]
+    return np.array([*found, sum(found)])
+
+
+def inverted(a: Any) -> Any:
+    """Divide under an error state of the program's own."""
+    with np.errstate(divide="raise"):
+        return 1 / (a - a.reshape(-1)[0])
+
+
+def run(program: list[Any], x: Any, y: Any, *outside: Any) -> list[Any]:
     """Run `program` on followed arrays: also branches, reductions, results that are arguments, writes to arguments."""
-    pool = [x, y, x * 1.0, np.zeros_like(x)]
+    pool = [x, y, x * 1.0, np.zeros_like(x), *outside]
     for kind, which, i, j in program:
         a, b = pool[i % len(pool)], pool[j % len(pool)]
         try:
@@ -87,7 +120,15 @@ def run(program: list[Any], x: Any, y: Any) -> list[Any]:
                 pool.append(np.concatenate([np.ravel(a), np.ravel(b)]))
             elif kind == "select":
                 pool.append(np.where(a > b, a, b * 2))
-        except (ValueError, IndexError, TypeError):
+            elif kind == "change" and np.ndim(a):
+                a -= CHANGES[which % len(CHANGES)](a, b)
+            elif kind == "loop" and np.ndim(a):
+                pool.append(rows(a, b))
+            elif kind == "columns":
+                pool.append(np.tanh(np.outer(np.repeat(a, 8)[:8], [1.0, 2.0])) + np.ravel(b)[:2])
+            elif kind == "invert":
+                pool.append(inverted(a))
+        except (ValueError, IndexError, TypeError, FloatingPointError):
             continue  # shapes that do not fit, in both worlds: the program goes on without this step
         if max(np.size(value) for value in pool) > 64:
             pool.pop()
@@ -162,7 +203,9 @@ def check_tensors(program: list[Any], shape: tuple[int, ...], seed: int) -> None
 
 
 STEPS = st.tuples(
-    st.sampled_from([*KINDS, "branch", "reduce", "like", "make", "join", "select"]),
+    st.sampled_from(
+        [*KINDS, "branch", "reduce", "like", "make", "join", "select", "change", "loop", "columns", "invert"]
+    ),
     st.integers(0, 12),
     st.integers(0, 20),
     st.integers(0, 20),

@@ -114,6 +114,25 @@ def test_a_profile_puts_random_generators_and_arguments_back():
     np.testing.assert_array_equal(x, values)
 
 
+@pytest.mark.parametrize("bits", [np.random.MT19937, np.random.PCG64])
+def test_a_profile_puts_random_states_and_numpys_own_generator_back(bits):
+    own = np.random.RandomState(bits(3))
+
+    def f(x):
+        np.random.seed(5)
+        return x + own.normal(size=3)
+
+    compiled: Any = mytorch.compile(f)
+    before = np.random.get_state()
+    for _ in range(2):
+        compiled(np.zeros(3))
+    np.random.set_state(before)
+    state = own.get_state(legacy=False)
+    compiled.profile(np.zeros(3), repeat=2)
+    assert repr(own.get_state(legacy=False)) == repr(state)
+    assert repr(np.random.get_state()) == repr(before)
+
+
 def test_large_arguments_are_profiled_where_they_lie():
     compiled: Any = mytorch.compile(mytorch.grad(lambda x: np.sum(x.T[1:] ** 2)))
     x = np.random.default_rng(0).normal(size=(80, 60))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mytorch.arrays import happens_once, live, live_number, settled
+from mytorch.arrays import array, happens_once, live, live_number, settled
 from mytorch.optim.optimizer import Optimizer, Parameter, check_range, decayed, descend, pieces
 
 
@@ -69,7 +69,7 @@ class SGD(Optimizer):
         first = "velocity" not in state
         if first:
             happens_once("the optimizer's first step, which makes its velocity")
-            state["velocity"] = settled(gradient.copy())
+            state["velocity"] = settled(array(gradient))
         velocity = live(state["velocity"])
         for p, g, v in pieces(value, gradient, velocity):
             if not first:

@@ -6,7 +6,7 @@ it.  Arrays are named by memory, offset, shape and strides, so that a view is th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from math import prod
 from types import CodeType
@@ -308,6 +308,12 @@ def last_writes(instructions: list[Instruction]) -> dict[int, int]:
         if not instruction.fresh
         for out in instruction.outs
     }
+
+
+def written_outside(instructions: Iterable[Instruction]) -> list[Buffer]:
+    """Return the memories outside that some instructions write to."""
+    outs = [out.buffer for instruction in instructions for out in instruction.outs]
+    return list({buffer.number: buffer for buffer in outs if buffer.kind == OUTSIDE}.values())
 
 
 def matrices(instruction: Instruction) -> list[Value]:

@@ -13,6 +13,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
 from itertools import count, dropwhile
+from operator import length_hint
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,11 @@ from numpy import ndarray
 from mytorch.lines import inside_files
 from mytorch.regions import owner_of
 from mytorch.replay.errors import Changed, Diverged, Unreplayable, note
-from mytorch.replay.instructions import OUTSIDE, Buffer, Instruction, Listing, Value, last_writes
+from mytorch.replay.instructions import Buffer, Instruction, Listing, Value, last_writes, written_outside
 from mytorch.replay.lowering.backends import chosen
-from mytorch.replay.lowering.forms import Form, fastest, may_be_caught, may_fail, with_arrays
+from mytorch.replay.lowering.forms import Form, fastest, may_fail, with_arrays
 from mytorch.replay.lowering.planning import Plan, planned
-from mytorch.replay.lowering.states import generator_of, is_draw, set_state
+from mytorch.replay.lowering.states import generators, set_state
 from mytorch.replay.lowering.writing import LONG, Writer
 from mytorch.replay.passes.batching import batched
 from mytorch.replay.passes.columns import by_columns
@@ -80,10 +81,6 @@ class Program:
         self.plan: Plan = planned(self.planned, self.by_reference, self._pinned())
         self.saved = self._saved()
         self.states = self._states()
-        # Whether nothing is left of a run that fails.
-        self.can_be_undone = bool(self.saved or not self.outside_written()) and bool(
-            self.states or not any(map(is_draw, self.instructions))
-        )
         self.kept = [False]  # whether a run is under way that has filled `saved` and `states`
         # Whether it runs: what it asks (a handler of signals, say) may call the function again.
         self.busy = [False]
@@ -130,28 +127,21 @@ class Program:
             set_state(generator, state[0])
 
     def _is_undone(self, position: int) -> bool:
-        """Say whether nothing is left of a run in which the instruction at a position (-1: one of all) failed."""
-        if self.can_be_undone or position < 0:
-            return self.can_be_undone
+        """Say whether nothing is left of a run in which the instruction at a position (-1: none of them) failed."""
         ran = self.instructions[: position + 1]
-        return (bool(self.saved) or not self._changed_by(ran)) and (
-            bool(self.states) or not any(map(is_draw, ran))
-        )
-
-    def _changed_by(self, instructions: list[Instruction]) -> set[str]:
-        """Return the names of the memories outside that some instructions write to."""
-        outs = [out.buffer for instruction in instructions for out in instruction.outs]
-        return {buffer.name or "memory outside" for buffer in outs if buffer.kind == OUTSIDE}
+        return (bool(self.saved) or not written_outside(ran)) and (bool(self.states) or not generators(ran))
 
     def _position(self, error: BaseException) -> int:
-        """Return the position of the instruction that failed (-1: nobody knows)."""
-        line = 0
+        """Return the position of the instruction that failed (-1: none of them)."""
+        place = 0
         traceback = error.__traceback__
         while traceback is not None:
-            if traceback.tb_frame.f_code.co_filename == self.filename:
-                line = traceback.tb_lineno
+            frame = traceback.tb_frame
+            if frame.f_code.co_filename == self.filename:
+                left = frame.f_locals.get("left")
+                place = traceback.tb_lineno if left is None else -length_hint(left)
             traceback = traceback.tb_next
-        return bisect_right(self.first_lines, line) - 1
+        return bisect_right(self.places, place) - 1
 
     def _explain(self, error: BaseException, position: int) -> None:
         """Say in an error which instruction failed, and whether memory outside has changed."""
@@ -159,7 +149,9 @@ class Program:
             return
         instruction = self.instructions[position]
         note(error, f"(in the replay of {instruction.name}, recorded at {instruction.line})")
-        written = self._changed_by(self.instructions[:position])
+        written = {
+            buffer.name or "memory outside" for buffer in written_outside(self.instructions[:position])
+        }
         if written and not self.saved:
             note(error, f"(changed before the error, and not put back: {', '.join(sorted(written))})")
 
@@ -227,10 +219,9 @@ class Program:
 
     def _states(self) -> list[tuple[Any, list[Any]]]:
         """Return generators that are put back when a later instruction ends a run, each with a place for its state."""
-        if not self._may_end_after(is_draw):
+        if not self._may_end_after(lambda i: bool(generators([i]))):
             return []
-        drawn = [generator_of(i.function) for i in self.instructions if is_draw(i)]
-        return [(g, [None]) for g in {id(g): g for g in drawn}.values()]
+        return [(generator, [None]) for generator in generators(self.instructions)]
 
     def refresh(self) -> None:
         """Compute what depends on numbers that live outside alone."""
@@ -249,16 +240,11 @@ class Program:
 
     def outside_written(self) -> list[Buffer]:
         """Return the memories outside that the program writes to."""
-        found: dict[int, Buffer] = {}
-        for instruction in self.instructions:
-            for out in instruction.outs:
-                if out.buffer.kind == OUTSIDE and not instruction.fresh:
-                    found[out.buffer.number] = out.buffer
-        return list(found.values())
+        return written_outside(self.instructions)
 
     def _saved(self) -> list[tuple[ndarray, ndarray]]:
         """Return memories outside, and copies, that are put back when a later instruction ends a run."""
-        if not self._may_end_after(lambda i: any(out.buffer.kind == OUTSIDE for out in i.outs)):
+        if not self._may_end_after(lambda i: bool(written_outside([i]))):
             return []
         return [(buffer.owner, np.array(buffer.owner)) for buffer in self.outside_written()]
 
@@ -266,12 +252,7 @@ class Program:
         """Say whether a run may end, by a guard or an error, after an instruction that `lasts`."""
         after = dropwhile(lambda i: not lasts(i), self.instructions)
         next(after, None)
-        if len(self.instructions) > LONG:  # a loop cannot tell which of its instructions failed
-            return any(True for _ in after)
-        catches = self.recording.catches
-        return any(
-            i.kind in ("guard", "random") or may_fail(i) or (catches and may_be_caught(i)) for i in after
-        )
+        return any(i.kind in ("guard", "random") or may_fail(i) for i in after)
 
     def _forms(self) -> list[Form]:
         """Return the calls of every instruction: what a back end puts in its place, or the fastest of NumPy's."""
@@ -294,7 +275,7 @@ class Program:
         writer = Writer(self)
         text = writer.text()
         self.filename = filename = f"<mytorch program {_number()}>"
-        self.first_lines = [len(writer.ahead) + 3 + n for n in writer.first_lines]
+        self.places = writer.places
         linecache.cache[filename] = len(text), None, text.splitlines(True), filename
         inside_files.add(filename)
         scope: dict[str, Any] = {}

@@ -6,7 +6,6 @@ prints itself as a table and draws itself (`mytorch.extras.replay_plot`).
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from mytorch.replay.errors import ReplayError
 from mytorch.replay.instructions import INSIDE, Instruction, Value, mapped, name_of
 from mytorch.replay.kernels import same, store, store_all
 from mytorch.replay.lowering.forms import Form
-from mytorch.replay.record.captured import GENERATORS
+from mytorch.replay.lowering.states import generators, set_state, state_of
 from mytorch.replay.source.layout import origin
 from mytorch.tensor import Tensor
 
@@ -340,12 +339,7 @@ def _put_back(program: Program) -> Iterator[Callable[[], None]]:
 
     Gives the function that puts parameters back.  The block is put back, too: gradients that Tensors hold lie in it.
     """
-    generators = {
-        id(owner): owner
-        for owner in (getattr(i.function, "__self__", None) for i in program.instructions)
-        if isinstance(owner, GENERATORS)
-    }
-    states = [(owner, copy.deepcopy(_bits(owner).state)) for owner in generators.values()]
+    states = [(generator, state_of(generator)) for generator in generators(program.instructions)]
     block = None if program.plan.block is None else program.plan.block.copy()
     outside = [(buffer.owner, np.array(buffer.owner)) for buffer in program.outside_written()]
 
@@ -357,13 +351,7 @@ def _put_back(program: Program) -> Iterator[Callable[[], None]]:
         yield put_back
     finally:
         put_back()
-        for owner, state in states:
-            _bits(owner).state = state
+        for generator, state in states:
+            set_state(generator, state)
         if block is not None:
             program.plan.block[:] = block
-
-
-def _bits(generator: Any) -> Any:
-    return (
-        generator._bit_generator if isinstance(generator, np.random.RandomState) else generator.bit_generator
-    )

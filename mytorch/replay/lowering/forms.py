@@ -79,14 +79,14 @@ def _ufunc(instruction: Instruction) -> list[Form]:
     function: Any = instruction.function
     outs = instruction.outs
     args = _as_arrays(function, instruction.args, instruction)
-    if instruction.kwargs or (len(outs) > 1):
+    if instruction.kwargs or len(outs) > 1:
         return [[(function, args, {**instruction.kwargs, "out": outs})]]
     *views, out = _merged((*args, *outs)) if function.signature is None else (*args, *outs)
     if function in _NAMED_OUT:
         found: list[Form] = [[(function, tuple(views), {"out": out})]]
     else:
         found = [[(function, (*views, out), {})]]
-    if function is np.matmul and not instruction.kwargs:
+    if function is np.matmul:
         a, b = args
         if isinstance(a, Value) and isinstance(b, Value) and len(a.shape) == len(b.shape) == 2:
             found += _products(a, b, outs[0]) or []
@@ -414,14 +414,6 @@ def may_fail(instruction: Instruction) -> bool:
     """Say whether an instruction can raise an error of its own."""
     is_any_call = instruction.kind in ("call", "fetch") and instruction.function not in _SPECIAL
     return is_any_call or decides(instruction)
-
-
-def may_be_caught(instruction: Instruction) -> bool:
-    """Say whether a write, at a place that may not exist, or a ufunc that is asked to, can raise an error."""
-    errors = instruction.errors or np.geterr()
-    return (instruction.kind == "write" and instruction.function is not np.copyto) or (
-        instruction.kind == "ufunc" and "raise" in errors.values()
-    )
 
 
 def times(ways: list[Form]) -> list[float]:

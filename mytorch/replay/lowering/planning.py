@@ -100,36 +100,21 @@ def planned(listing: Listing, by_reference: set[int], pinned: set[int]) -> Plan:
     written = last_writes(listing.instructions)
     buffers: dict[int, Buffer] = {}
     end = len(listing.instructions)
-    for position, instruction in enumerate(listing.instructions):
-        for value in (*instruction.reads, *instruction.outs):
-            _lives(plan, buffers, value.buffer, position, written, by_reference)
-    for root in listing.roots:
-        _lives(plan, buffers, root.buffer, end, written, by_reference)
+    uses = [(k, v.buffer) for k, i in enumerate(listing.instructions) for v in (*i.reads, *i.outs)]
+    for position, buffer in [*uses, *((end, root.buffer) for root in listing.roots)]:
+        if buffer.number in buffers or needs_place(buffer, written, by_reference):
+            buffers[buffer.number] = buffer
+            birth, _ = plan.lifetimes.get(buffer.number, (position, position))
+            plan.lifetimes[buffer.number] = birth, position
     for number, buffer in buffers.items():
-        if buffer.kind == ARGUMENT or buffer.kind == INSIDE:  # filled before the first instruction
-            plan.lifetimes[number] = -1, plan.lifetimes[number][1]
-            if buffer.kind == ARGUMENT and number in written:
-                plan.lifetimes[number] = -1, end
-        if number in pinned:
-            plan.lifetimes[number] = -1, end
+        birth, death = plan.lifetimes[number]
+        if number in pinned or buffer.kind in (ARGUMENT, INSIDE):  # filled before the first instruction
+            birth = -1
+        if number in pinned or (buffer.kind == ARGUMENT and number in written):
+            death = end
+        plan.lifetimes[number] = birth, death
     _place(plan, listing, buffers)
     return plan
-
-
-def _lives(
-    plan: Plan,
-    buffers: dict[int, Buffer],
-    buffer: Buffer,
-    position: int,
-    written: dict[int, int],
-    by_reference: set[int],
-) -> None:
-    if buffer.number not in buffers:
-        if not needs_place(buffer, written, by_reference):
-            return
-        buffers[buffer.number] = buffer
-        plan.lifetimes[buffer.number] = position, position
-    plan.lifetimes[buffer.number] = plan.lifetimes[buffer.number][0], position
 
 
 def _place(plan: Plan, listing: Listing, buffers: dict[int, Buffer]) -> None:

@@ -5,32 +5,32 @@ What is drawn before a run ends must be drawn again by whoever runs the call ins
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from mytorch.replay.instructions import Instruction
+from mytorch.replay.record.captured import GENERATORS
 
 
-def is_draw(instruction: Instruction) -> bool:
-    """Say whether an instruction changes the state of a random generator."""
-    return instruction.kind == "random" or is_shuffle(instruction.function)
-
-
-def is_shuffle(function: Any) -> bool:
-    return isinstance(getattr(function, "__self__", None), np.random.Generator | np.random.RandomState)
-
-
-def generator_of(method: Any) -> Any:
-    """Return the random generator that a method draws from: NumPy's own, of `np.random.seed`, which is none."""
-    return method.__self__ if is_shuffle(method) else np.random.mtrand._rand
+def generators(instructions: Iterable[Instruction]) -> list[Any]:
+    """Return the random generators that instructions draw from: of `np.random.seed`, no method, NumPy's own."""
+    found = {}
+    for instruction in instructions:
+        owner = getattr(instruction.function, "__self__", None)
+        if instruction.kind == "random" and not isinstance(owner, GENERATORS):
+            owner = np.random.mtrand._rand
+        if isinstance(owner, GENERATORS):
+            found[id(owner)] = owner
+    return list(found.values())
 
 
 def state_of(generator: Any) -> Any:
     """Return the state of a random generator."""
     if isinstance(generator, np.random.Generator):
         return generator.bit_generator.state
-    return generator.get_state()
+    return generator.get_state(legacy=False)
 
 
 def set_state(generator: Any, state: Any) -> None:

@@ -42,8 +42,9 @@ class Writer:
             if number in tensors:
                 self.names["tensor", tensors[number]] = self.parameters[position] = f"t{position}"
                 self.prologue.append(f"x{position} = t{position}._array")
-        self.ahead: list[str] = []  # the lines before those of the instructions
-        self.first_lines: list[int] = []  # per instruction, its first line among them
+        # Per instruction, the number of its first line; of a loop, minus the number of calls that are left after its
+        # first.
+        self.places: list[int] = []
 
     def bind(self, thing: Any, prefix: str) -> str:
         """Return the name of an object."""
@@ -86,10 +87,11 @@ class Writer:
         before = [*self._told(), *self._copied_in(), *self._initial(), *self._saved(), *self._refreshed()]
         steps = self._steps()
         end = self._epilogue()
-        self.ahead = [*self.prologue, *before]
-        head = [*self.ahead, *steps, *end]
+        ahead = [*self.prologue, *before]
+        if len(self.program.instructions) <= LONG:
+            self.places = [len(ahead) + 3 + n for n in self.places]
         lines = ["def bind(" + ", ".join(self.bound) + "):", f"    def run({', '.join(self.parameters)}):"]
-        lines += ["        " + line for line in head or ["pass"]]
+        lines += ["        " + line for line in [*ahead, *steps, *end]]
         lines.append("    return run")
         return "\n".join(lines) + "\n"
 
@@ -98,11 +100,8 @@ class Writer:
         lines = []
         for buffer in self.program.outside_written():
             for tensor in buffer.tensors:
-                name, tell, failed = (
-                    self.bind(tensor, "t"),
-                    self.bind(before_unseen_write, "f"),
-                    self.bind(Unreplayable, "f"),
-                )
+                name = self.bind(tensor, "t")
+                tell, failed = self.bind(before_unseen_write, "f"), self.bind(Unreplayable, "f")
                 lines.append(f"if {name}._saved is not None and not {tell}({name}): raise {failed}")
         return lines
 
@@ -111,10 +110,9 @@ class Writer:
         copyto = self.bind(np.copyto, "f")
         for i, buffer in enumerate(self.program.recording.arguments.values()):
             if buffer.number in self.program.by_reference:
-                lines.append(
+                self.prologue.append(
                     f"if not x{i}.flags.c_contiguous: x{i} = {self.bind(np.ascontiguousarray, 'f')}(x{i})"
                 )
-                self.prologue.append(lines.pop())
             elif buffer.number in self.program.plan.offsets:
                 lines.append(f"{copyto}({self.value(Value(buffer, buffer.owner))}, x{i})")
         for tensor, value in self.program.recording.before:
@@ -176,7 +174,7 @@ class Writer:
             return self._loop(steps)
         refreshed = set(self.program.refreshed)
         for position, (instruction, form) in enumerate(steps):
-            self.first_lines.append(len(lines))
+            self.places.append(len(lines))
             if position in refreshed:
                 continue
             if instruction.kind == "guard":
@@ -195,6 +193,7 @@ class Writer:
         calls: list[Any] = []
         number = 0
         for position, (instruction, form) in enumerate(steps):
+            self.places.append(len(calls) + 1)
             if position in self.program.refreshed:
                 continue
             if instruction.kind == "guard":
@@ -206,8 +205,9 @@ class Writer:
             if instruction.errors is not None:
                 real = [(under, (instruction.errors, f, a, k), {}) for f, a, k in real]
             calls += [(f, a) if not k else (with_keywords, (f, a, k)) for f, a, k in real]
-        table = self.bind(calls, "c")
-        return [f"for f, a in {table}:", "    f(*a)"]
+        self.places = [place - len(calls) for place in self.places]
+        self.prologue.append(f"left = iter({self.bind(calls, 'c')})")
+        return ["for f, a in left:", "    f(*a)"]
 
     def _guard(self, instruction: Instruction, number: int) -> str:
         if instruction.function is bool:

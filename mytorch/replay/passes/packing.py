@@ -13,7 +13,17 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from mytorch.replay.instructions import OUTSIDE, TEMPORARY, Buffer, Instruction, Listing, Value, made_by_pass
+from mytorch.replay.instructions import (
+    OUTSIDE,
+    TEMPORARY,
+    Buffer,
+    Instruction,
+    Listing,
+    Value,
+    made_by_pass,
+    written_outside,
+)
+from mytorch.replay.passes.updates import Uses
 from mytorch.replay.record.blocks import block_of
 
 
@@ -30,8 +40,8 @@ class _Lane:
 def together(listing: Listing) -> Listing:
     """Return the listing in which what is done to parameters in one block is done to all of them at once."""
     blocks: dict[int, list[_Lane]] = {}
-    producers = _producers(listing.instructions)
-    for buffer in _updated(listing.instructions):
+    producers = Uses(listing).writers
+    for buffer in written_outside(listing.instructions):
         block = block_of(buffer.owner)
         if block is not None:
             lane = _lane(buffer, listing, producers)
@@ -44,27 +54,6 @@ def together(listing: Listing) -> Listing:
         if joined is not None:
             return together(joined)
     return listing
-
-
-def _updated(instructions: Sequence[Instruction]) -> list[Buffer]:
-    """Return the memories outside that are written."""
-    found = {
-        out.buffer.number: out.buffer
-        for instruction in instructions
-        if not instruction.fresh
-        for out in instruction.outs
-        if out.buffer.kind == OUTSIDE
-    }
-    return list(found.values())
-
-
-def _producers(instructions: Sequence[Instruction]) -> dict[int, list[int]]:
-    """Return, per memory, the positions of the instructions that write to it."""
-    found: dict[int, list[int]] = {}
-    for position, instruction in enumerate(instructions):
-        for out in instruction.outs:
-            found.setdefault(out.buffer.number, []).append(position)
-    return found
 
 
 def _is_plain_update(instruction: Instruction) -> bool:

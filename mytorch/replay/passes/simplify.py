@@ -6,7 +6,7 @@ see.  What may not move or vanish: guards, random draws, and writes to memory ou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,17 +28,15 @@ from mytorch.replay.instructions import (
 
 # Functions of an array's shape and dtype alone.
 LIKE = {np.zeros_like: 0, np.ones_like: 1}  # with what they are filled
-COPIES = {ndarray.copy}
-
 
 Pass = Callable[[Listing], Listing]
 
 
-def simplified(listing: Listing, passes: Iterable[Pass] | None = None) -> Listing:
+def simplified(listing: Listing) -> Listing:
     """Return the listing after all passes, again and again until nothing changes."""
     while True:
         before = len(listing.instructions)
-        for change in PASSES if passes is None else passes:
+        for change in PASSES:
             listing = change(listing)
         if len(listing.instructions) == before:
             return listing
@@ -56,9 +54,9 @@ def without_constants(listing: Listing) -> Listing:
         ):
             for out in instruction.outs:
                 out.buffer.kind = INSIDE
-                if instruction.function in LIKE:
-                    out.buffer.owner.fill(LIKE[instruction.function])
-            if instruction.function not in LIKE:
+            if instruction.function in LIKE:
+                instruction.outs[0].buffer.owner.fill(LIKE[instruction.function])
+            else:
                 _compute(instruction)
             for out in instruction.outs:
                 out.buffer.initial = np.array(out.buffer.owner)
@@ -71,14 +69,11 @@ def _compute(instruction: Instruction) -> None:
     """Compute an instruction's results from the initial values of what it reads."""
 
     def initial(value: Value) -> ndarray:
-        base = np.array(value.buffer.initial)
-        return (
-            np.lib.stride_tricks.as_strided(
-                base.reshape(-1).view(np.uint8)[value.offset :].view(value.dtype), value.shape, value.strides
-            )
-            if value.size and base.flags.c_contiguous
-            else value.array
-        )
+        buffer = value.buffer
+        memory = np.empty(max(buffer.nbytes, 1), np.uint8)
+        if buffer.nbytes:
+            ndarray(buffer.shape, buffer.dtype, memory, buffer.start, buffer.strides)[...] = buffer.initial
+        return ndarray(value.shape, value.dtype, memory, value.offset, value.strides)
 
     result = instruction.function(
         *mapped(instruction.args, Value, initial), **mapped(instruction.kwargs, Value, initial)
@@ -92,7 +87,7 @@ def _compute(instruction: Instruction) -> None:
 def _is_copy(instruction: Instruction) -> bool:
     """Say whether the result has the entries of the first operand, in its order: a sum over one row is one, too."""
     function, kwargs = instruction.function, instruction.kwargs
-    if function in COPIES:
+    if function is ndarray.copy:
         return True
     if function not in _SUMS or kwargs.keys() - {"axis", "keepdims"}:
         return False
@@ -217,66 +212,16 @@ def _frozen(tree: Any) -> Any:
     return (type(tree).__name__, repr(tree) if number else tree)
 
 
-# Functions whose results have a shape, or a dtype, that depends on values: Python may have decided by it.
-_VARYING = frozenset(
-    [
-        "argwhere",
-        "array_split",
-        "bincount",
-        "compress",
-        "delete",
-        "dsplit",
-        "eig",
-        "eigvals",
-        "extract",
-        "flatnonzero",
-        "histogram",
-        "histogram2d",
-        "histogram_bin_edges",
-        "histogramdd",
-        "hsplit",
-        "insert",
-        "intersect1d",
-        "lstsq",
-        "nonzero",
-        "pad",
-        "poly",
-        "polyadd",
-        "polyder",
-        "polydiv",
-        "polyfit",
-        "polyint",
-        "polymul",
-        "polysub",
-        "real_if_close",
-        "repeat",
-        "resize",
-        "roots",
-        "setdiff1d",
-        "setxor1d",
-        "split",
-        "tile",
-        "trim_zeros",
-        "union1d",
-        "unique",
-        "unique_all",
-        "unique_counts",
-        "unique_inverse",
-        "unique_values",
-        "vsplit",
-        "arccos",
-        "arcsin",
-        "arctanh",
-        "log",
-        "log10",
-        "log2",
-        "logn",
-        "power",
-        "sqrt",
-    ]
-)
-
-
+# Functions whose results have a shape, or a dtype, that depends on values: Python may have decided by it.  (The last
+# are those of `np.emath`, whose results are complex where real ones do not exist.)
+_VARYING = {
+    "argwhere", "array_split", "bincount", "compress", "delete", "dsplit", "eig", "eigvals", "extract",
+    "flatnonzero", "histogram", "histogram2d", "histogram_bin_edges", "histogramdd", "hsplit", "insert",
+    "intersect1d", "lstsq", "nonzero", "pad", "poly", "polyadd", "polyder", "polydiv", "polyfit", "polyint",
+    "polymul", "polysub", "real_if_close", "repeat", "resize", "roots", "setdiff1d", "setxor1d", "split", "tile",
+    "trim_zeros", "union1d", "unique", "unique_all", "unique_counts", "unique_inverse", "unique_values", "vsplit",
+    "arccos", "arcsin", "arctanh", "log", "log10", "log2", "logn", "power", "sqrt",
+}  # fmt: skip
 # Functions that raise an error, or do not, by the values of what they are given: Python may wait for it.
 _RAISING = {
     "at", "average", "cholesky", "choose", "cond", "digitize", "eigh", "eigvalsh", "getitem", "inv",
@@ -306,7 +251,8 @@ def varies(instruction: Instruction) -> bool:
 
 def decides(instruction: Instruction) -> bool:
     """Say whether the shape or dtype of a result, or an error, is something that a replay has to ask again."""
-    if instruction.errors is not None and "raise" in instruction.errors.values():
+    errors = np.geterr() if instruction.errors is None else instruction.errors
+    if "raise" in errors.values():
         return True
     if instruction.kind == "ufunc":  # integers have no negative powers
         return instruction.function is np.power and instruction.outs[0].dtype.kind in "iu"

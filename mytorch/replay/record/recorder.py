@@ -226,9 +226,8 @@ class Recorder(Notes):
         if self.are_constant(traced, index):
             return self.constant(traced.array[self.real(index)])
         result = self.call(getitem, (traced, index), {})
-        if (type(result) is ndarray and self.knows(owner_of(result))) or (
-            type(result) is ndarray and owner_of(result) is owner_of(traced.array)
-        ):
+        owner = owner_of(result) if type(result) is ndarray else None
+        if owner is not None and (self.knows(owner) or owner is owner_of(traced.array)):
             self.buffer(traced.array)
             if _holds_traced(index):  # the place is decided by a value
                 for part in index if isinstance(index, tuple) else (index,):
@@ -267,25 +266,21 @@ class Recorder(Notes):
         ):
             traced.array[self.real(index)] = self.real(value)
             return
-        if not _holds_traced(index):
-            place = traced.array[open_ended(index)] if is_basic(index) else None
-            if place is not None:
-                source = value.array if isinstance(value, Traced) else np.asarray(value)
-                if place.ndim == 0 < source.ndim:  # NumPy takes an array for a single entry, or does not
-                    np.empty_like(traced.array)[index] = source
-                extra = source.ndim - place.ndim
-                if extra > 0 and source.shape[:extra] == (1,) * extra:
-                    value = (
-                        value.reshape(source.shape[extra:])
-                        if isinstance(value, Traced)
-                        else source.reshape(source.shape[extra:])
-                    )
-                self.buffer(traced.array)
-                with self.thawed([place]):
-                    if not place.flags.writeable:  # `copyto` does not ask where an array is copied to itself
-                        raise ValueError("assignment destination is read-only")
-                self.write(np.copyto, (self.show(place), value), {"casting": "unsafe"})
-                return
+        if not _holds_traced(index) and is_basic(index):
+            place = traced.array[open_ended(index)]
+            source = value.array if isinstance(value, Traced) else np.asarray(value)
+            if place.ndim == 0 < source.ndim:  # NumPy takes an array for a single entry, or does not
+                np.empty_like(traced.array)[index] = source
+            extra = source.ndim - place.ndim
+            if extra > 0 and source.shape[:extra] == (1,) * extra:
+                whole = value if isinstance(value, Traced) else source
+                value = whole.reshape(source.shape[extra:])
+            self.buffer(traced.array)
+            with self.thawed([place]):
+                if not place.flags.writeable:  # `copyto` does not ask where an array is copied to itself
+                    raise ValueError("assignment destination is read-only")
+            self.write(np.copyto, (self.show(place), value), {"casting": "unsafe"})
+            return
         self.write(setitem, (traced, index, value), {})
 
     def write(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -41,7 +41,7 @@ BINARY = {
     "lshift": np.left_shift,
     "rshift": np.right_shift,
 }
-# What NumPy's ** computes for these exponents of a floating-point array.
+# What NumPy's ** computes for these exponents of a floating-point array (for 2, of any array).
 POWERS: dict[float, np.ufunc] = {-1: np.reciprocal, 0.5: np.sqrt, 1: np.positive, 2: np.square}
 REDUCTIONS: dict[str, np.ufunc] = {
     "sum": np.add,
@@ -252,23 +252,22 @@ class Traced:
     # -- powers, as NumPy's operator computes them ----------------------------------------------------------------
 
     def __pow__(self, exponent: Any) -> Any:
-        if type(exponent) in (int, float) and self.array.dtype.kind in "fc":
-            ufunc = POWERS.get(exponent)
-            if ufunc is not None:
-                return ufunc(self)
-        return np.power(self, exponent)
+        return self._power(exponent)
 
     def __rpow__(self, base: Any) -> Any:
         power: Any = np.power
         return power(base, self)
 
     def __ipow__(self, exponent: Any) -> Any:
-        if type(exponent) in (int, float) and self.array.dtype.kind in "fc":
-            ufunc = POWERS.get(exponent)
-            if ufunc is not None:
-                return ufunc(self, **self._place())
+        return self._power(exponent, **self._place())
+
+    def _power(self, exponent: Any, **place: Any) -> Any:
+        is_float = self.array.dtype.kind in "fc" and type(exponent) in (int, float)
+        is_square = type(exponent) is int and exponent == 2 and not self.is_number
+        if (is_float or is_square) and exponent in POWERS:
+            return POWERS[exponent](self, **place)
         power: Any = np.power
-        return power(self, exponent, **self._place())
+        return power(self, exponent, **place)
 
     def _place(self) -> dict[str, Any]:
         """Return where an operator like ``+=`` writes its result."""
