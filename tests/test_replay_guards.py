@@ -35,6 +35,7 @@ import pytest
 from numpy.random import normal
 
 import mytorch
+import mytorch.replay.compiled as compiled_functions
 import tests.replay_state
 from mytorch import Tensor
 from mytorch.replay import ReplayError, ReplayWarning
@@ -482,6 +483,39 @@ def test_too_many_decisions_run_eagerly_and_say_so() -> None:
         found = [compiled(np.full(2, float(n)))[0] for n in range(12)]
     np.testing.assert_allclose(found, np.arange(12.0) ** 2)
     assert what_became_of(compiled) == EAGER
+
+
+@pytest.mark.parametrize("as_argument", [False, True])
+def test_a_number_that_always_changes_is_not_recorded_every_time(
+    as_argument: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded: list[Any] = []
+    record = compiled_functions.record
+
+    def counted(*args: Any) -> Any:
+        recorded.append(args)
+        return record(*args)
+
+    monkeypatch.setattr(compiled_functions, "record", counted)
+    s = box(beta=0)
+    compiled: Any = mytorch.compile((lambda x, beta: x * beta) if as_argument else lambda x, beta: x * s.beta)
+
+    def call(beta: int) -> None:
+        s.beta = beta
+        assert_same(XS[0] * beta, compiled(XS[0], beta if as_argument else None))
+
+    for beta in range(32):
+        call(beta)
+    with pytest.warns(
+        ReplayWarning, match=r"32 calls in a row had other arguments, .*\(x\[\.\.\.\] = value\)"
+    ):
+        call(32)
+    for beta in range(33, 150):
+        call(beta)
+    assert len(recorded) == 35
+    for _ in range(150):  # it changes no more
+        call(150)
+    assert len(recorded) == 36
 
 
 def test_a_branch_after_an_update_puts_the_parameter_back() -> None:

@@ -102,6 +102,8 @@ class Compiled(Generic[P, R]):
         self._shortcut: Callable[[tuple[Any, ...]], Any] | None = None
         self._lock = threading.Lock()
         self._warned: set[str] = set()
+        self._recorded = 0  # times in a row, without a replay
+        self._resting = 0  # calls for which that many were too many
 
     def __repr__(self) -> str:
         return f"<compiled {getattr(self.function, '__qualname__', self.function)!s}>"
@@ -193,6 +195,7 @@ class Compiled(Generic[P, R]):
                     continue
                 except (Changed, Unreplayable):
                     continue
+                self._recorded = 0
                 if path is not entry.paths[0]:
                     entry.paths.remove(path)
                     entry.paths.insert(0, path)
@@ -214,6 +217,13 @@ class Compiled(Generic[P, R]):
             return self.function(*args, **kwargs)
         if overlap(leaves):  # whether that matters is known only of a recording
             return self.function(*args, **kwargs)
+        if self._resting:
+            self._resting -= 1
+            return self.function(*args, **kwargs)
+        self._recorded += 1
+        if self._recorded > SIGNATURES:  # to record is slow; what changes now may not change later
+            self._resting = SIGNATURES << (self._recorded - SIGNATURES - 1)
+            self._warn(_NOTHING_FITS)
         if not _one_records.acquire(blocking=False):
             # No longer: the other recording may be waiting for this thread.
             if not _one_records.acquire(timeout=PATIENCE):
@@ -272,6 +282,12 @@ def _excuse(recording: Recording) -> str | None:
             what_to_do = f"write to the array that is there ({changed.path}[...] = ...), or return the value"
         return f"it changes {changed.path} at every call, which a replay would not do; {what_to_do}"
     return None
+
+
+_NOTHING_FITS = (
+    f"{SIGNATURES} calls in a row had other arguments, or found other numbers or objects outside, than those recorded; "
+    "make a number that changes an array (x[...] = value), or pass it as an argument as an array or np.float64(value)"
+)
 
 
 def _too_many(tried: list[Path]) -> str:
