@@ -485,6 +485,15 @@ def test_too_many_decisions_run_eagerly_and_say_so() -> None:
     assert what_became_of(compiled) == EAGER
 
 
+def test_too_many_shapes_run_eagerly_and_say_so() -> None:
+    compiled: Any = mytorch.compile(lambda x: x[x > 0])
+    xs = [np.arange(12.0) - n for n in range(10)]
+    with pytest.warns(ReplayWarning, match=r"8 times, last by the shape of a result; .* np\.where\(mask"):
+        found = [compiled(x) for x in xs]
+    for x, positive in zip(xs, found, strict=True):
+        assert_same(x[x > 0], positive)
+
+
 @pytest.mark.parametrize("as_argument", [False, True])
 def test_a_number_that_always_changes_is_not_recorded_every_time(
     as_argument: bool, monkeypatch: pytest.MonkeyPatch

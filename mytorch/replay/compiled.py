@@ -180,20 +180,23 @@ class Compiled(Generic[P, R]):
     ) -> Any:
         """Replay one of the recordings of a signature, or make another."""
         seen: list[tuple[int, Any]] = []
-        tried: list[Path] = []
+        ended = _BY_NUMBERS.format("a branch")
         for path in list(entry.paths):
             if path.fits() and fits_call(path.recording, leaves) and not contradicts(path.recording, seen):
                 program = path.program
                 if program.busy[0] or program.conflicts(leaves):
                     return self.function(*args, **kwargs)
-                tried.append(path)
                 try:
                     result = program(leaves)
                 except Diverged as guard:
                     seen = [(i, g.expected) for i, g in enumerate(program.guards[: guard.guard])]
                     seen.append((guard.guard, guard.value))
+                    ended = _BY_NUMBERS.format(program.guards[guard.guard].line)
                     continue
-                except (Changed, Unreplayable):
+                except Changed:
+                    ended = _BY_SHAPES
+                    continue
+                except Unreplayable:
                     continue
                 self._recorded = 0
                 if path is not entry.paths[0]:
@@ -204,12 +207,12 @@ class Compiled(Generic[P, R]):
                 return result
         if entry.excuse is not None:
             return self.function(*args, **kwargs)
-        return self._record(entry, leaves, structure, tried, (args, kwargs))
+        return self._record(entry, leaves, structure, ended, (args, kwargs))
 
     def _record(
-        self, entry: Entry, leaves: list[Any], structure: trees.Structure, tried: list[Path], call: Any
+        self, entry: Entry, leaves: list[Any], structure: trees.Structure, ended: str, call: Any
     ) -> Any:
-        """Run the function, and keep the recording."""
+        """Run the function, and keep the recording; `ended` says how the last replay did."""
         args, kwargs = call
         if runs_later(self.function):
             entry.excuse = "it runs when its result is asked; compile a function that it calls"
@@ -235,7 +238,7 @@ class Compiled(Generic[P, R]):
         if recording.once is not None:
             return result
         entry.paths = [path for path in entry.paths if path.fits()]
-        entry.excuse = _excuse(recording) or (_too_many(tried) if len(entry.paths) >= PATHS else None)
+        entry.excuse = _excuse(recording) or (ended if len(entry.paths) >= PATHS else None)
         if entry.excuse is not None:
             self._warn(entry.excuse)
             return result
@@ -290,13 +293,15 @@ _NOTHING_FITS = (
 )
 
 
-def _too_many(tried: list[Path]) -> str:
-    """Return the excuse of a function that takes another path nearly every time."""
-    where = tried[0].program.guards[-1].line if tried and tried[0].program.guards else "a branch"
-    return (
-        f"it decided differently {PATHS} times, last at {where}; a number that float(), int() or .item() "
-        "takes out of an array, and that is not just returned, decides everything after it: return the array instead"
-    )
+# Why a function runs eagerly that takes another path nearly every time.
+_BY_NUMBERS = (
+    f"it decided differently {PATHS} times, last at {{}}; a number that float(), int() or .item() "
+    "takes out of an array, and that is not just returned, decides everything after it: return the array instead"
+)
+_BY_SHAPES = (
+    f"it decided differently {PATHS} times, last by the shape of a result; a mask that picks another number of entries "
+    "makes other shapes: multiply by it, or write np.where(mask, x, 0)"
+)
 
 
 def _found(module: Any, path: str) -> Any:
