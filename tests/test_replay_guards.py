@@ -961,6 +961,20 @@ def shuffled() -> Any:
     return function
 
 
+def shuffled_constants() -> Any:
+    g = np.random.default_rng(1)
+
+    def function(x: Any) -> Any:
+        order = np.arange(4)
+        g.shuffle(order)
+        signs = np.array([1.0, -1.0, 1.0, -1.0])
+        np.random.shuffle(signs)
+        return x[order] * signs
+
+    np.random.seed(3)
+    return function
+
+
 def drawn_by_argument() -> Any:
     g = np.random.default_rng(5)
     h = functools.partial(lambda x, r: x + r.normal(loc=x), r=g)
@@ -1009,6 +1023,7 @@ def shuffled_before_a_mask_picks_entries() -> Any:
         drawn_globally,
         drawn_by_name,
         shuffled,
+        shuffled_constants,
         drawn_by_argument,
         drawn_in_a_helper,
     ],
