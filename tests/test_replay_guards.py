@@ -35,6 +35,7 @@ import pytest
 from numpy.random import normal
 
 import mytorch
+import mytorch.replay.compiled as compiled_functions
 import tests.replay_state
 from mytorch import Tensor
 from mytorch.replay import ReplayError, ReplayWarning
@@ -552,6 +553,48 @@ def test_too_many_decisions_run_eagerly_and_say_so() -> None:
     assert what_became_of(compiled) == EAGER
 
 
+def test_too_many_shapes_run_eagerly_and_say_so() -> None:
+    compiled: Any = mytorch.compile(lambda x: x[x > 0])
+    xs = [np.arange(12.0) - n for n in range(10)]
+    with pytest.warns(ReplayWarning, match=r"8 times, last by the shape of a result; .* np\.where\(mask"):
+        found = [compiled(x) for x in xs]
+    for x, positive in zip(xs, found, strict=True):
+        assert_same(x[x > 0], positive)
+
+
+@pytest.mark.parametrize("as_argument", [False, True])
+def test_a_number_that_always_changes_is_not_recorded_every_time(
+    as_argument: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded: list[Any] = []
+    record = compiled_functions.record
+
+    def counted(*args: Any) -> Any:
+        recorded.append(args)
+        return record(*args)
+
+    monkeypatch.setattr(compiled_functions, "record", counted)
+    s = box(beta=0)
+    compiled: Any = mytorch.compile((lambda x, beta: x * beta) if as_argument else lambda x, beta: x * s.beta)
+
+    def call(beta: int) -> None:
+        s.beta = beta
+        assert_same(XS[0] * beta, compiled(XS[0], beta if as_argument else None))
+
+    for beta in range(32):
+        call(beta)
+    with pytest.warns(
+        ReplayWarning, match=r"32 calls in a row had other arguments, .*\(x\[\.\.\.\] = value\)"
+    ):
+        call(32)
+    for beta in range(33, 150):
+        call(beta)
+    assert len(recorded) == 35
+    for _ in range(150):  # it changes no more
+        call(150)
+    assert len(recorded) == 36
+
+
 def test_a_branch_after_an_update_puts_the_parameter_back() -> None:
     def build() -> tuple[Callable[[Any], Any], Tensor]:
         w = Tensor(np.ones(4), requires_grad=True)
@@ -986,6 +1029,20 @@ def shuffled() -> Any:
     return function
 
 
+def shuffled_constants() -> Any:
+    g = np.random.default_rng(1)
+
+    def function(x: Any) -> Any:
+        order = np.arange(4)
+        g.shuffle(order)
+        signs = np.array([1.0, -1.0, 1.0, -1.0])
+        np.random.shuffle(signs)
+        return x[order] * signs
+
+    np.random.seed(3)
+    return function
+
+
 def drawn_by_argument() -> Any:
     g = np.random.default_rng(5)
     h = functools.partial(lambda x, r: x + r.normal(loc=x), r=g)
@@ -1034,6 +1091,7 @@ def shuffled_before_a_mask_picks_entries() -> Any:
         drawn_globally,
         drawn_by_name,
         shuffled,
+        shuffled_constants,
         drawn_by_argument,
         drawn_in_a_helper,
     ],

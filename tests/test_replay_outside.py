@@ -13,6 +13,7 @@ import pytest
 
 import mytorch
 from mytorch import Tensor
+from mytorch.replay import ReplayWarning
 from tests.replaying import EAGER, REPLAYED, assert_same, what_became_of
 
 XS = [np.random.default_rng(k).standard_normal(4) for k in range(6)]
@@ -362,7 +363,7 @@ def test_what_is_kept_outside_is_an_array(name: str, fails: bool) -> None:
 
 @pytest.mark.filterwarnings("ignore::mytorch.ReplayWarning")
 def test_numbers_and_generators_that_are_kept_outside_are_numpys() -> None:
-    s: Any = Thing(rate=np.float64(1), rng=None, old=np.ones(4), row=None)
+    s: Any = Thing(rate=None, rng=None, old=np.ones(4), first=None, row=None)
     rng, weights = np.random.default_rng(1), np.ones((2, 4))
 
     def function(x: Any, rate: Any) -> Any:
@@ -390,3 +391,22 @@ def test_an_array_that_is_kept_twice_is_one() -> None:
         compiled(x)
         assert s.now is s.last
     assert what_became_of(compiled) == REPLAYED
+
+
+def test_a_number_that_is_replaced_runs_eagerly_and_says_so() -> None:
+    s: Any = Thing(total=np.float64(0))
+    seen = []
+
+    def function(x: Any) -> Any:
+        s.total += x.sum()
+        return x
+
+    compiled: Any = mytorch.compile(function)
+    with pytest.warns(ReplayWarning, match=r"it changes s\.total at every call"):
+        compiled(XS[0])
+    seen.append(s.total)
+    for x in XS[1:]:
+        compiled(x)
+        seen.append(s.total)
+    assert all(type(total) is np.float64 for total in seen)
+    assert_same(np.cumsum([x.sum() for x in XS]), np.array(seen))

@@ -102,6 +102,8 @@ class Compiled(Generic[P, R]):
         self._shortcut: Callable[[tuple[Any, ...]], Any] | None = None
         self._lock = threading.Lock()
         self._warned: set[str] = set()
+        self._recorded = 0  # times in a row, without a replay
+        self._resting = 0  # calls for which that many were too many
 
     def __repr__(self) -> str:
         return f"<compiled {getattr(self.function, '__qualname__', self.function)!s}>"
@@ -179,21 +181,25 @@ class Compiled(Generic[P, R]):
     ) -> Any:
         """Replay one of the recordings of a signature, or make another."""
         seen: list[tuple[int, Any]] = []
-        tried: list[Path] = []
+        ended = _BY_NUMBERS.format("a branch")
         for path in list(entry.paths):
             if path.fits() and fits_call(path.recording, leaves) and not contradicts(path.recording, seen):
                 program = path.program
                 if program.busy[0] or program.conflicts(leaves):
                     return self.function(*args, **kwargs)
-                tried.append(path)
                 try:
                     result = program(leaves)
                 except Diverged as guard:
                     seen = [(i, g.expected) for i, g in enumerate(program.guards[: guard.guard])]
                     seen.append((guard.guard, guard.value))
+                    ended = _BY_NUMBERS.format(program.guards[guard.guard].line)
                     continue
-                except (Changed, Unreplayable):
+                except Changed:
+                    ended = _BY_SHAPES
                     continue
+                except Unreplayable:
+                    continue
+                self._recorded = 0
                 if path is not entry.paths[0]:
                     entry.paths.remove(path)
                     entry.paths.insert(0, path)
@@ -201,12 +207,12 @@ class Compiled(Generic[P, R]):
                 return result
         if entry.excuse is not None:
             return self.function(*args, **kwargs)
-        return self._record(entry, leaves, structure, tried, (args, kwargs))
+        return self._record(entry, leaves, structure, ended, (args, kwargs))
 
     def _record(
-        self, entry: Entry, leaves: list[Any], structure: trees.Structure, tried: list[Path], call: Any
+        self, entry: Entry, leaves: list[Any], structure: trees.Structure, ended: str, call: Any
     ) -> Any:
-        """Run the function, and keep the recording."""
+        """Run the function, and keep the recording; `ended` says how the last replay did."""
         args, kwargs = call
         if runs_later(self.function):
             entry.excuse = "it runs when its result is asked; compile a function that it calls"
@@ -214,6 +220,13 @@ class Compiled(Generic[P, R]):
             return self.function(*args, **kwargs)
         if overlap(leaves):  # whether that matters is known only of a recording
             return self.function(*args, **kwargs)
+        if self._resting:
+            self._resting -= 1
+            return self.function(*args, **kwargs)
+        self._recorded += 1
+        if self._recorded > SIGNATURES:  # to record is slow; what changes now may not change later
+            self._resting = SIGNATURES << (self._recorded - SIGNATURES - 1)
+            self._warn(_NOTHING_FITS)
         if not _one_records.acquire(blocking=False):
             # No longer: the other recording may be waiting for this thread.
             if not _one_records.acquire(timeout=PATIENCE):
@@ -225,7 +238,7 @@ class Compiled(Generic[P, R]):
         if recording.once is not None:
             return result
         entry.paths = [path for path in entry.paths if path.fits()]
-        entry.excuse = _excuse(recording) or (_too_many(tried) if len(entry.paths) >= PATHS else None)
+        entry.excuse = _excuse(recording) or (ended if len(entry.paths) >= PATHS else None)
         if entry.excuse is not None:
             self._warn(entry.excuse)
             return result
@@ -274,13 +287,21 @@ def _excuse(recording: Recording) -> str | None:
     return None
 
 
-def _too_many(tried: list[Path]) -> str:
-    """Return the excuse of a function that takes another path nearly every time."""
-    where = tried[0].program.guards[-1].line if tried and tried[0].program.guards else "a branch"
-    return (
-        f"it decided differently {PATHS} times, last at {where}; a number that float(), int() or .item() "
-        "takes out of an array, and that is not just returned, decides everything after it: return the array instead"
-    )
+_NOTHING_FITS = (
+    f"{SIGNATURES} calls in a row had other arguments, or found other numbers or objects outside, than those recorded; "
+    "make a number that changes an array (x[...] = value), or pass it as an argument as an array or np.float64(value)"
+)
+
+
+# Why a function runs eagerly that takes another path nearly every time.
+_BY_NUMBERS = (
+    f"it decided differently {PATHS} times, last at {{}}; a number that float(), int() or .item() "
+    "takes out of an array, and that is not just returned, decides everything after it: return the array instead"
+)
+_BY_SHAPES = (
+    f"it decided differently {PATHS} times, last by the shape of a result; a mask that picks another number of entries "
+    "makes other shapes: multiply by it, or write np.where(mask, x, 0)"
+)
 
 
 def _found(module: Any, path: str) -> Any:

@@ -56,7 +56,7 @@ def drawing(method: Callable[..., Any], recorder: Recorder) -> Callable[..., Any
         if arrays.recording() is not recorder or recorder.closed:
             return method(*args, **kwargs)
         if getattr(method, "__name__", "") == "shuffle":
-            recorder.write(method, args, kwargs)
+            recorder.write_anew(method, args, kwargs)
             return None
         if kwargs.get("out") is not None:
             return _drawn_into(kwargs.pop("out"), draw, args, kwargs)

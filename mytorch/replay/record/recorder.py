@@ -291,6 +291,10 @@ class Recorder(Notes):
         if self.is_new(args[0]) and self.are_constant(args[1:], kwargs):
             function(*self.real(args), **self.real(kwargs))
             return
+        self.write_anew(function, args, kwargs)
+
+    def write_anew(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Compute and note a function that writes to its first argument, and something else every time."""
         place = self.destination(args[0])
         with self.thawed([place]):
             self.call(function, (self.show(place), *args[1:]), kwargs)

@@ -262,6 +262,9 @@ def _changes(
         elif (
             cell.kind == "fixed"
             or is_plain(now)
+            or (
+                isinstance(now, Number) and cell.value is not None
+            )  # a number that was there may have been read
             or not (position is not None or isinstance(now, Tensor | Traced))
         ):
             changed.append(cell)
