@@ -55,7 +55,12 @@ class Entry:
 
 
 class Path:
-    """A recording, and, once it is asked for again, its program."""
+    """A recording, and, once it is asked for again, its program.
+
+    It has no `__dict__`: what a function reaches by a compiled one is looked at, and this is not the user's.
+    """
+
+    __slots__ = ("_program", "_shortcut", "backend", "fits", "leaves", "lock", "recording", "structure")
 
     def __init__(
         self, recording: Recording, backend: str, leaves: list[Any], structure: trees.Structure, lock: Any
@@ -63,17 +68,23 @@ class Path:
         self.recording, self.backend, self.lock = recording, backend, lock
         self.leaves = [ArrayForm.of(x) if type(x) is ndarray else x for x in leaves]
         self.structure = structure
+        self._program: Program | None = None
+        self._shortcut: Any = MISS
         self.fits = fits(recording)
 
-    @functools.cached_property
+    @property
     def program(self) -> Program:
         """The program, planned when it is first asked for."""
-        return Program(self.recording, self.backend)
+        if self._program is None:
+            self._program = Program(self.recording, self.backend)
+        return self._program
 
-    @functools.cached_property
+    @property
     def shortcut(self) -> Callable[[tuple[Any, ...]], Any] | None:
-        """The function that runs the program where nothing has to be found out."""
-        return shortcut(self)
+        """The function that runs the program where nothing has to be found out (None: there is none)."""
+        if self._shortcut is MISS:
+            self._shortcut = shortcut(self)
+        return self._shortcut
 
 
 @contextmanager
