@@ -28,7 +28,6 @@ class Loss(Module):
             self._check(y, y_hat)
         if y.size == 0:
             raise ValueError(f"{type(self).__name__}: the mean over an empty batch is not defined")
-        self.y, self.y_hat = y, y_hat
         if self.autograd_engine is not None:
             y = np.array(y)  # the target is data: kept as it is now, and without a gradient
         self.loss_val = self._run(y, y_hat)
