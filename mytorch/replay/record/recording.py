@@ -135,14 +135,9 @@ def record(
                 _say_what_changed(error, recorder)
                 _hand_back(recording, leaves)
                 raise
-            found, recording.structure = trees.flatten(result)
-            found = [x._generator if type(x) is Generator else x for x in found]
-            found = [x._iterator if isinstance(x, Passing) else x for x in found]
-            recording.leaves = [_leaf(x, recorder) for x in found]
-            fetched = {(id(owner), name) for owner, name in recorder.fetched} - recorder.asked
+            found = _results(recording, recorder, result)
             new = _made(found, leaves, cells)
             recording.made = f"a {type(new[0]).__name__}" if new else None
-            recording.after, recording.before = recorder.gradients()
             recording.assigned, recording.changed = _changes(cells, recorder, given, found)
     except BaseException as error:
         error.args = settling.real(error.args)
@@ -153,7 +148,7 @@ def record(
         settling.settle([*cells, *captured(function, {**objects, **made})[0]])
     if containers.changed:
         recording.changed.append(Cell("fixed", {}, 0, None, "a list or dict among its arguments"))
-    _take_over(recording, recorder, cells, fetched)
+    _take_over(recording, recorder, cells)
     _hand_back(recording, leaves)
     for buffer in recording.arguments.values():
         buffer.forget()
@@ -190,10 +185,19 @@ def _look_around(
     return cells
 
 
-def _take_over(
-    recording: Recording, recorder: TensorRecorder, cells: list[Cell], fetched: set[tuple[int, str]]
-) -> None:
-    """Keep what the recorder has noted; numbers that are `fetched` by every replay need no check."""
+def _results(recording: Recording, recorder: TensorRecorder, result: Any) -> list[Any]:
+    """Take note of what a call gives back, its gradients among that; return the leaves of its result."""
+    found, recording.structure = trees.flatten(result)
+    found = [x._generator if type(x) is Generator else x for x in found]
+    found = [x._iterator if isinstance(x, Passing) else x for x in found]
+    recording.leaves = [_leaf(x, recorder) for x in found]
+    recording.after, recording.before = recorder.gradients()
+    return found
+
+
+def _take_over(recording: Recording, recorder: TensorRecorder, cells: list[Cell]) -> None:
+    """Keep what the recorder has noted; numbers that every replay fetches need no check."""
+    fetched = {(id(owner), name) for owner, name in recorder.fetched} - recorder.asked
     recording.kinds = [(cell, type(cell.value)) for cell, _ in recording.assigned]
     recording.instructions, recording.once = recorder.instructions, recorder.once
     recording.excuse = recorder.excuse or recorder.shared()
