@@ -263,8 +263,8 @@ class Traced:
 
     def _power(self, exponent: Any, **place: Any) -> Any:
         is_float = self.array.dtype.kind in "fc" and type(exponent) in (int, float)
-        is_square = type(exponent) is int and exponent == 2 and not self.is_number
-        if (is_float or is_square) and exponent in POWERS:
+        is_square = type(exponent) is int and exponent == 2
+        if (is_float or is_square) and not self.is_number and exponent in POWERS:
             return POWERS[exponent](self, **place)
         power: Any = np.power
         return power(self, exponent, **place)
