@@ -535,7 +535,8 @@ def test_sequences_of_every_kind_that_numpy_is_given(name: str) -> None:
 @pytest.mark.parametrize("dtype", ["?", "int8", "uint8", "int64", "float32", "complex64"])
 def test_powers_have_the_dtypes_of_numpys_operator(dtype: str) -> None:
     def powers(x: Any) -> Any:
-        return x**2, x**2.0, x**1, x**3, x[0] ** 2, x**0.5
+        even = 2 if dtype == "?" else 2.0  # NumPy 1.26 squares booleans for 2.0, too, and NumPy 2 does not
+        return x**2, x**even, x**1, x**3, x[0] ** 2, x**0.5
 
     x = np.array([1, 0, 1]).astype(dtype)
     assert compared(powers, [(x,), (x[::-1].copy(),), (x,)])[0] == REPLAYED
