@@ -120,7 +120,7 @@ class Traced:
         return self.array.__array_interface__
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or not hasattr(np.ndarray, name):
+        if name.startswith("__") or not hasattr(self.array, name):
             raise AttributeError(f"'numpy.ndarray' object has no attribute {name!r}")
         return self.recorder.refuse(f".{name}", "it with NumPy's functions")
 
@@ -426,8 +426,9 @@ def _install() -> None:
     table |= {name: _value(name) for name in VALUES} | {"item": _item}
     for name in STATIC_ATTRIBUTES:
         table[name] = property(operator.attrgetter(f"array.{name}"))
+    any_array = np.empty(0)
     for name, entry in table.items():
-        if hasattr(np.ndarray, name):  # NumPy 2 has fewer methods
+        if hasattr(any_array, name):  # NumPy 2 has fewer; its class may still name others
             setattr(Traced, name, entry)
 
 
