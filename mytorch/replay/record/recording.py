@@ -127,19 +127,16 @@ def record(
     new: list[Any] = []
     try:
         with containers.settled(), followed(), recording_by(recorder, cells, settling):
-            try:
-                names = recording.local_names, recording.parameter_names
-                with watching(lambda name, value, given: recorder.note_local(name, value, names[given])):
-                    result = function(*args, **kwargs)
-            except BaseException as error:
-                _say_what_changed(error, recorder)
-                _hand_back(recording, leaves)
-                raise
+            names = recording.local_names, recording.parameter_names
+            with watching(lambda name, value, given: recorder.note_local(name, value, names[given])):
+                result = function(*args, **kwargs)
             found = _results(recording, recorder, result)
             new = _made(found, leaves, cells)
             recording.made = f"a {type(new[0]).__name__}" if new else None
             recording.assigned, recording.changed = _changes(cells, recorder, given, found)
     except BaseException as error:
+        _say_what_changed(error, recorder)
+        _hand_back(recording, leaves)
         error.args = settling.real(error.args)
         new = [error]
         raise
