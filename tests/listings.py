@@ -16,6 +16,7 @@ from mytorch.replay.errors import Changed, Diverged
 from mytorch.replay.instructions import ARGUMENT, INSIDE, OUTSIDE, Buffer, Instruction, Listing, Value, mapped
 from mytorch.replay.kernels import check, fetch, store, store_all
 from mytorch.replay.record.recording import Recording, record
+from mytorch.rules.masks import masked
 
 
 def recorded(function: Callable[..., Any], args: tuple[Any, ...]) -> Recording | None:
@@ -84,7 +85,11 @@ class Run:
                 fetch(outs[0], *args)
             elif kind == "write" or not outs:
                 function(*args, **kwargs)
-            elif kind == "ufunc" and (instruction.is_elementwise or not instruction.fresh):
+            elif (
+                kind == "ufunc"
+                and function is not masked
+                and (instruction.is_elementwise or not instruction.fresh)
+            ):
                 function(*args, **kwargs, out=outs)
             elif len(outs) == 1:
                 store(outs[0], function, args, kwargs)

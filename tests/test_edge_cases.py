@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from mytorch import Tensor
+from mytorch.functional import relu
 from mytorch.records import Exact
 from mytorch.reverse import gradients
 from mytorch.rules.registry import RULES, Call
@@ -118,6 +119,7 @@ def test_a_root_of_what_was_cut_off(torch: ModuleType) -> None:
     x = arrays([-1.0, 0.0, 4.0])
     zero = torch.zeros(3, dtype=torch.float64)
     compare(lambda x: np.sqrt(np.maximum(x, 0)), lambda x: torch.sqrt(torch.maximum(x, zero)), x, torch)
+    compare(lambda x: np.sqrt(relu(x)), lambda x: torch.sqrt(torch.relu(x)), x, torch)
     compare(lambda x: np.sqrt(np.clip(x, 0, None)), lambda x: torch.sqrt(torch.clamp(x, min=0)), x, torch)
     compare(
         lambda x: np.sqrt(np.where(x > 0, x, 0.0)), lambda x: torch.sqrt(torch.where(x > 0, x, 0.0)), x, torch
@@ -140,6 +142,8 @@ def test_a_cotangent_that_is_not_finite_reaches_only_what_was_chosen(cotangent: 
         to_a, to_b = gradients([y], [a, b], [np.full(3, cotangent)])
         assert to_a[0] == 0
         assert to_b[1] == 0
+    (to_rectified,) = gradients([relu(a - 1.5)], [a], [np.full(3, cotangent)])
+    assert to_rectified[0] == 0
     (to_clipped,) = gradients([np.clip(a, 1.5, None)], [a], [np.full(3, cotangent)])
     assert to_clipped[0] == 0
     (to_entries,) = gradients([np.max(a)], [a], [np.array(cotangent)])

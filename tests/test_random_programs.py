@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mytorch import Tensor, enable_grad
+from mytorch.functional import relu
 from mytorch.reverse import gradients
 
 UNARY = [np.sin, np.tanh, np.cos, np.negative, np.square, lambda a: a * 0.5, lambda a: 1.5 - a, np.positive]
@@ -76,6 +77,8 @@ def execute(program, x):
                 IN_PLACE[which % len(IN_PLACE)](a, b, out=a)
             elif kind == "at" and a.ndim and writeable(a):
                 np.add.at(a, np.array([0, 0, -1]), b)
+            elif kind == "relu":
+                pool.append(relu(a) if isinstance(a, Tensor) else np.where(a.real > 0, a, 0))
             elif kind == "constant":
                 fixed = np.sin(np.arange(1.0, b.size + 1) + which).reshape(b.shape)
                 pool.append(Tensor(fixed) if isinstance(x, Tensor) else fixed.astype(x.dtype))
@@ -122,7 +125,7 @@ def check(program, shape, seed):
     np.testing.assert_allclose(second, differences, rtol=1e-4, atol=1e-5 * scale, err_msg="second order")
 
 
-KINDS = ["unary", "binary", "view", "write", "mask", "in place", "at", "constant"]
+KINDS = ["unary", "binary", "view", "write", "mask", "in place", "at", "constant", "relu"]
 steps = st.tuples(st.sampled_from(KINDS), st.integers(0, 12), st.integers(0, 20), st.integers(0, 20))
 programs = st.lists(steps, min_size=1, max_size=12)
 shapes = st.sampled_from([(3,), (2, 3), (1,), (3, 1), (2, 2, 2)])

@@ -15,9 +15,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mytorch import compile, enable_grad
+from mytorch.functional import relu
 from mytorch.replay import ReplayError
 from mytorch.replay.passes import batching
 from mytorch.reverse import gradients
+from mytorch.rules.masks import masked
 from tests.replaying import assert_same, fresh
 from tests.test_random_programs import (
     BINARY,
@@ -64,6 +66,8 @@ CHANGES: list[Any] = [
     lambda a, b: (0.5 * b).T,
     lambda a, b: np.float64(0.5) * (b[::-1] / 3),
     lambda a, b: 0.5 * (b * counted(a)),
+    lambda a, b: 0.5 * masked(np.negative(b), a > 0),
+    lambda a, b: (0.5 * masked((b * 2.0)[::-1], a > b)) + masked(b, b > 0),
 ]
 
 
@@ -106,6 +110,8 @@ def run(program: list[Any], x: Any, y: Any, *outside: Any) -> list[Any]:
                 IN_PLACE[which % len(IN_PLACE)](a, b, out=a)
             elif kind == "at" and np.ndim(a) and a.flags.writeable:
                 np.add.at(a, np.array([0, 0, -1]), b)
+            elif kind == "relu":
+                pool.append(relu(a))
             elif kind == "constant":
                 pool.append(np.sin(np.arange(1.0, np.size(b) + 1) + which).reshape(np.shape(b)) + 0 * b)
             elif kind == "branch":

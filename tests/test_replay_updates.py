@@ -23,6 +23,8 @@ Step = Callable[[Any, Any], Any]
 class Training:
     """A perceptron, its optimizer, and batches."""
 
+    activation = staticmethod(relu)
+
     def __init__(
         self, sizes: tuple[int, ...], batch: int, dtype: str = "float64", kind: Any = SGD, **options: Any
     ) -> None:
@@ -43,7 +45,7 @@ class Training:
     def loss(self, x: Any, y: Any) -> Any:
         h = x
         for W, b in zip(self.parameters[:-2:2], self.parameters[1:-2:2], strict=True):
-            h = relu(linear(h, W, b))
+            h = self.activation(linear(h, W, b))
         return softmax_cross_entropy(linear(h, *self.parameters[-2:]), y)
 
     def descend(self, x: Any, y: Any) -> Any:
@@ -136,7 +138,11 @@ def compiled(training: Training, name: str, calls: int = 2) -> Any:
 
 
 @pytest.mark.parametrize("options", [{}, {"weight_decay": 0.2}], ids=["plain", "decay"])
-def test_no_gradient_is_multiplied_by_the_rate_where_none_is_kept(options: dict[str, Any]) -> None:
+@pytest.mark.parametrize("activation", [relu, lambda a: np.maximum(a, 0)], ids=["relu", "maximum"])
+def test_no_gradient_is_multiplied_by_the_rate_where_none_is_kept(
+    options: dict[str, Any], activation: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Training, "activation", staticmethod(activation))
     program = compiled(Training((4, 7, 3), 5, lr=0.1, **options), "descend")
     kept = compiled(Training((4, 7, 3), 5, lr=0.1, **options), "descend_and_keep")
     decays = 4 if options else 0  # weight_decay * p of each parameter

@@ -16,6 +16,7 @@ from numpy import ndarray
 from mytorch.extras.order import factors
 from mytorch.regions import byte_bounds
 from mytorch.replay.instructions import Instruction, Value
+from mytorch.rules.masks import masked
 
 if TYPE_CHECKING:
     from mytorch.replay.program import Program
@@ -286,6 +287,16 @@ def _where(instruction: Instruction, out: Operand, program: Program) -> Step | N
     )
 
 
+def _masked(instruction: Instruction, out: Operand, program: Program) -> Step | None:
+    mask = instruction.args[1]
+    if out.char == "?" or not isinstance(mask, Value):
+        return None
+    reads = _entries(instruction.args, out.char + "?", out.shape, program)
+    if reads is None:
+        return None
+    return Step("map", "{0} if {1} else {T}(0)", out.char, reads, out, out.shape, out.char)
+
+
 def _reduction(instruction: Instruction, out: Operand, program: Program) -> Step | None:
     ufunc = instruction.function.__self__  # type: ignore[attr-defined]
     kwargs = instruction.kwargs
@@ -374,6 +385,7 @@ _SPECIAL: dict[Any, Any] = {
     np.copyto: _copyto,
     ndarray.fill: _fill,
     np.where: _where,
+    masked: _masked,
     ndarray.dot: _product,
     np.dot: _product,
     np.einsum: _product,

@@ -18,6 +18,7 @@ from numpy import ndarray
 
 from mytorch.lines import where
 from mytorch.regions import address_of, byte_bounds, is_contiguous
+from mytorch.rules.masks import masked
 
 # Where a memory comes from.
 ARGUMENT = "argument"  # given anew at every call
@@ -186,8 +187,9 @@ class Instruction:
 
     Attributes
     ----------
-    kind : "ufunc" (results may be given as ``out``), "call" (results are new), "write" (changes its first argument),
-        "random" (a draw), "fetch" (asks for a number that lives outside), "guard" (compares with what was recorded)
+    kind : "ufunc" (results may be given as ``out``, as of `masked` when it is run), "call" (results are new),
+        "write" (changes its first argument), "random" (a draw), "fetch" (asks for a number that lives outside), "guard"
+        (compares with what was recorded)
     function, args, kwargs : the call, with Values for arrays
     outs : the Values that it writes, in the order of the results
     fresh : whether `outs` is memory that it makes
@@ -240,8 +242,9 @@ class Instruction:
 
     @property
     def is_elementwise(self) -> bool:
-        """Whether the function is a ufunc of single entries."""
-        return isinstance(self.function, np.ufunc) and self.function.signature is None
+        """Whether the function is one of single entries: a ufunc, or the choice that reverse passes make."""
+        function = self.function
+        return function is masked or (isinstance(function, np.ufunc) and function.signature is None)
 
     def reads_again(self) -> None:
         """Find anew what the call reads, after its arguments were changed."""

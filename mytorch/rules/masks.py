@@ -12,7 +12,8 @@ import numpy as np
 
 from mytorch.rules.registry import backward_of, dispatched
 
-_BITS = {2: np.int16, 4: np.int32, 8: np.int64}
+# Per size of an entry in bytes, the integers that show its bits.
+BITS: dict[int, type[np.signedinteger[Any]]] = {2: np.int16, 4: np.int32, 8: np.int64}
 
 
 @dispatched
@@ -24,7 +25,7 @@ def masked(a: Any, b: Any) -> Any:
     """
     if a.ndim == 0:
         return np.where(b, a, a.dtype.type(0))
-    bits = _BITS.get(a.itemsize)
+    bits = BITS.get(a.itemsize)
     return np.where(b, a, 0) if bits is None else (a.view(bits) * b).view(a.dtype)
 
 

@@ -20,6 +20,7 @@ from mytorch.regions import address_of
 from mytorch.replay.instructions import OUTSIDE, Instruction, Value, mapped, matrices
 from mytorch.replay.kernels import fetch, padded, store, store_all
 from mytorch.replay.passes.simplify import decides
+from mytorch.rules.masks import BITS, masked
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 Form = list[Call]
@@ -36,6 +37,8 @@ def forms(instruction: Instruction) -> list[Form]:
         return [[(fetch, (outs[0], *instruction.args), {})]]
     if isinstance(function, np.ufunc):
         return _ufunc(instruction)
+    if function is masked:
+        return _ufunc(_of_bits(instruction))
     if instruction.kind == "ufunc":
         return _ufunc_method(instruction)
     # A user's function that pads may fail; what stands in the table may not.
@@ -93,6 +96,16 @@ def _ufunc(instruction: Instruction) -> list[Form]:
     if function in _NAMED_OUT and out.size > 1:
         found += _of_rows(function, views[0], views[1], out)
     return found
+
+
+def _of_bits(instruction: Instruction) -> Instruction:
+    """Return a choice by a mask as the product of the bits with the mask that it is."""
+    (a, mask), out = instruction.args, instruction.outs[0]
+    bits = BITS[out.dtype.itemsize]
+    shown = part(a, lambda x: x.view(bits)) if isinstance(a, Value) else a.view(bits)
+    return instruction.twin(
+        function=np.multiply, args=(shown, mask), outs=(part(out, lambda x: x.view(bits)),)
+    )
 
 
 def _of_rows(function: Any, a: Any, b: Any, out: Value) -> list[Form]:

@@ -161,8 +161,7 @@ def _heir(
     """Return the memory of an operand that dies here and that an elementwise result can be written over."""
     if (
         instruction is None
-        or not isinstance(instruction.function, np.ufunc)
-        or instruction.function.signature is not None
+        or not instruction.is_elementwise
         or instruction.kwargs
         or len(instruction.outs) != 1
         or instruction.outs[0].buffer is not buffer

@@ -37,6 +37,7 @@ from mytorch.replay.source.outside import Outside
 from mytorch.replay.source.rewriting import rewritten
 from mytorch.replay.source.spelling import Expr
 from mytorch.replay.source.viewing import Place, spelled
+from mytorch.rules.masks import masked
 
 if TYPE_CHECKING:
     from mytorch.replay.program import Program
@@ -250,7 +251,7 @@ class _Printer:
                 self._assign(maker, expression)
             else:
                 out = maker.outs[0]
-                base = Base(expression.atom, _made(maker, out), out.offset)
+                base = Base(expression.atom, out.array, out.offset)
                 return self._view(base, value, to_write, expression)
         if number not in self.bases:
             if value.buffer.kind == OUTSIDE or (value.buffer.kind == INSIDE and number not in self.written):
@@ -379,8 +380,7 @@ class _Printer:
         for out in instruction.outs:
             name = self.name_of(out, instruction)
             targets.append(name)
-            array = _made(instruction, out)
-            self.bases.setdefault(out.buffer.number, []).append(Base(name, array, out.offset))
+            self.bases.setdefault(out.buffer.number, []).append(Base(name, out.array, out.offset))
         if len(targets) == 1 and not spelling.gives_tuple(instruction):
             out = instruction.outs[0]
             if not out.shape and out.buffer.number in self.written:
@@ -405,7 +405,7 @@ class _Printer:
             self._row(f"{target} {sign}= {operand.text}")
             return
         plain = not instruction.kwargs and len(instruction.outs) == 1
-        if plain and isinstance(instruction.function, np.ufunc):
+        if plain and (isinstance(instruction.function, np.ufunc) or instruction.function is masked):
             expression = spelling.call(instruction, self.term, self.operand)
             self._row(f"{self._target(instruction.outs[0])} = {expression.text}")
             return
@@ -637,13 +637,6 @@ def _filled(place: Value, text: str) -> str | None:
     except ValueError:
         return None
     return literals.array_text(np.full(place.shape, number, place.dtype))
-
-
-def _made(instruction: Instruction, out: Value) -> ndarray:
-    """Return the array that the text of an instruction makes."""
-    if spelling.is_masking(instruction):
-        return out.array.view(instruction.args[0].buffer.owner.dtype)
-    return out.array
 
 
 def _as_ufunc(instruction: Instruction) -> Instruction:

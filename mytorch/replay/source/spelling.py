@@ -23,6 +23,7 @@ from mytorch.replay.record.recorder import getitem
 from mytorch.replay.record.traced import POWERS
 from mytorch.replay.source.literals import dtype_text, number, strong
 from mytorch.replay.source.viewing import slice_text
+from mytorch.rules.masks import masked
 
 ATOM, POWER, UNARY, PRODUCT, SUM, SHIFT, AND, XOR, OR, COMPARISON = range(10, 0, -1)
 
@@ -193,6 +194,8 @@ def call(instruction: Instruction, term: Term, operand: Callable[[Instruction, i
         found = _reduction(instruction, term)
         if found is not None:
             return found
+    if function is masked:
+        return Expr(f"np.where({argument(args[1], term)}, {argument(args[0], term)}, 0)")
     if function is getitem:
         return Expr(f"{term(args[0]).atom}[{index_text(args[1], term)}]")
     if is_method(function):
@@ -236,9 +239,6 @@ def _defaults(function: Any) -> dict[str, Any]:
 
 def _ufunc(instruction: Instruction, term: Term, operand: Callable[[Instruction, int], Expr]) -> Expr:
     function, kwargs = instruction.function, instruction.kwargs
-    if is_masking(instruction):
-        value, mask = instruction.args
-        return Expr(f"np.where({term(mask).text}, {term(as_float(value)).text}, 0)")
     operands = [operand(instruction, i) for i in range(len(instruction.args))]
     if not kwargs:
         found = operator_of(instruction)
@@ -295,27 +295,6 @@ def _signed(instruction: Instruction, left: Expr, right: Expr) -> Expr | None:
         return _operation(*sign, left.opposite, right.opposite)
     plain = _operation(*sign, left.opposite or left, right.opposite or right)
     return _operation(*sign, left, right)._replace(opposite=plain)
-
-
-def is_masking(instruction: Instruction) -> bool:
-    """Say whether a ufunc multiplies the bytes of floating-point numbers with a mask: a selection."""
-    if instruction.function is not np.multiply or instruction.kwargs or not instruction.fresh:
-        return False
-    value, mask = instruction.args
-    return (
-        isinstance(value, Value)
-        and isinstance(mask, Value)
-        and mask.dtype == bool
-        and value.dtype.kind == "i"
-        and value.buffer.owner.dtype.kind == "f"
-        and value.buffer.owner.itemsize == value.dtype.itemsize
-        and np.broadcast_shapes(value.shape, mask.shape) == instruction.outs[0].shape
-    )
-
-
-def as_float(value: Value) -> Value:
-    """Return the floating-point numbers whose bytes an array of integers shows."""
-    return Value(value.buffer, value.array.view(value.buffer.owner.dtype))
 
 
 def operator_of(instruction: Instruction) -> tuple[str, int] | None:
