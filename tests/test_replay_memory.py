@@ -691,10 +691,19 @@ def sums_of_infinite_complex_numbers(x: Any) -> Any:
     return z.sum(axis=0), z.sum(axis=1), z[:1].sum(axis=0)
 
 
+def choices(x: Any) -> Any:
+    z, n, above = np.where(x > 0.9, np.nan, x), (10 * x).astype(int), x > 0
+    return (
+        np.where(above, z, 0), np.where(above, z, -0.0), np.where(above, n, 0), np.where(above, z.astype("f"), 0.0),
+        np.where(above[0], z.T[:, :4].T, 0), np.where(above, z + 1j, 0), np.where(above, z[0], 0),
+        np.where(above, 0, z), masked(z, above), masked(z.T, above.T), masked(z[0], above), np.signbit(np.where(above, z, -0.0)),
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("choice", range(6))
 @pytest.mark.parametrize(
     "function",
-    [reduced_over_itself, shapes_with_short_axes, padding, sums_of_infinite_complex_numbers],
+    [reduced_over_itself, shapes_with_short_axes, padding, sums_of_infinite_complex_numbers, choices],
     ids=lambda f: f.__name__,
 )
 def test_every_way_to_run_an_instruction_gives_the_same_numbers(

@@ -368,7 +368,11 @@ def _where(instruction: Instruction) -> list[Form] | None:
         return None
     if any(isinstance(x, Value) and x.dtype != out.dtype for x in (a, b)):
         return None
-    return [[(np.copyto, (out, b), {}), (np.copyto, (out, a, "same_kind", condition), {})]]
+    found: list[Form] = [[(np.copyto, (out, b), {}), (np.copyto, (out, a, "same_kind", condition), {})]]
+    is_zero = isinstance(b, int | float | np.number) and b == 0 and not np.signbit(b)
+    if is_zero and isinstance(a, Value) and a.size > 1 and out.dtype.itemsize in BITS:
+        found += _ufunc(_of_bits(instruction.twin(args=(a, condition))))
+    return found
 
 
 def _pad(instruction: Instruction) -> list[Form] | None:
