@@ -696,7 +696,8 @@ def choices(x: Any) -> Any:
     return (
         np.where(above, z, 0), np.where(above, z, -0.0), np.where(above, n, 0), np.where(above, z.astype("f"), 0.0),
         np.where(above[0], z.T[:, :4].T, 0), np.where(above, z + 1j, 0), np.where(above, z[0], 0),
-        np.where(above, 0, z), masked(z, above), masked(z.T, above.T), masked(z[0], above), np.signbit(np.where(above, z, -0.0)),
+        np.where(above, 0, z), masked(z, above), masked(z.T, above.T), masked(z[0], above),
+        np.signbit(np.where(above, z, -0.0)),
     )  # fmt: skip
 
 
