@@ -16,7 +16,7 @@ from mytorch.replay.errors import Changed, Diverged
 from mytorch.replay.instructions import ARGUMENT, INSIDE, OUTSIDE, Buffer, Instruction, Listing, Value, mapped
 from mytorch.replay.kernels import check, fetch, store, store_all
 from mytorch.replay.record.recording import Recording, record
-from mytorch.rules.masks import masked
+from mytorch.rules.masks import CHOICES
 
 
 def recorded(function: Callable[..., Any], args: tuple[Any, ...]) -> Recording | None:
@@ -87,7 +87,7 @@ class Run:
                 function(*args, **kwargs)
             elif (
                 kind == "ufunc"
-                and function is not masked
+                and function not in CHOICES
                 and (instruction.is_elementwise or not instruction.fresh)
             ):
                 function(*args, **kwargs, out=outs)

@@ -15,7 +15,7 @@ from mytorch import TapeError, Tensor, value_and_grad
 from mytorch.optim import SGD, Adam
 from mytorch.replay import ReplayWarning
 from mytorch.replay.lowering import forms
-from mytorch.rules.masks import masked
+from mytorch.rules.masks import masked, shared
 from tests.replaying import REPLAYED, assert_same, blocks_of, compared, what_became_of
 
 RNG = np.random.default_rng(1)
@@ -697,6 +697,7 @@ def choices(x: Any) -> Any:
         np.where(above, z, 0), np.where(above, z, -0.0), np.where(above, n, 0), np.where(above, z.astype("f"), 0.0),
         np.where(above[0], z.T[:, :4].T, 0), np.where(above, z + 1j, 0), np.where(above, z[0], 0),
         np.where(above, 0, z), masked(z, above), masked(z.T, above.T), masked(z[0], above),
+        shared(z, x < 0.5, x < 0.2), shared(z[0], above, x > 0.5), shared(z.astype("e").T, above.T, x.T > 0.7),
         np.signbit(np.where(above, z, -0.0)),
     )  # fmt: skip
 

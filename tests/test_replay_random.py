@@ -19,7 +19,7 @@ from mytorch.functional import relu
 from mytorch.replay import ReplayError
 from mytorch.replay.passes import batching
 from mytorch.reverse import gradients
-from mytorch.rules.masks import masked
+from mytorch.rules.masks import masked, shared
 from tests.replaying import assert_same, fresh
 from tests.test_random_programs import (
     BINARY,
@@ -68,6 +68,7 @@ CHANGES: list[Any] = [
     lambda a, b: 0.5 * (b * counted(a)),
     lambda a, b: 0.5 * masked(np.negative(b), a > 0),
     lambda a, b: (0.5 * masked((b * 2.0)[::-1], a > b)) + masked(b, b > 0),
+    lambda a, b: 0.5 * shared(b * b, a >= b, a == b),
 ]
 
 
@@ -111,7 +112,7 @@ def run(program: list[Any], x: Any, y: Any, *outside: Any) -> list[Any]:
             elif kind == "at" and np.ndim(a) and a.flags.writeable:
                 np.add.at(a, np.array([0, 0, -1]), b)
             elif kind == "relu":
-                pool.append(relu(a))
+                pool.append([relu, lambda a: shared(a, a >= 0, a == 0)][which % 2](a))
             elif kind == "constant":
                 pool.append(np.sin(np.arange(1.0, np.size(b) + 1) + which).reshape(np.shape(b)) + 0 * b)
             elif kind == "branch":

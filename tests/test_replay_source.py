@@ -963,3 +963,23 @@ def test_writes_over_writes_are_put_back_once(tmp_path):
     back = source[source.index("d_b = ") :]
     assert back.count("    b[1] = ") == 1
     assert "b[...] = b_2" in back
+
+
+def test_ties_of_a_maximum_are_no_branch(tmp_path):
+    """Half of the cotangent goes to each, wherever they are: no other program has to be recorded for that."""
+
+    def loss(x, y):
+        h = np.maximum(x, 0)
+        return (h * np.minimum(h, y)).sum()
+
+    def make(seed):
+        return list(np.random.default_rng(seed).integers(-2, 3, size=(2, 3, 4)).astype(float))
+
+    function = mytorch.value_and_grad(loss, argnums=(0, 1))
+    source = code_of(check(function, make, tmp_path))
+    assert "np.where(x == 0, d_h / 2, np.where(x < 0, 0, d_h))" in source
+    assert "raise" not in source
+    compiled = mytorch.compile(function)
+    for seed in range(5):
+        same(compiled(*make(seed)), function(*make(seed)))
+    assert [len(entry.paths) for entry in compiled.entries.values()] == [1]

@@ -16,7 +16,7 @@ from numpy import ndarray
 from mytorch.extras.order import factors
 from mytorch.regions import byte_bounds
 from mytorch.replay.instructions import Instruction, Value
-from mytorch.rules.masks import masked
+from mytorch.rules.masks import CHOICES, masked
 
 if TYPE_CHECKING:
     from mytorch.replay.program import Program
@@ -287,14 +287,15 @@ def _where(instruction: Instruction, out: Operand, program: Program) -> Step | N
     )
 
 
-def _masked(instruction: Instruction, out: Operand, program: Program) -> Step | None:
-    mask = instruction.args[1]
-    if out.char == "?" or not isinstance(mask, Value):
+def _choice(instruction: Instruction, out: Operand, program: Program) -> Step | None:
+    masks = instruction.args[1:]
+    if out.char == "?" or not all(isinstance(mask, Value) for mask in masks):
         return None
-    reads = _entries(instruction.args, out.char + "?", out.shape, program)
+    reads = _entries(instruction.args, out.char + "?" * len(masks), out.shape, program)
     if reads is None:
         return None
-    return Step("map", "{0} if {1} else {T}(0)", out.char, reads, out, out.shape, out.char)
+    share = "{0}" if instruction.function is masked else "({T}(0.5) * {0} if {2} else {0})"
+    return Step("map", f"{share} if {{1}} else {{T}}(0)", out.char, reads, out, out.shape, out.char)
 
 
 def _reduction(instruction: Instruction, out: Operand, program: Program) -> Step | None:
@@ -385,7 +386,7 @@ _SPECIAL: dict[Any, Any] = {
     np.copyto: _copyto,
     ndarray.fill: _fill,
     np.where: _where,
-    masked: _masked,
+    **dict.fromkeys(CHOICES, _choice),
     ndarray.dot: _product,
     np.dot: _product,
     np.einsum: _product,

@@ -18,7 +18,7 @@ from numpy import ndarray
 
 from mytorch.lines import where
 from mytorch.regions import address_of, byte_bounds, is_contiguous
-from mytorch.rules.masks import masked
+from mytorch.rules.masks import CHOICES
 
 # Where a memory comes from.
 ARGUMENT = "argument"  # given anew at every call
@@ -187,7 +187,7 @@ class Instruction:
 
     Attributes
     ----------
-    kind : "ufunc" (results may be given as ``out``, as of `masked` when it is run), "call" (results are new),
+    kind : "ufunc" (results may be given as ``out``, as of `CHOICES` when they are run), "call" (results are new),
         "write" (changes its first argument), "random" (a draw), "fetch" (asks for a number that lives outside), "guard"
         (compares with what was recorded)
     function, args, kwargs : the call, with Values for arrays
@@ -242,9 +242,9 @@ class Instruction:
 
     @property
     def is_elementwise(self) -> bool:
-        """Whether the function is one of single entries: a ufunc, or the choice that reverse passes make."""
+        """Whether the function is one of single entries: a ufunc, or a choice that reverse passes make."""
         function = self.function
-        return function is masked or (isinstance(function, np.ufunc) and function.signature is None)
+        return function in CHOICES or (isinstance(function, np.ufunc) and function.signature is None)
 
     def reads_again(self) -> None:
         """Find anew what the call reads, after its arguments were changed."""

@@ -42,7 +42,16 @@ def shared(a: Any, b: Any, c: Any) -> Any:
     array([1. , 0.5, 0. ])
     """
     result = masked(a, b)
-    return np.where(c, result / 2, result) if np.any(c) else result  # ties are rare
+    return np.where(c, result / 2, result) if c.ndim == 0 or c.any() else result  # ties are rare
+
+
+# What a replay has as instructions of their own.
+CHOICES = {masked, shared}
+
+
+def is_of_bits(a: Any) -> bool:
+    """Say whether the entries of an array can be chosen by a product of their bits."""
+    return a.ndim > 0 and a.itemsize in BITS
 
 
 backward_of(masked, lambda g, b: masked(g, b), None, elementwise=True)

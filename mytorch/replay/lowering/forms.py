@@ -20,7 +20,7 @@ from mytorch.regions import address_of
 from mytorch.replay.instructions import OUTSIDE, Instruction, Value, mapped, matrices
 from mytorch.replay.kernels import fetch, padded, store, store_all
 from mytorch.replay.passes.simplify import decides
-from mytorch.rules.masks import BITS, masked
+from mytorch.rules.masks import BITS, CHOICES
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 Form = list[Call]
@@ -37,8 +37,8 @@ def forms(instruction: Instruction) -> list[Form]:
         return [[(fetch, (outs[0], *instruction.args), {})]]
     if isinstance(function, np.ufunc):
         return _ufunc(instruction)
-    if function is masked:
-        return _ufunc(_of_bits(instruction))
+    if function in CHOICES:
+        return _choice(instruction)
     if instruction.kind == "ufunc":
         return _ufunc_method(instruction)
     # A user's function that pads may fail; what stands in the table may not.
@@ -98,9 +98,18 @@ def _ufunc(instruction: Instruction) -> list[Form]:
     return found
 
 
+def _choice(instruction: Instruction) -> list[Form]:
+    found = _ufunc(_of_bits(instruction))
+    out = instruction.outs[0]
+    for ties in instruction.args[2:]:
+        half = np.array(0.5, out.dtype)
+        found = [[*form, (np.multiply, (out, half), {"out": out, "where": ties})] for form in found]
+    return found
+
+
 def _of_bits(instruction: Instruction) -> Instruction:
     """Return a choice by a mask as the product of the bits with the mask that it is."""
-    (a, mask), out = instruction.args, instruction.outs[0]
+    a, mask, out = *instruction.args[:2], instruction.outs[0]
     bits = BITS[out.dtype.itemsize]
     shown = part(a, lambda x: x.view(bits)) if isinstance(a, Value) else a.view(bits)
     return instruction.twin(

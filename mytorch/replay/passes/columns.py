@@ -24,7 +24,7 @@ from mytorch.replay.instructions import (
     matrices,
 )
 from mytorch.replay.passes.simplify import without_copies
-from mytorch.rules.masks import masked
+from mytorch.rules.masks import CHOICES
 
 SHORT = 64  # entries of a row, up to which the loops' beginnings take longer than their work
 MANY = 4  # times as many rows as columns
@@ -34,7 +34,7 @@ ACROSS = 2  # the same of an entry that an elementwise loop reads across
 # Calls, beside those of ufuncs, that do the same with operands and results in any order of memory.
 _ANY_ORDER = {
     *(ndarray.dot, np.dot, np.vdot, ndarray.copy, ndarray.astype),
-    *(np.copyto, np.where, masked, np.sum, np.count_nonzero),
+    *(np.copyto, np.where, np.sum, np.count_nonzero, *CHOICES),
 }
 
 

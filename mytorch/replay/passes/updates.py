@@ -26,7 +26,7 @@ from mytorch.replay.instructions import (
 )
 from mytorch.replay.kernels import PIECE, descend, descend_by_product, padded
 from mytorch.replay.passes.simplify import numbers_first, steady, without_repetitions
-from mytorch.rules.masks import masked
+from mytorch.rules.masks import CHOICES
 
 PRODUCTS = (ndarray.dot, np.dot, np.matmul, np.outer)
 CALL = 1000  # entries that NumPy multiplies in the time of a call
@@ -294,7 +294,7 @@ def linear_in(instruction: Instruction) -> list[tuple[int, ...]]:
         return [(0,), (1,)]
     if function is np.einsum and isinstance(instruction.args[0], str):
         return [(i,) for i in range(1, len(instruction.args))]
-    return [(0,)] if function in (np.divide, np.negative, ndarray.copy, masked) else []
+    return [(0,)] if function in (np.divide, np.negative, ndarray.copy, *CHOICES) else []
 
 
 def _size(x: Any) -> int:

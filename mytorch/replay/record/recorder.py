@@ -25,7 +25,7 @@ from mytorch.replay.record.notes import Lies, Notes, refusal
 from mytorch.replay.record.numbers import Weak
 from mytorch.replay.record.picked import is_picked
 from mytorch.replay.record.traced import Number, Traced
-from mytorch.rules.masks import BITS, masked
+from mytorch.rules.masks import CHOICES, is_of_bits
 
 # Functions that write to their first argument and return nothing.
 WRITERS = {np.copyto, np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis}
@@ -101,14 +101,9 @@ class Recorder(Notes):
             for x in args:  # a Tensor among them knows better
                 if hasattr(type(x), "__array_function__") and not isinstance(x, ndarray | np.generic):
                     return x.__array_function__(function, (type(x),), args, kwargs)
-            if (
-                function is masked
-                and args[0].ndim
-                and args[0].itemsize in BITS
-                and not self.are_constant(args)
-            ):
-                return self.results("ufunc", masked, args, {}, self.call(masked, args, {}))
-            return function.__wrapped__(*args, **kwargs)  # type: ignore[attr-defined]
+            if function not in CHOICES or self.are_constant(args) or not is_of_bits(args[0]):
+                return function.__wrapped__(*args, **kwargs)  # type: ignore[attr-defined]
+            return self.results("ufunc", function, args, {}, self.call(function, args, {}))
         if function in METADATA:
             if function in SHARING and is_of_user(sys._getframe(2).f_code.co_filename):
                 self.excuse = "asks whether arrays share memory"  # which no signature says

@@ -33,6 +33,8 @@ def used_at_once(instructions: Sequence[Instruction], kept: Container[int]) -> s
         user = instructions[readers[number][0]]
         if user.line != instruction.line or (user.phase != instruction.phase and user.kind != "guard"):
             continue
+        if spelling.repeats(user, instruction.outs[0]):
+            continue
         between = instructions[position + 1 : readers[number][0]]
         if user.errors is None and not any(
             o.buffer.number in read for i in between if not i.fresh for o in i.outs

@@ -37,7 +37,7 @@ from mytorch.replay.source.outside import Outside
 from mytorch.replay.source.rewriting import rewritten
 from mytorch.replay.source.spelling import Expr
 from mytorch.replay.source.viewing import Place, spelled
-from mytorch.rules.masks import masked
+from mytorch.rules.masks import CHOICES
 
 if TYPE_CHECKING:
     from mytorch.replay.program import Program
@@ -405,7 +405,7 @@ class _Printer:
             self._row(f"{target} {sign}= {operand.text}")
             return
         plain = not instruction.kwargs and len(instruction.outs) == 1
-        if plain and (isinstance(instruction.function, np.ufunc) or instruction.function is masked):
+        if plain and (isinstance(instruction.function, np.ufunc) or instruction.function in CHOICES):
             expression = spelling.call(instruction, self.term, self.operand)
             self._row(f"{self._target(instruction.outs[0])} = {expression.text}")
             return

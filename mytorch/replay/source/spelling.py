@@ -23,18 +23,19 @@ from mytorch.replay.record.recorder import getitem
 from mytorch.replay.record.traced import POWERS
 from mytorch.replay.source.literals import dtype_text, number, strong
 from mytorch.replay.source.viewing import slice_text
-from mytorch.rules.masks import masked
+from mytorch.rules.masks import CHOICES, shared
 
 ATOM, POWER, UNARY, PRODUCT, SUM, SHIFT, AND, XOR, OR, COMPARISON = range(10, 0, -1)
 
 
 class Expr(NamedTuple):
-    """The text of an expression, how strongly its operator binds, and the same without its sign or conjugation."""
+    """The text of an expression, how strongly its operator binds, and the same without its sign, conjugation, ``~``."""
 
     text: str
     level: int = ATOM
     opposite: Expr | None = None
     conjugate: Expr | None = None
+    inverse: Expr | None = None
 
     def within(self, level: int) -> str:
         """Return the text as it stands beside an operator of a level."""
@@ -194,8 +195,8 @@ def call(instruction: Instruction, term: Term, operand: Callable[[Instruction, i
         found = _reduction(instruction, term)
         if found is not None:
             return found
-    if function is masked:
-        return Expr(f"np.where({argument(args[1], term)}, {argument(args[0], term)}, 0)")
+    if function in CHOICES:
+        return _choice(instruction, term)
     if function is getitem:
         return Expr(f"{term(args[0]).atom}[{index_text(args[1], term)}]")
     if is_method(function):
@@ -237,6 +238,25 @@ def _defaults(function: Any) -> dict[str, Any]:
         return {}
 
 
+def repeats(instruction: Instruction, result: Value) -> bool:
+    """Say whether an instruction's text has the operand that is another's result twice."""
+    value = instruction.args[0] if instruction.function is shared else None
+    return isinstance(value, Value) and value.buffer is result.buffer
+
+
+def _choice(instruction: Instruction, term: Term) -> Expr:
+    """Return a choice by masks: ``np.where(ties, g / 2, np.where(mask, g, 0))``."""
+    value, mask, *ties = [
+        term(x) if isinstance(x, Value) else Expr(argument(x, term)) for x in instruction.args
+    ]
+    chosen = (
+        f"{mask.text}, {value.text}, 0" if mask.inverse is None else f"{mask.inverse.text}, 0, {value.text}"
+    )
+    for tie in ties:
+        chosen = f"{tie.text}, {value.within(PRODUCT)} / 2, np.where({chosen})"
+    return Expr(f"np.where({chosen})")
+
+
 def _ufunc(instruction: Instruction, term: Term, operand: Callable[[Instruction, int], Expr]) -> Expr:
     function, kwargs = instruction.function, instruction.kwargs
     operands = [operand(instruction, i) for i in range(len(instruction.args))]
@@ -253,7 +273,7 @@ def _ufunc(instruction: Instruction, term: Term, operand: Callable[[Instruction,
         if function in _UNARY:
             return Expr(_UNARY[function] + operands[0].within(UNARY), UNARY)
         if function is np.logical_not and _is_bool(instruction):
-            return Expr("~" + operands[0].within(UNARY), UNARY)
+            return Expr("~" + operands[0].within(UNARY), UNARY, inverse=operands[0])
         if function is np.conjugate:
             return operands[0].conjugate or Expr(f"np.conj({operands[0].text})", conjugate=operands[0])
     words = [x.text for x in operands] + [f"{k}={argument(v, term)}" for k, v in kwargs.items()]
