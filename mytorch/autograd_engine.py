@@ -92,6 +92,12 @@ class Autograd:
     @property
     def known(self) -> Known:
         """The raw arrays that the tape was given."""
+        recorder = arrays.recording()
+        if recorder is not None:
+            recorder.refuse(
+                "an Autograd that is driven by hand, whose tape no replay would write",
+                "the function with Tensors (modules without an engine, loss.backward())",
+            )
         if self._known is None:
             self._known = Known(GradientBuffer())
         return self._known
@@ -295,12 +301,12 @@ class Autograd:
 
     def zero_grad(self) -> None:
         """Forget operations and gradients; external gradients, which are the user's, stay as they are."""
-        self.operation_list = []
-        self.guards = NOTHING_HELD
         if self._known is not None:
-            buffer, has_buffer = self._known.buffer, self._known.spots is None
+            buffer, has_buffer = self.known.buffer, self.known.spots is None
             buffer.clear()
             self._known = Known(buffer, has_buffer)
+        self.operation_list = []
+        self.guards = NOTHING_HELD
         self.leaves = {}
         self.parents = None
         self.stale = None

@@ -37,7 +37,7 @@ from numpy.random import normal
 import mytorch
 import mytorch.replay.compiled as compiled_functions
 import tests.replay_state
-from mytorch import Tensor
+from mytorch import Autograd, Tensor, nn
 from mytorch.replay import ReplayError, ReplayWarning
 from tests.replaying import EAGER, REFUSED, REPLAYED, assert_same, compared, paths, what_became_of
 
@@ -1344,6 +1344,31 @@ def test_errors_say_what_to_write() -> None:
     for function, words in cases:
         with pytest.raises(ReplayError, match=words):
             mytorch.compile(function)(XS[0])
+
+
+def by_hand(x: Any) -> Any:
+    tape = Autograd()
+    y = x * 2
+    tape.add_operation([x], y, [None], lambda g, x: 2 * g)
+    tape.backward(1.0)
+    return tape.gradient_buffer.get_param(x)
+
+
+def test_a_tape_that_is_driven_by_hand_is_no_part_of_a_compiled_function() -> None:
+    tape = Autograd()
+    layer, loss = nn.Linear(3, 3, tape), nn.MSELoss(tape)
+    x = np.arange(6.0).reshape(2, 3)
+    y = layer(x)
+    recorded = len(tape.operation_list)
+    functions: list[Callable[[Any], Any]] = [by_hand, layer, lambda x: loss(x, x), tape.backward]
+    for function in [*functions, lambda _: tape.zero_grad()]:
+        with pytest.raises(
+            ReplayError, match=r"an Autograd that is driven by hand, .* write .* with Tensors"
+        ):
+            mytorch.compile(function)(x)
+    assert len(tape.operation_list) == recorded
+    tape.backward(np.ones_like(y))  # nothing of that is in the way of going on
+    np.testing.assert_allclose(layer.dW, np.ones((3, 2)) @ x)
 
 
 def test_the_warning_says_how_an_array_outside_is_changed() -> None:

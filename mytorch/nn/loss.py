@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from mytorch import functional
+from mytorch import arrays, functional
 from mytorch.nn.module import ARRAYS, Module
 from mytorch.records import TapeError
 from mytorch.tensor import Tensor, new_view
@@ -29,7 +27,7 @@ class Loss(Module):
         if y.size == 0:
             raise ValueError(f"{type(self).__name__}: the mean over an empty batch is not defined")
         if self.autograd_engine is not None:
-            y = np.array(y)  # the target is data: kept as it is now, and without a gradient
+            y = arrays.array(y)  # the target is data: kept as it is now, and without a gradient
         self.loss_val = self._run(y, y_hat)
         return self.loss_val
 
