@@ -698,7 +698,7 @@ def choices(x: Any) -> Any:
         np.where(above[0], z.T[:, :4].T, 0), np.where(above, z + 1j, 0), np.where(above, z[0], 0),
         np.where(above, 0, z), masked(z, above), masked(z.T, above.T), masked(z[0], above),
         shared(z, x < 0.5, x < 0.2), shared(z[0], above, x > 0.5), shared(z.astype("e").T, above.T, x.T > 0.7),
-        np.signbit(np.where(above, z, -0.0)),
+        np.signbit(np.where(above, z, -0.0)), np.where(above, z + 1j, np.complex128(0)),
     )  # fmt: skip
 
 

@@ -378,7 +378,7 @@ def _where(instruction: Instruction) -> list[Form] | None:
     if any(isinstance(x, Value) and x.dtype != out.dtype for x in (a, b)):
         return None
     found: list[Form] = [[(np.copyto, (out, b), {}), (np.copyto, (out, a, "same_kind", condition), {})]]
-    is_zero = isinstance(b, int | float | np.number) and b == 0 and not np.signbit(b)
+    is_zero = isinstance(b, int | float | np.integer | np.floating) and b == 0 and not np.signbit(b)
     if is_zero and isinstance(a, Value) and a.size > 1 and out.dtype.itemsize in BITS:
         found += _ufunc(_of_bits(instruction.twin(args=(a, condition))))
     return found
