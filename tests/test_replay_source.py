@@ -609,11 +609,39 @@ def test_views_are_written_as_a_user_would():
 
 def test_a_view_without_a_simple_name_is_written_by_its_strides(tmp_path):
     def f(x):
-        windows = np.lib.stride_tricks.sliding_window_view(x, 3)
-        return (windows * np.arange(3.0)).sum(axis=1)
+        windows = np.lib.stride_tricks.sliding_window_view
+        return (windows(windows(x, 3), 2, axis=0) * np.arange(2.0)).sum(axis=2)
 
     source = check(f, normal(7), tmp_path)
-    assert "np.lib.stride_tricks.as_strided(x.reshape(-1), (5, 3), (8, 8))" in source
+    assert "np.lib.stride_tricks.as_strided(x.reshape(-1), (4, 3, 2), (8, 8, 8))" in source
+
+
+WINDOWS = {
+    "sliding_window_view(x, 3)": (lambda w, x: w(x, 3), (7,)),
+    "sliding_window_view(x, 3)[::2]": (lambda w, x: w(x, 3)[::2], (8,)),
+    "sliding_window_view(x, 3, axis=1)": (lambda w, x: w(x, 3, axis=1), (2, 7)),
+    "sliding_window_view(x, (3, 2), axis=(2, 3))": (lambda w, x: w(x, (3, 2), axis=(2, 3)), (2, 3, 6, 5)),
+    "sliding_window_view(x, (3, 3), axis=(2, 3))[:, :, ::2, ::2]": (
+        lambda w, x: w(x, (3, 3), axis=(2, 3))[:, :, ::2, ::2],
+        (2, 3, 7, 7),
+    ),
+    "sliding_window_view(x, (3, 3), axis=(1, 2)).transpose(0, 3, 1, 2, 4, 5)": (
+        lambda w, x: w(x, (3, 3), axis=(1, 2)).transpose(0, 3, 1, 2, 4, 5),
+        (2, 6, 5, 3),
+    ),
+}
+
+
+@pytest.mark.parametrize("text", WINDOWS)
+def test_windows_are_written_as_windows(text, tmp_path):
+    view, shape = WINDOWS[text]
+
+    def f(x):
+        windows = view(np.lib.stride_tricks.sliding_window_view, x)
+        return (windows * np.arange(windows.shape[-1])).sum(axis=-1)
+
+    assert text in code_of(check(f, normal(shape), tmp_path))
+    assert "as_strided" not in code_of(check(lambda x: f(np.sin(x)), normal(shape), tmp_path))
 
 
 def test_names_of_loops_and_of_functions_that_are_called():

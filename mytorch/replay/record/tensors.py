@@ -184,11 +184,11 @@ class TensorRecorder(Recorder):
         return after, list(self.read.values())
 
     def note_local(self, name: str, value: Any, names: dict[int, str]) -> None:
-        """Note in `names` that a local variable holds an array, or a Tensor."""
+        """Note in `names` that a local variable holds all of an array's memory, or a Tensor's."""
         array = ARRAY.__get__(value) if type(value) is Tensor else value
         real = array.array if type(array) is Traced else array
         buffer = self.buffer(real) if type(real) is ndarray and self.knows(owner_of(real)) else None
-        if buffer is not None and not name.startswith("."):
+        if buffer is not None and real.nbytes == buffer.nbytes and not name.startswith("."):
             names.setdefault(buffer.number, name)
 
     def unhook(self, tensor: Tensor) -> None:

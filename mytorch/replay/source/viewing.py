@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import ndarray
+from numpy.lib.stride_tricks import sliding_window_view
 
 from mytorch.replay.source.literals import dtype_text
 
@@ -55,7 +56,9 @@ def spelled(base: ndarray, offset: int, place: Place, to_write: bool = False) ->
         found = _indexed(base, root, place)
         if found is not None:
             return found
-    return _strided(base, place)
+    windows = None if to_write else _windows(base, place)
+    found = None if windows is None else _indexed(base, windows, place)
+    return _strided(base, place) if found is None else found
 
 
 def _alike(a: Place, b: Place) -> bool:
@@ -133,6 +136,27 @@ def _nested_shape(place: Place, nbytes: int) -> tuple[int, ...] | None:
         return None
     shape.insert(0, nbytes // before)
     return tuple(shape[:-1] if len(shape) > 1 and shape[-1] == 1 else shape)
+
+
+def _windows(base: ndarray, place: Place) -> View | None:
+    """Return the windows of an array of which an index may be the view: its last axes are those of a window."""
+    count = len(place.shape) - base.ndim
+    if count < 1 or place.dtype != base.dtype or 0 in base.shape:
+        return None
+    sizes, axes = place.shape[-count:], []
+    for n, stride in zip(sizes, place.strides[-count:], strict=True):
+        fitting = [
+            k for k in range(base.ndim) if base.strides[k] == stride and base.shape[k] >= n and k not in axes
+        ]
+        if not fitting:
+            return None
+        axes.append(fitting[0])
+    size, axis = (sizes[0], axes[0]) if count == 1 else (sizes, tuple(axes))
+    where = "" if base.ndim == 1 else f", axis={axis}"
+    return View(
+        sliding_window_view(base, sizes, tuple(axes)),
+        f"np.lib.stride_tricks.sliding_window_view({{}}, {size}{where})",
+    )
 
 
 def _blocks(root: View, place: Place) -> Iterator[View]:
