@@ -1011,3 +1011,15 @@ def test_ties_of_a_maximum_are_no_branch(tmp_path):
     for seed in range(5):
         same(compiled(*make(seed)), function(*make(seed)))
     assert [len(entry.paths) for entry in compiled.entries.values()] == [1]
+
+
+def test_a_long_view_that_is_used_twice_has_a_name(tmp_path):
+    def pooled(x):
+        return (x.reshape(2, 3, 2, 2, 2).max(axis=(2, 4)) ** 2).sum()
+
+    source = code_of(check(mytorch.value_and_grad(pooled), normal((2, 6, 4)), tmp_path))
+    assert source.count("x.reshape(2, 3, 2, 2, 2)") == 4  # a short one is written where it is used
+    turned = mytorch.value_and_grad(lambda x: pooled(x.transpose(2, 1, 0)[::2]))
+    source = code_of(check(turned, normal((4, 6, 4)), tmp_path))
+    assert "t1 = x.reshape(2, 2, 3, 2, 2, 2)[:, :, :, :, :, 0].transpose(4, 2, 3, 0, 1)\n" in source
+    assert source.count(" x.reshape(") == 1

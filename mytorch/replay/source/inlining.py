@@ -33,7 +33,8 @@ def used_at_once(instructions: Sequence[Instruction], kept: Container[int]) -> s
         user = instructions[readers[number][0]]
         if user.line != instruction.line or (user.phase != instruction.phase and user.kind != "guard"):
             continue
-        if spelling.repeats(user, instruction.outs[0]):
+        twice = spelling.repeated(user)
+        if twice is not None and twice.buffer.number == number:
             continue
         between = instructions[position + 1 : readers[number][0]]
         if user.errors is None and not any(

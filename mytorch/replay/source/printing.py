@@ -8,7 +8,8 @@ used once, on the line that made it, is written where it is used.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from mytorch.replay.program import Program
 
 LONG = 56  # characters of an expression that gets a line of its own
+LENGTHY = 32  # characters of a view that gets one where it is used twice
 BRIEF = 28  # characters of a constant that needs no name
 PREFIXES = {"forward": "t", "backward": "g", "update": "s"}
 
@@ -102,6 +104,8 @@ class _Printer:
         self.rows: list[Row] = []
         self.pending: dict[int, tuple[Expr, Instruction]] = {}
         self.bases: dict[int, list[Base]] = {}
+        self.uses = Counter(value.key for value in self._seen())
+        self.views: dict[Any, str] = {}  # names of views, by their keys
         self.constants: dict[Any, str] = {}
         self.constant_lines: list[str] = []
         self.kept: dict[str, str] = {}  # their names, by their text
@@ -132,6 +136,15 @@ class _Printer:
         self.user = self._unique(self.named)
         self.results = self._result_names()
         self.gradients = gradient_names(self.instructions, self._gradient_roots(), self._forward_name)
+
+    def _seen(self) -> Iterator[Value]:
+        """Iterate over the values that the text shows, as often as it does."""
+        for instruction in self.instructions:
+            yield from instruction.reads
+            twice = spelling.repeated(instruction)
+            if twice is not None:
+                yield twice
+        yield from self.final.values()
 
     def _placed(self, instruction: Instruction) -> Instruction:
         """Return an instruction with a line of the function: what a transform does by itself is caused by its head."""
@@ -257,10 +270,17 @@ class _Printer:
             if value.buffer.kind == OUTSIDE or (value.buffer.kind == INSIDE and number not in self.written):
                 return self._constant(value)
             self._make(value.buffer)
+        if value.key in self.views and not to_write:
+            return Expr(self.views[value.key])
         texts = [self._view(base, value, to_write) for base in self.bases[number]]
-        return min(
+        best = min(
             texts, key=lambda text: ("strides" in text.text or "np.ndarray(" in text.text, len(text.text))
         )
+        if len(best.text) <= LENGTHY or self.uses[value.key] < 2 or to_write or self.current is None:
+            return best
+        name = self.views[value.key] = self.names.numbered(PREFIXES[self.current.phase])
+        self._row(f"{name} = {best.text}")
+        return Expr(name)
 
     def _view(self, base: Base, value: Value, to_write: str, whole: Expr | None = None) -> Expr:
         place = Place(value.offset, value.shape, value.strides, value.dtype)

@@ -238,10 +238,10 @@ def _defaults(function: Any) -> dict[str, Any]:
         return {}
 
 
-def repeats(instruction: Instruction, result: Value) -> bool:
-    """Say whether an instruction's text has the operand that is another's result twice."""
+def repeated(instruction: Instruction) -> Value | None:
+    """Return the operand that an instruction's text has twice."""
     value = instruction.args[0] if instruction.function is shared else None
-    return isinstance(value, Value) and value.buffer is result.buffer
+    return value if isinstance(value, Value) else None
 
 
 def _choice(instruction: Instruction, term: Term) -> Expr:
