@@ -74,6 +74,7 @@ class Linearization:
         self.plain, self._aux = self._parted(result) if has_aux else (result, None)
         found, self.result_structure = trees.flatten(self.plain)
         self.outputs = self._outputs(found)
+        self._recording, self._start = recording, start
         self.nested = recording and _is_older(self.outputs, start)
         self.pullback = Pullback(self.outputs, self.variables)
 
@@ -142,17 +143,15 @@ class Linearization:
 
     @property
     def result(self) -> Any:
-        """What the function returned."""
-        return self.shown(self.plain)
+        """What the function returned: arrays, or Tensors where something outside differentiates them."""
+        return self.plain if self.nested else trees.tree_map(raw, self.plain)
 
     @property
     def aux(self) -> Any:
-        """The auxiliary data that the function returned."""
-        return self.shown(self._aux)
-
-    def shown(self, tree: Any) -> Any:
-        """Return a tree for the user: of arrays, or of Tensors where something outside differentiates them."""
-        return tree if self.nested else trees.tree_map(raw, tree)
+        """The auxiliary data that the function returned, in the same form."""
+        tensors = [x for x in trees.flatten(self._aux)[0] if isinstance(x, Tensor)]
+        nested = self._recording and _is_older(tensors, self._start)
+        return self._aux if nested else trees.tree_map(raw, self._aux)
 
     def arguments(self, leaves: list[Any], argnums: int | Sequence[int]) -> Any:
         """Return values of the variables as the user chose the arguments: one tree, or a tuple of them."""
@@ -162,7 +161,7 @@ class Linearization:
     def pull(self, cotangents: Sequence[Any]) -> list[Any]:
         """Return the cotangents of the variables for cotangents of the outputs: Jᵀ applied to them."""
         with _recorded():
-            return self.pullback(cotangents, create_graph=self.nested or any(map(_is_tracked, cotangents)))
+            return self.pullback(cotangents, create_graph=self.nested or any(map(is_tracked, cotangents)))
 
     def push(self, tangents: Sequence[Any]) -> list[Any]:
         """Return the tangents of the outputs for tangents of the variables: J applied to them."""
@@ -179,7 +178,7 @@ class Linearization:
 
         def push(tangents: Sequence[Any]) -> list[Any]:
             with _recorded():
-                found = transposed(tangents, create_graph=self.nested or any(map(_is_tracked, tangents)))
+                found = transposed(tangents, create_graph=self.nested or any(map(is_tracked, tangents)))
                 # Those of float16 were summed in float32.
                 return [
                     t.astype(y.dtype) if y.dtype == np.float16 else t
@@ -192,7 +191,7 @@ class Linearization:
         """Return the derivative of ⟨Jᵀ cotangents, directions⟩ by the variables: a second derivative's product."""
         with _recorded():
             pulled = self.pullback(cotangents, create_graph=True)
-            nested = self.nested or any(map(_is_tracked, directions))
+            nested = self.nested or any(map(is_tracked, directions))
             return Pullback(pulled, self.variables)(directions, create_graph=nested)
 
     def derivative(self, holomorphic: bool) -> list[Any]:
@@ -322,7 +321,8 @@ def _source(array: np.ndarray, tape: Autograd) -> Tensor:
     return tensor
 
 
-def _is_tracked(leaf: Any) -> bool:
+def is_tracked(leaf: Any) -> bool:
+    """Say whether something differentiates by `leaf`."""
     return isinstance(leaf, Tensor) and leaf.requires_grad
 
 
