@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
@@ -102,7 +103,8 @@ class _Use:
         self.constants = [None if is_tracked(x) else stop_gradient(x) for x in leaves]
         if self.places[-1] >= structure.children[0].size:
             raise TypeError(f"custom_gradient: give the arrays that {name} is differentiated by by position")
-        self.seen: Any = None
+        self.seen: Callable[[], Any] = lambda: None  # the cotangent that the pullback was last called with
+        self.found: list[Any] = []
 
     def recorded(self, rule: Rule, operands: tuple[Tensor, ...]) -> Any:
         """Return the result, recorded as one operation whose output is all its arrays in a row."""
@@ -130,11 +132,11 @@ class _Use:
 
     def gradient(self, g: Any, i: int, inputs: Sequence[Any]) -> Any:
         """Return the gradient of operand `i`; the pullback is called once for all of them."""
-        if self.seen is not g:
-            self.found, self.seen = self._gradients(g, inputs), g
+        if self.seen() is not g:
+            self.found = gradients = self._gradients(g, inputs)
+            # Gradients that are Tensors refer to the tape, which refers to this: they go when their cotangent does.
+            self.seen = weakref.ref(g, lambda _: gradients.clear())
         found = self.found[self.places[i]]
-        if i == len(self.places) - 1:  # gradients that are Tensors refer to the tape, which refers to this
-            self.found, self.seen = [], None
         return np.zeros(inputs[i].shape, inputs[i].dtype) if found is None else found
 
     def _gradients(self, g: Any, inputs: Sequence[Any]) -> list[Any]:
