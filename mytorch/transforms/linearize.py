@@ -97,7 +97,9 @@ class Linearization:
             )
         if array.dtype.kind not in "fc":
             found = f"dtype {array.dtype}" if isinstance(leaf, np.ndarray) else type(leaf).__name__
-            raise TypeError(f"{self._where(i)} must be an array of floats, got {found}")
+            raise TypeError(
+                f"{self._where(i)} must be an array of floats, or a list, tuple or dict of them, got {found}"
+            )
         return _source(array, tape)
 
     def _call(self, f: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
@@ -131,7 +133,8 @@ class Linearization:
             if not isinstance(leaf, _ARRAYS):
                 path = self.result_structure.paths()[i]
                 raise TypeError(
-                    f"{self.name}: the function's result{path} must be an array, got {type(leaf).__name__}"
+                    f"{self.name}: the function's result{path} must be an array, or a list, tuple or dict of them, "
+                    f"got {type(leaf).__name__}"
                 )
         if Tensor not in map(type, leaves):
             warnings.warn(
