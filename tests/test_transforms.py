@@ -253,6 +253,30 @@ def test_no_grad_outside_does_not_matter() -> None:
         assert jvp(np.sin, (0.0,), (1.0,))[1] == 1.0
 
 
+def test_under_no_grad_derivatives_are_constants() -> None:
+    w = Tensor(X, requires_grad=True)
+    _, pullback = vjp(lambda x: x**2 * w, X)
+    with no_grad():
+        found = [
+            pullback(V)[0],
+            vjp(np.square, X)[1](w)[0],
+            jvp(np.square, (X,), (w,))[1],
+            hvp(lambda x: np.sum(x**3))(X, w),
+            ggnvp(np.square)(X, w),
+        ]
+    for got, expected in zip(found, [2 * X * X * V, 2 * X * X, 2 * X * X, 6 * X * X, 4 * X**3], strict=True):
+        assert type(got) is np.ndarray
+        close(got, expected)
+
+    def f(x: Any) -> Any:
+        _, pullback = vjp(lambda y: y**3, x)
+        with no_grad():
+            slope = pullback(V)[0]
+        return np.sum(slope * x)
+
+    close(grad(f)(X), 3 * X * X * V)
+
+
 def test_nothing_is_kept_alive() -> None:
     import gc
     import weakref

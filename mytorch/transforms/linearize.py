@@ -163,8 +163,14 @@ class Linearization:
 
     def pull(self, cotangents: Sequence[Any]) -> list[Any]:
         """Return the cotangents of the variables for cotangents of the outputs: Jᵀ applied to them."""
+        nested, cotangents = self._seeds(cotangents)
         with _recorded():
-            return self.pullback(cotangents, create_graph=self.nested or any(map(is_tracked, cotangents)))
+            return self.pullback(cotangents, create_graph=nested)
+
+    def _seeds(self, values: Sequence[Any]) -> tuple[bool, Sequence[Any]]:
+        """Say whether something outside differentiates what a map makes of `values`; return those, else as arrays."""
+        nested = is_recording() and (self.nested or any(map(is_tracked, values)))
+        return nested, values if nested else [raw(x) for x in values]
 
     def push(self, tangents: Sequence[Any]) -> list[Any]:
         """Return the tangents of the outputs for tangents of the variables: J applied to them."""
@@ -180,8 +186,9 @@ class Linearization:
             transposed = Pullback(pulled, probes)
 
         def push(tangents: Sequence[Any]) -> list[Any]:
+            nested, tangents = self._seeds(tangents)
             with _recorded():
-                found = transposed(tangents, create_graph=self.nested or any(map(is_tracked, tangents)))
+                found = transposed(tangents, create_graph=nested)
                 # Those of float16 were summed in float32.
                 return [
                     t.astype(y.dtype) if y.dtype == np.float16 else t
@@ -192,9 +199,9 @@ class Linearization:
 
     def curvature(self, cotangents: Sequence[Any], directions: Sequence[Any]) -> list[Any]:
         """Return the derivative of ⟨Jᵀ cotangents, directions⟩ by the variables: a second derivative's product."""
+        nested, directions = self._seeds(directions)
         with _recorded():
             pulled = self.pullback(cotangents, create_graph=True)
-            nested = self.nested or any(map(is_tracked, directions))
             return Pullback(pulled, self.variables)(directions, create_graph=nested)
 
     def derivative(self, holomorphic: bool) -> list[Any]:
