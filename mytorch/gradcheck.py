@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from mytorch import trees
-from mytorch.tensor import Tensor
+from mytorch.tensor import raw, refuse_kind
 from mytorch.transforms.first_order import vjp
 from mytorch.transforms.linearize import variable_numbers
 
@@ -49,7 +49,8 @@ def check_gradients(
     Parameters
     ----------
     f : function of arrays, or of nested lists, tuples and dicts of arrays, that returns such
-    *args : its arguments.  Floating-point and complex arrays (and Python floats) are varied, others are passed on.
+    *args : its arguments.  Floating-point and complex arrays (and Python floats) are varied, others are passed on;
+        of Tensors, the values.
         The differences are computed in double precision also for arguments of lower precision.
     order : the highest order of derivative that is checked
     rtol : the difference that is allowed, relative to the sum of the magnitudes of the terms of ⟨Jᵀu, v⟩; by
@@ -118,9 +119,9 @@ def numerical_gradient(
     """
     numbers = variable_numbers("numerical_gradient", argnums, len(args))
     leaves, structure = trees.flatten(args)
-    arrays = [np.array(leaf) if _is_variable(leaf) else leaf for leaf in leaves]
+    points = [np.array(x) if _is_floating(x) else x for x in map(_values, leaves)]
     grads = [
-        _differences(f, arrays, structure, i, step) if _is_variable(x) else x for i, x in enumerate(arrays)
+        _differences(f, points, structure, i, step) if _is_floating(x) else x for i, x in enumerate(points)
     ]
     chosen = structure.unflatten(grads)
     result = tuple(chosen[n] for n in numbers)
@@ -134,17 +135,17 @@ def numerical_gradient(
 
 
 def _differences(
-    f: Callable[..., Any], arrays: list[Any], structure: trees.Structure, index: int, step: float | None
+    f: Callable[..., Any], points: list[Any], structure: trees.Structure, index: int, step: float | None
 ) -> np.ndarray:
     """Return the gradient of `f` with respect to leaf `index`, entry by entry."""
-    x = arrays[index]
+    x = points[index]
     gradient = np.zeros_like(x)
     relative = float(np.finfo(x.dtype).eps) ** (1 / 3) if step is None else step
 
     def value(where: Any, shift: complex) -> float:
-        moved = x.copy()
-        moved[where] += shift
-        y = np.asarray(_plain(f(*structure.unflatten([*arrays[:index], moved, *arrays[index + 1 :]]))))
+        moved = [a.copy() if _is_floating(a) else a for a in points]  # f may write to its arguments
+        moved[index][where] += shift
+        y = np.asarray(raw(f(*structure.unflatten(moved))))
         if y.size != 1 or y.dtype.kind not in "fiub":
             raise ValueError(
                 f"numerical_gradient: the function must return one real number, got shape {y.shape}, "
@@ -179,7 +180,7 @@ class _Check:
     def run(self, args: tuple[Any, ...], level: int, order: int) -> None:
         """Check the derivative of `f`, which is the `level`-th of the user's function, and those above."""
         leaves, self.structure = trees.flatten(args)
-        self.points = [np.asarray(x) if _is_variable(x) else x for x in leaves]
+        self.points = [np.asarray(x) if _is_variable(x) else x for x in map(_values, leaves)]
         self.wide = [x.astype(_wide(x.dtype)) if _is_variable(x) else x for x in self.points]
         self.varied = [i for i, x in enumerate(self.points) if _is_variable(x)]
         if not self.varied:
@@ -251,7 +252,7 @@ class _Check:
         """Return the floating-point results of f with argument `i` replaced by `x`."""
         leaves = [*self.wide[:i], x, *self.wide[i + 1 :]]
         found, _ = trees.flatten(self.f(*self.structure.unflatten(leaves)))
-        return [np.asarray(_plain(y)) for y, ok in zip(found, floating, strict=True) if ok]
+        return [np.asarray(raw(y)) for y, ok in zip(found, floating, strict=True) if ok]
 
     def _check_gradient(
         self, us: list[Any], result_structure: trees.Structure, level: int, order: int
@@ -277,18 +278,20 @@ class _Check:
         return np.asarray(direction, like.dtype)
 
 
+def _values(leaf: Any) -> Any:
+    """Return the values of a Tensor, and anything else as it is."""
+    refuse_kind(type(leaf))
+    return raw(leaf)
+
+
+def _is_floating(leaf: Any) -> bool:
+    """Say whether a leaf is a floating-point array (or number)."""
+    return isinstance(leaf, np.ndarray | np.generic | float | complex) and np.asarray(leaf).dtype.kind in "fc"
+
+
 def _is_variable(leaf: Any) -> bool:
-    """Say whether a leaf is a non-empty floating-point array (or number)."""
-    if isinstance(leaf, bool | int | str | Tensor) or not isinstance(
-        leaf, np.ndarray | np.generic | float | complex
-    ):
-        return False
-    array = np.asarray(leaf)
-    return array.dtype.kind in "fc" and array.size > 0
-
-
-def _plain(value: Any) -> Any:
-    return value.numpy() if isinstance(value, Tensor) else value
+    """Say whether a leaf is a floating-point array (or number), and not empty."""
+    return _is_floating(leaf) and np.size(leaf) > 0
 
 
 def _wide(dtype: np.dtype[Any]) -> np.dtype[Any]:

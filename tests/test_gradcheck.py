@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mytorch import GradientError, check_gradients, custom_gradient, numerical_gradient, stop_gradient
+from mytorch import GradientError, Tensor, check_gradients, custom_gradient, numerical_gradient, stop_gradient
 
 X = np.array([0.5, -1.0, 2.0])
 Z = np.array([1 + 2j, -0.5j, 3.0])
@@ -128,6 +128,19 @@ def test_values_of_all_kinds_are_checked_together() -> None:
     check_gradients(f, Pair(X, (2.0, 3)), 3, ["a", None])
 
 
+def test_tensors_are_checked_by_their_values() -> None:
+    check_gradients(np.multiply, Tensor(X), X)
+    with pytest.raises(GradientError, match=r"of sine \(order 1\) with respect to argument \[0\]"):
+        check_gradients(scaled(1.1), Tensor(X, requires_grad=True))
+    np.testing.assert_allclose(numerical_gradient(np.sum, Tensor(X)), np.ones(3))
+
+
+@pytest.mark.parametrize("check", [check_gradients, numerical_gradient])
+def test_no_mask_is_forgotten(check: Callable[..., Any]) -> None:
+    with pytest.raises(TypeError, match=r"would forget the mask of a masked array"):
+        check(np.sum, np.ma.array(X, mask=[False, True, False]))
+
+
 def test_numbers_of_any_size_pass() -> None:
     check_gradients(np.exp, np.array([-30.0, 0.0, 30.0]))
     check_gradients(np.square, np.array([1e-9, 1e9]))
@@ -157,9 +170,24 @@ def test_numerical_gradient() -> None:
     single = numerical_gradient(lambda x: np.sum(x**2), X.astype(np.float32))
     assert single.dtype == np.float32
     np.testing.assert_allclose(single, 2 * X, rtol=1e-3)
+    assert numerical_gradient(np.sum, np.empty((0, 2))).shape == (0, 2)
     coarse = numerical_gradient(lambda x: np.sum(np.exp(x)), X, step=0.1)
     np.testing.assert_allclose(coarse, np.exp(X), rtol=0.01)
     assert np.abs(coarse - np.exp(X)).max() > 1e-4
+
+
+def test_numerical_gradient_of_a_function_that_writes_into_its_arguments() -> None:
+    def f(x: Any, y: Any) -> Any:
+        x *= y
+        y *= 2
+        return np.sum(x * y)  # 2 x y²
+
+    x, y = X.copy(), X + 1
+    by_x, by_y = numerical_gradient(f, x, y, argnums=(0, 1))
+    np.testing.assert_allclose(by_x, 2 * (X + 1) ** 2, rtol=1e-8)
+    np.testing.assert_allclose(by_y, 4 * X * (X + 1), rtol=1e-8)
+    np.testing.assert_array_equal(x, X)
+    np.testing.assert_array_equal(y, X + 1)
 
 
 def test_numerical_gradient_of_complex_arguments_follows_torch() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
@@ -13,8 +14,9 @@ from mytorch import arrays, trees
 from mytorch.recording import record
 from mytorch.records import TapeError
 from mytorch.rules.registry import Rule
-from mytorch.tensor import Tensor, is_recording
-from mytorch.transforms.linearize import check_function
+from mytorch.tensor import Tensor, is_recording, raw
+from mytorch.transforms.first_order import stop_gradient
+from mytorch.transforms.linearize import check_function, is_tracked
 
 
 def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -71,9 +73,8 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(f)
     def call(*args: Any, **kwargs: Any) -> Any:
         leaves, structure = trees.flatten((args, kwargs))
-        if is_recording() and any(isinstance(x, Tensor) and x.requires_grad for x in leaves):
-            operands = tuple(x for x in leaves if isinstance(x, Tensor))
-            return _Use(f, name, leaves, structure).recorded(rule, operands)
+        if is_recording() and any(map(is_tracked, leaves)):
+            return _Use(f, name, leaves, structure).recorded(rule, tuple(filter(is_tracked, leaves)))
         return _checked(name, f(*args, **kwargs))[0]
 
     return call
@@ -98,19 +99,19 @@ class _Use:
         self, f: Callable[..., Any], name: str, leaves: list[Any], structure: trees.Structure
     ) -> None:
         self.f, self.name, self.structure = f, name, structure
-        self.places = [i for i, x in enumerate(leaves) if isinstance(x, Tensor)]
-        self.constants = [None if isinstance(x, Tensor) else x for x in leaves]
-        if any(i >= structure.children[0].size for i in self.places):
+        self.places = [i for i, x in enumerate(leaves) if is_tracked(x)]
+        self.constants = [None if is_tracked(x) else stop_gradient(x) for x in leaves]
+        if self.places[-1] >= structure.children[0].size:
             raise TypeError(f"custom_gradient: give the arrays that {name} is differentiated by by position")
-        self.last = max(n for n, i in enumerate(self.places) if leaves[i].requires_grad)
-        self.seen: Any = None
+        self.seen: Callable[[], Any] = lambda: None  # the cotangent that the pullback was last called with
+        self.found: list[Any] = []
 
     def recorded(self, rule: Rule, operands: tuple[Tensor, ...]) -> Any:
         """Return the result, recorded as one operation whose output is all its arrays in a row."""
         copies = [arrays.array(x._array) for x in operands]  # the pullback may keep them
         result, self.pullback = self._run(copies)
         leaves, self.result_structure = trees.flatten(result)
-        if any(isinstance(y, Tensor) and y.requires_grad for y in leaves):
+        if any(map(is_tracked, leaves)):
             raise TypeError(
                 f"custom_gradient: {self.name} computes with a Tensor that requires gradients and is none of its "
                 "arguments; give it as an argument, or stop_gradient(x)"
@@ -131,19 +132,19 @@ class _Use:
 
     def gradient(self, g: Any, i: int, inputs: Sequence[Any]) -> Any:
         """Return the gradient of operand `i`; the pullback is called once for all of them."""
-        if self.seen is not g:
-            self.found, self.seen = self._gradients(g, inputs), g
+        if self.seen() is not g:
+            self.found = gradients = self._gradients(g, inputs)
+            # Gradients that are Tensors refer to the tape, which refers to this: they go when their cotangent does.
+            self.seen = weakref.ref(g, lambda _: gradients.clear())
         found = self.found[self.places[i]]
-        if i == self.last:  # gradients that are Tensors refer to the tape, which refers to this
-            self.found, self.seen = [], None
         return np.zeros(inputs[i].shape, inputs[i].dtype) if found is None else found
 
     def _gradients(self, g: Any, inputs: Sequence[Any]) -> list[Any]:
         """Return the gradients of all leaves of the positional arguments."""
         pullback = self.pullback
-        if any(isinstance(x, Tensor) and x.requires_grad for x in inputs):
+        if any(map(is_tracked, inputs)):
             try:
-                pullback = self._run(inputs)[1]
+                pullback = self._run([x.copy() for x in inputs])[1]
             except (TypeError, TapeError) as error:
                 raise TapeError(
                     f"derivatives of the derivative of {self.name} need {self.name} on Tensors, which failed "
@@ -151,9 +152,10 @@ class _Use:
                 ) from error
         floating = iter(self._split(g))
         cotangents = [
-            next(floating) if dtype.kind in "fc" else np.zeros(shape) for shape, dtype in self.forms
+            next(floating).copy() if dtype.kind in "fc" else np.zeros(shape) for shape, dtype in self.forms
         ]
-        return self._matched(pullback(self.result_structure.unflatten(cotangents)), inputs)
+        found = self._matched(pullback(self.result_structure.unflatten(cotangents)), inputs)
+        return found if isinstance(g, Tensor) else [raw(x) for x in found]
 
     def _matched(self, returned: Any, inputs: Sequence[Any]) -> list[Any]:
         """Return what the pullback returned as one gradient per leaf of the positional arguments."""
@@ -173,12 +175,15 @@ class _Use:
             found += empty if gradient is None else structure.leaves_of(gradient, name)
             names += structure.paths(name)
         for place, x in zip(self.places, inputs, strict=True):
-            if found[place] is not None and np.shape(found[place]) != x.shape:
-                raise ValueError(
-                    f"{names[place]} must have the shape {x.shape}, got {np.shape(found[place])}"
-                )
-            if not isinstance(found[place], Tensor | None):
-                found[place] = arrays.asarray(found[place])
+            gradient = found[place]
+            if gradient is None:
+                continue
+            if not isinstance(gradient, Tensor):
+                gradient = found[place] = arrays.asarray(gradient)
+            if gradient.dtype.kind not in "biufc":
+                raise TypeError(f"{names[place]} must be an array of numbers, got dtype {gradient.dtype}")
+            if gradient.shape != x.shape:
+                raise ValueError(f"{names[place]} must have the shape {x.shape}, got {gradient.shape}")
         return found
 
     def _run(self, operands: Sequence[Any]) -> tuple[Any, Callable[[Any], Any]]:

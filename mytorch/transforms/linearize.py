@@ -74,6 +74,7 @@ class Linearization:
         self.plain, self._aux = self._parted(result) if has_aux else (result, None)
         found, self.result_structure = trees.flatten(self.plain)
         self.outputs = self._outputs(found)
+        self._recording, self._start = recording, start
         self.nested = recording and _is_older(self.outputs, start)
         self.pullback = Pullback(self.outputs, self.variables)
 
@@ -96,7 +97,9 @@ class Linearization:
             )
         if array.dtype.kind not in "fc":
             found = f"dtype {array.dtype}" if isinstance(leaf, np.ndarray) else type(leaf).__name__
-            raise TypeError(f"{self._where(i)} must be an array of floats, got {found}")
+            raise TypeError(
+                f"{self._where(i)} must be an array of floats, or a list, tuple or dict of them, got {found}"
+            )
         return _source(array, tape)
 
     def _call(self, f: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
@@ -130,7 +133,8 @@ class Linearization:
             if not isinstance(leaf, _ARRAYS):
                 path = self.result_structure.paths()[i]
                 raise TypeError(
-                    f"{self.name}: the function's result{path} must be an array, got {type(leaf).__name__}"
+                    f"{self.name}: the function's result{path} must be an array, or a list, tuple or dict of them, "
+                    f"got {type(leaf).__name__}"
                 )
         if Tensor not in map(type, leaves):
             warnings.warn(
@@ -142,17 +146,15 @@ class Linearization:
 
     @property
     def result(self) -> Any:
-        """What the function returned."""
-        return self.shown(self.plain)
+        """What the function returned: arrays, or Tensors where something outside differentiates them."""
+        return self.plain if self.nested else trees.tree_map(raw, self.plain)
 
     @property
     def aux(self) -> Any:
-        """The auxiliary data that the function returned."""
-        return self.shown(self._aux)
-
-    def shown(self, tree: Any) -> Any:
-        """Return a tree for the user: of arrays, or of Tensors where something outside differentiates them."""
-        return tree if self.nested else trees.tree_map(raw, tree)
+        """The auxiliary data that the function returned, in the same form."""
+        tensors = [x for x in trees.flatten(self._aux)[0] if isinstance(x, Tensor)]
+        nested = self._recording and _is_older(tensors, self._start)
+        return self._aux if nested else trees.tree_map(raw, self._aux)
 
     def arguments(self, leaves: list[Any], argnums: int | Sequence[int]) -> Any:
         """Return values of the variables as the user chose the arguments: one tree, or a tuple of them."""
@@ -161,8 +163,14 @@ class Linearization:
 
     def pull(self, cotangents: Sequence[Any]) -> list[Any]:
         """Return the cotangents of the variables for cotangents of the outputs: Jᵀ applied to them."""
+        nested, cotangents = self._seeds(cotangents)
         with _recorded():
-            return self.pullback(cotangents, create_graph=self.nested or any(map(_is_tracked, cotangents)))
+            return self.pullback(cotangents, create_graph=nested)
+
+    def _seeds(self, values: Sequence[Any]) -> tuple[bool, Sequence[Any]]:
+        """Say whether something outside differentiates what a map makes of `values`; return those, else as arrays."""
+        nested = is_recording() and (self.nested or any(map(is_tracked, values)))
+        return nested, values if nested else [raw(x) for x in values]
 
     def push(self, tangents: Sequence[Any]) -> list[Any]:
         """Return the tangents of the outputs for tangents of the variables: J applied to them."""
@@ -178,8 +186,9 @@ class Linearization:
             transposed = Pullback(pulled, probes)
 
         def push(tangents: Sequence[Any]) -> list[Any]:
+            nested, tangents = self._seeds(tangents)
             with _recorded():
-                found = transposed(tangents, create_graph=self.nested or any(map(_is_tracked, tangents)))
+                found = transposed(tangents, create_graph=nested)
                 # Those of float16 were summed in float32.
                 return [
                     t.astype(y.dtype) if y.dtype == np.float16 else t
@@ -190,9 +199,9 @@ class Linearization:
 
     def curvature(self, cotangents: Sequence[Any], directions: Sequence[Any]) -> list[Any]:
         """Return the derivative of ⟨Jᵀ cotangents, directions⟩ by the variables: a second derivative's product."""
+        nested, directions = self._seeds(directions)
         with _recorded():
             pulled = self.pullback(cotangents, create_graph=True)
-            nested = self.nested or any(map(_is_tracked, directions))
             return Pullback(pulled, self.variables)(directions, create_graph=nested)
 
     def derivative(self, holomorphic: bool) -> list[Any]:
@@ -322,7 +331,8 @@ def _source(array: np.ndarray, tape: Autograd) -> Tensor:
     return tensor
 
 
-def _is_tracked(leaf: Any) -> bool:
+def is_tracked(leaf: Any) -> bool:
+    """Say whether something differentiates by `leaf`."""
     return isinstance(leaf, Tensor) and leaf.requires_grad
 
 

@@ -189,13 +189,19 @@ def hvp(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[...
     array([  6., 120.])
     """
 
+    return named(_hessian_product("hvp", f, argnums), "hvp", f)
+
+
+def _hessian_product(name: str, f: Callable[..., Any], argnums: Any) -> Callable[..., Any]:
+    """Return `hvp` of f, whose errors are of `name`."""
+
     def product(*args_and_v: Any, **kwargs: Any) -> Any:
-        run, directions = _run_and_vector("hvp", f, argnums, args_and_v, kwargs)
+        run, directions = _run_and_vector(name, f, argnums, args_and_v, kwargs)
         run.check_scalar()
         run.check_holomorphic(False)
         return run.arguments(run.curvature([np.ones(run.outputs[0].shape)], directions), argnums)
 
-    return named(product, "hvp", f)
+    return product
 
 
 def _run_and_vector(
@@ -211,8 +217,8 @@ def _run_and_vector(
 
 
 def half_squares(tree: Any) -> Any:
-    """Return half the sum of the squares of all entries: the loss of least squares, whose Hessian is the identity."""
-    return sum(np.sum(y * y) for y in trees.flatten(tree)[0]) / 2
+    """Return half the sum of all entries' |y|²: the loss of least squares, whose Hessian is the identity."""
+    return sum(np.vdot(y, y).real for y in trees.flatten(tree)[0]) / 2
 
 
 def ggnvp(
@@ -242,7 +248,8 @@ def ggnvp(
     >>> ggnvp(lambda x: np.stack([x[0] ** 2, x[1]]))(np.array([3.0, 1.0]), np.array([1.0, 1.0]))
     array([36.,  1.])
     """
-    curvature = hvp(g)
+    check_function("ggnvp", g)
+    curvature = _hessian_product("g of ggnvp", g, 0)
 
     def product(*args_and_v: Any, **kwargs: Any) -> Any:
         run, directions = _run_and_vector("ggnvp", f, argnums, args_and_v, kwargs)
