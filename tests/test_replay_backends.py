@@ -416,6 +416,38 @@ def test_every_update_by_blas_is_the_one_that_was_written(batch, transposed, rat
     assert called & ({"stepped_by_rows"} if batch == 1 else {"stepped_by_product"})
 
 
+OUTER: dict[str, Any] = {
+    "a column times a row": lambda a, b: a[:, None] * b,
+    "a row times a column": lambda a, b: b * a[:, None],
+    "a row of one row": lambda a, b: b[None] * a[:, None],
+    "np.outer": np.outer,
+    "a product of matrices": lambda a, b: a[:, None] @ b[None],
+    "a sum that einsum broadcasts": lambda a, b: np.einsum("ij,jk->ik", a[:, None], np.array([b, a])),
+}
+
+
+@pytest.mark.parametrize("kind", OUTER)
+def test_an_outer_product_changes_a_square_weight_the_right_way_round(kind, backend, monkeypatch, rng):
+    if "blas" in backend:
+        from mytorch.extras import blas
+
+        monkeypatch.setattr(blas, "faster", lambda *_: True)
+    if "numba" in backend:
+        from mytorch.extras import numba_backend
+
+        monkeypatch.setattr(numba_backend, "faster", lambda *_: True)
+    outer, calls = OUTER[kind], rng.standard_normal((4, 2, 40))
+    weight = Tensor(np.zeros((40, 40)))
+
+    def step(a, b):
+        weight[...] -= 0.5 * outer(a, b)
+
+    replayed = mytorch.compile(step, backend=backend)
+    for a, b in calls:
+        replayed(a, b)
+    np.testing.assert_allclose(weight._array, -0.5 * sum(outer(a, b) for a, b in calls), atol=1e-12)
+
+
 def test_only_scipys_threads_are_held():
     need("blas")
     import threadpoolctl

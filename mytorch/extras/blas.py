@@ -238,6 +238,8 @@ class _Update:
         if pair is None or not self._fits(*pair):
             return None
         a, b = pair
+        if product.function is np.multiply and a.shape != (a.size, 1):  # the column stands where it likes
+            a, b = b, a
         if len(c.shape) != 2 or (a.size, b.size) != c.shape:
             return None
         if not (a.is_contiguous and b.is_contiguous):
