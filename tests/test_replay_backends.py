@@ -490,6 +490,19 @@ def test_a_weight_that_is_not_aligned_is_changed_where_it_lies(monkeypatch, rng)
     np.testing.assert_allclose(weight, -0.5 * sum(np.outer(a, b) for a, b in calls), atol=1e-12)
 
 
+def test_a_parameter_without_entries_is_changed_as_well(backend):
+    empty, weight = Tensor(np.zeros((0, 3))), Tensor(np.zeros(3))
+
+    def step(x):
+        empty[...] -= 0.5 * x
+        weight[...] -= 0.5 * np.sum(x, axis=0) + 1
+
+    replayed = mytorch.compile(step, backend=backend)
+    for _ in range(3):
+        replayed(np.ones((0, 3)))
+    np.testing.assert_array_equal(weight._array, -3.0)
+
+
 def test_only_scipys_threads_are_held():
     need("blas")
     import threadpoolctl
