@@ -196,6 +196,32 @@ def test_special_values_are_handed_on(dtype, backend):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_zeros_keep_their_signs(dtype, backend):
+    def function(x):
+        start = np.full(4, -0.0, dtype)
+        start[:2] = x[:2]
+        parts = [
+            start,
+            np.tanh(x),
+            np.sin(x),
+            np.expm1(x),
+            np.log1p(x),
+            -x,
+            np.abs(x),
+            np.sign(x),
+            np.sqrt(x),
+        ]
+        parts += [np.maximum(x, 0.0), np.minimum(x, -0.0), relu(x)]
+        if "numba" not in backend:  # which zero that is, depends on the processor
+            parts += [np.maximum(0.0, x), np.minimum(0.0, x), np.maximum(x, x[::-1])]
+        return np.stack([part * x[1] for part in parts])
+
+    replayed = mytorch.compile(function, backend=backend)
+    for x in np.array([[-0.0, 1.0, -0.0, 0.0], [0.0, 1.0, -0.0, -0.0], [-0.0, 2.0, 0.0, 0.0]], dtype):
+        np.testing.assert_array_equal(np.signbit(replayed(x)), np.signbit(function(x)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_long_sum_is_as_exact_as_numpys(dtype, numba_backend):
     x = np.random.default_rng(0).random(1_000_000).astype(dtype)
     replayed = mytorch.compile(lambda x: np.sum(x * x + x), backend="numba")
@@ -414,6 +440,67 @@ def test_every_update_by_blas_is_the_one_that_was_written(batch, transposed, rat
         np.testing.assert_allclose(weights[1]._array, weights[0]._array, rtol=1e-10)
     called = {call[0].__name__ for form in replayed.program.forms for call in form}
     assert called & ({"stepped_by_rows"} if batch == 1 else {"stepped_by_product"})
+
+
+OUTER: dict[str, Any] = {
+    "a column times a row": lambda a, b: a[:, None] * b,
+    "a row times a column": lambda a, b: b * a[:, None],
+    "a row of one row": lambda a, b: b[None] * a[:, None],
+    "np.outer": np.outer,
+    "a product of matrices": lambda a, b: a[:, None] @ b[None],
+    "a sum that einsum broadcasts": lambda a, b: np.einsum("ij,jk->ik", a[:, None], np.array([b, a])),
+}
+
+
+@pytest.mark.parametrize("kind", OUTER)
+def test_an_outer_product_changes_a_square_weight_the_right_way_round(kind, backend, monkeypatch, rng):
+    if "blas" in backend:
+        from mytorch.extras import blas
+
+        monkeypatch.setattr(blas, "faster", lambda *_: True)
+    if "numba" in backend:
+        from mytorch.extras import numba_backend
+
+        monkeypatch.setattr(numba_backend, "faster", lambda *_: True)
+    outer, calls = OUTER[kind], rng.standard_normal((4, 2, 40))
+    weight = Tensor(np.zeros((40, 40)))
+
+    def step(a, b):
+        weight[...] -= 0.5 * outer(a, b)
+
+    replayed = mytorch.compile(step, backend=backend)
+    for a, b in calls:
+        replayed(a, b)
+    np.testing.assert_allclose(weight._array, -0.5 * sum(outer(a, b) for a, b in calls), atol=1e-12)
+
+
+def test_a_weight_that_is_not_aligned_is_changed_where_it_lies(monkeypatch, rng):
+    need("blas")
+    from mytorch.extras import blas
+
+    monkeypatch.setattr(blas, "faster", lambda *_: True)
+    weight = np.zeros(40 * 40 * 8 + 1, np.uint8)[1:].view(float).reshape(40, 40)
+
+    def step(a, b):
+        weight[...] -= 0.5 * np.outer(a, b)
+
+    replayed, calls = mytorch.compile(step, backend="blas"), rng.standard_normal((3, 2, 40))
+    for a, b in calls:
+        replayed(a, b)
+    np.testing.assert_allclose(weight, -0.5 * sum(np.outer(a, b) for a, b in calls), atol=1e-12)
+
+
+def test_a_parameter_without_entries_is_changed_as_well(backend):
+    empty, weight = Tensor(np.zeros((0, 3))), Tensor(np.zeros(3))
+
+    def step(x):
+        empty[...] -= 0.5 * x
+        weight[...] -= 0.5 * np.sum(x, axis=0) + 1
+
+    replayed = mytorch.compile(step, backend=backend)
+    for _ in range(3):
+        replayed(np.ones((0, 3)))
+    np.testing.assert_array_equal(weight._array, -3.0)
 
 
 def test_only_scipys_threads_are_held():

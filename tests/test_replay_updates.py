@@ -168,6 +168,30 @@ def test_moments_of_all_parameters_are_updated_at_once(options: dict[str, Any], 
     assert [i.outs[0].size for i in update] == [size] * calls
 
 
+@pytest.mark.parametrize("kind", [SGD, Adam])
+def test_gradients_that_lie_in_memory_of_integers_are_floats(kind: Any) -> None:
+    """A choice by a mask is made of the bits of many numbers."""
+
+    def training() -> tuple[list[Tensor], Any]:
+        parameters = [Tensor(np.linspace(-1, k, 700), requires_grad=True) for k in (1.0, 2.0, 3.0)]
+        optimizer = kind(parameters, 0.1)
+
+        def step(x: Any) -> None:
+            sum((relu(p) * x).sum() for p in parameters).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+        return parameters, step
+
+    (theirs, eager), (ours, step) = training(), training()
+    replayed = mytorch.compile(step)
+    for n in range(4):
+        for run in (eager, replayed):
+            run(np.full(700, 1.0 + n))
+    for a, b in zip(theirs, ours, strict=True):
+        np.testing.assert_allclose(b.numpy(), a.numpy(), rtol=1e-9)
+
+
 def test_moments_that_somebody_else_holds_stay_where_they_are() -> None:
     training = Training((4, 7, 3), 5, kind=Adam, lr=0.1)
     training.descend(*training.batches[0])

@@ -190,8 +190,9 @@ class _Update:
             or not gradient.shape == step.shape == weight.shape
         ):
             return None
-        if np.may_share_memory(program.real(gradient), program.real(weight)):
-            return None
+        place = program.real(weight)
+        if not place.flags.aligned or np.may_share_memory(program.real(gradient), place):
+            return None  # SciPy would change a copy of what is not aligned
         return cls(program, weight, 1.0 if taking.function is np.add else -1.0, scale, gradient)
 
     def is_only_use_of(self, product: Instruction) -> bool:
@@ -238,6 +239,8 @@ class _Update:
         if pair is None or not self._fits(*pair):
             return None
         a, b = pair
+        if product.function is np.multiply and a.shape != (a.size, 1):  # the column stands where it likes
+            a, b = b, a
         if len(c.shape) != 2 or (a.size, b.size) != c.shape:
             return None
         if not (a.is_contiguous and b.is_contiguous):

@@ -25,7 +25,8 @@ FLOATS = "fd"
 TYPES = {"f": "float32", "d": "float64", "?": "boolean"}
 
 # Per ufunc, what it does to entries; {T} is the dtype that it computes in.  Comparisons with NaN are false, so that
-# maximum and minimum hand a NaN in the first operand on by asking for it, and one in the second by default.
+# maximum and minimum hand a NaN in the first operand on by asking for it, and one in the second by default; of two
+# zeros they give the second, as NumPy does, so that relu(-0.0) is 0.0.
 MAPS: dict[np.ufunc, str] = {
     np.add: "{0} + {1}",
     np.subtract: "{0} - {1}",
@@ -37,8 +38,8 @@ MAPS: dict[np.ufunc, str] = {
     np.square: "{0} * {0}",
     np.reciprocal: "{T}(1) / {0}",
     np.sqrt: "sqrt({0})",
-    np.maximum: "{0} if {0} >= {1} or {0} != {0} else {1}",
-    np.minimum: "{0} if {0} <= {1} or {0} != {0} else {1}",
+    np.maximum: "{0} if {0} > {1} or {0} != {0} else {1}",
+    np.minimum: "{0} if {0} < {1} or {0} != {0} else {1}",
     np.sign: "{T}(1) if {0} > 0 else ({T}(-1) if {0} < 0 else ({T}(0) if {0} == 0 else {0}))",
     np.greater: "{0} > {1}",
     np.greater_equal: "{0} >= {1}",

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy import ndarray
 
-from mytorch.replay.instructions import TEMPORARY, Instruction, Value
-
-PRODUCTS = (np.dot, np.matmul, ndarray.dot)
+from mytorch.replay.instructions import TEMPORARY, Instruction, Value, matrices
 
 
 def late(instructions: list[Instruction], moves: Callable[[Instruction], bool]) -> list[Instruction]:
@@ -56,17 +53,8 @@ def is_new(instruction: Instruction) -> bool:
 
 def factors(instruction: Instruction) -> tuple[Value, Value] | None:
     """Return the operands of a product of two matrices (None: it is none)."""
-    args = instruction.args
-    if instruction.function is np.einsum and args[0] == "ij,jk->ik":
-        args = args[1:]
-    elif instruction.function not in PRODUCTS:
-        return None
-    if len(args) != 2 or instruction.kwargs:
-        return None
-    a, b = args
-    if not (isinstance(a, Value) and isinstance(b, Value) and len(a.shape) == len(b.shape) == 2):
-        return None
-    return a, b
+    found = matrices(instruction)
+    return (found[0], found[1]) if found and not instruction.kwargs else None
 
 
 def columns(instruction: Instruction) -> tuple[Value, Value] | None:

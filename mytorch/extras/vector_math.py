@@ -147,7 +147,7 @@ def tanh32(x: Any) -> Any:
     p = p * z + float32(-5.37397155531e-2)
     p = p * z + float32(1.33314422036e-1)
     p = p * z + float32(-3.33332819422e-1)
-    near = p * z * x + x
+    near = (p * z + float32(1)) * x
     far = float32(1) - float32(2) / (exp32(a + a) + float32(1))
     far = -far if x < float32(0) else far
     return near if a < float32(0.625) else far
@@ -160,7 +160,7 @@ def tanh64(x: Any) -> Any:
     z = x * x
     p = (-9.64399179425052238628e-1 * z - 9.92877231001918586564e1) * z - 1.61468768441708447952e3
     q = ((z + 1.12811678491632931402e2) * z + 2.23548839060100448583e3) * z + 4.84406305325125486048e3
-    near = x + x * z * (p / q)
+    near = (1.0 + z * (p / q)) * x
     far = 1.0 - 2.0 / (exp64(a + a) + 1.0)
     far = -far if x < 0.0 else far
     return near if a < 0.625 else far

@@ -121,10 +121,11 @@ def _of_rows(function: Any, a: Any, b: Any, out: Value) -> list[Form]:
     """Return maxima with a number as maxima with an array, of which NumPy has a faster loop."""
     shape = out.shape if out.size <= _FEW else out.shape[-1:]
     found: list[Form] = []
-    for number, other in ((a, b), (b, a)):
+    for i, (number, other) in enumerate(((a, b), (b, a))):
         if type(number) is ndarray and number.size == 1 and isinstance(other, Value):
             filled = np.full(shape, number.reshape(-1)[0], number.dtype)
-            found.append([(function, (other, filled), {"out": out})])
+            operands = (other, filled) if i else (filled, other)  # of two zeros the second is taken
+            found.append([(function, operands, {"out": out})])
     return found
 
 

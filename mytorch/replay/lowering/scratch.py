@@ -27,9 +27,7 @@ class Scratch:
         self.copies = [(buffer, np.zeros(buffer.nbytes, np.uint8)) for buffer in program.outside_written()]
         for buffer, copy in self.copies:
             owner = buffer.owner
-            ndarray(owner.shape, owner.dtype, copy, address_of(owner) - buffer.low, owner.strides)[...] = (
-                owner
-            )
+            ndarray(owner.shape, owner.dtype, copy, buffer.start, owner.strides)[...] = owner
 
     def array(self, value: Value) -> ndarray:
         """Return the array of a value, or the same part of a copy."""

@@ -134,7 +134,9 @@ class Writer:
                 ):
                     seen.add(buffer.number)
                     whole = self.value(Value(buffer, buffer.owner))
-                    if buffer.initial is not None and not buffer.initial.any():
+                    if buffer.initial is not None and not buffer.initial.tobytes().strip(
+                        b"\0"
+                    ):  # -0.0 is none
                         lines.append(f"{whole}.fill(0)")
                     else:
                         lines.append(

@@ -166,7 +166,7 @@ def _joined(run: list[_Lane], listing: Listing) -> Listing | None:
     wholes: list[Value] = []
     for variable, first in enumerate(run[0].variables):
         parts = [lane.variables[variable] for lane in run]
-        whole = _whole(first, parts)
+        whole = _whole(first, parts, run[0].parameter.dtype)
         wholes.append(Value(whole, whole.owner))
         offset = 0
         for part in parts:
@@ -204,9 +204,13 @@ def _can_join(run: list[_Lane], instructions: Sequence[Instruction]) -> bool:
     return len(variables) == len(set(variables))
 
 
-def _whole(first: Buffer, parts: list[Buffer]) -> Buffer:
-    """Return the memory that holds the memories `parts` one after the other."""
-    entries, dtype = sum(part.owner.size for part in parts), first.owner.dtype
+def _whole(first: Buffer, parts: list[Buffer], dtype: np.dtype[Any]) -> Buffer:
+    """Return the memory that holds the memories `parts` one after the other.
+
+    Its entries are those of the values: who owns a memory may take it for something else (`masked` made its result of
+    integers).
+    """
+    entries = sum(part.nbytes for part in parts) // dtype.itemsize
     if first.kind == TEMPORARY:
         return made_by_pass(np.empty(entries, dtype))
     memory = memoryview(block_of(first.owner))
