@@ -33,6 +33,10 @@ def array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **kwar
     inputs = tuple(as_array(x) if isinstance(x, list | tuple) else x for x in inputs)
     for x in inputs:
         refuse_kind(type(x))
+    if out is not None and method in ("reduce", "accumulate", "reduceat"):
+        call = getattr(ufunc, method)
+        result = ufunc_methods.call(ufunc, method, inputs, kwargs) if _is_tracked((inputs, kwargs)) else None
+        return _store_by(lambda array: call(*untracked(inputs), out=array, **untracked(kwargs)), out, result)
     if method != "__call__":
         result = ufunc_methods.call(ufunc, method, inputs, kwargs)
         freeze_views(inputs)
@@ -142,15 +146,32 @@ def _store(out: Any, result: Any) -> Any:
     return stored[0] if len(stored) == 1 else tuple(stored)
 
 
+def _store_by(call: Callable[[Any], Any], out: Any, result: Any) -> Any:
+    """Have ``call(out)`` write what is recorded as `result`: its dtype decides what NumPy computes in."""
+    place = out[0] if isinstance(out, tuple) else out
+    if not isinstance(place, Tensor):
+        _refuse_plain(result)
+        call(place)
+    else:
+        write(place, ..., lambda: call(place._array), RULES[memory.assign], (result,))
+    return place
+
+
 def _written(place: Any, index: Any, value: Any) -> Any:
     """Write a result to ``place[index]`` and return `place`."""
-    if not isinstance(place, Tensor) and isinstance(value, Tensor) and value.requires_grad:
+    if not isinstance(place, Tensor):
+        _refuse_plain(value)
+    place[index] = value if isinstance(place, Tensor) else raw(value)
+    return place
+
+
+def _refuse_plain(result: Any) -> None:
+    """Raise if a result that is to be written to a plain array would lose its gradient."""
+    if isinstance(result, Tensor) and result.requires_grad:
         raise TapeError(
             "out= is a plain ndarray, which cannot carry the gradient of the result; give a Tensor, for "
             "instance mytorch.Tensor(out), or leave out= away"
         )
-    place[index] = value if isinstance(place, Tensor) else raw(value)
-    return place
 
 
 def _at(ufunc: np.ufunc, destination: Any, index: Any, *operands: Any) -> None:
@@ -173,35 +194,47 @@ def array_function(
     """Answer a call of a NumPy function that has a Tensor among its arguments."""
     for kind in types:
         refuse_kind(kind)
-    out, args = out_of(function, args, kwargs)
+    out, inputs = out_of(function, args, kwargs)
+    if out is None:
+        return _computed(function, inputs, kwargs)
+    place = place_of_out(function)
+
+    def call(array: Any) -> None:
+        if len(args) > place:
+            function(*untracked(args[:place]), array, *untracked(args[place + 1 :]), **untracked(kwargs))
+        else:
+            function(*untracked(args), out=array, **untracked(kwargs))
+
+    return _store_by(
+        call, out, _computed(function, inputs, kwargs) if _is_tracked((inputs, kwargs)) else None
+    )
+
+
+def _computed(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return what a NumPy function gives, recorded."""
     rule, composed = RULES.get(function), registry.COMPOSED.get(function)
     if rule is not None and (composed is None or rule.covers(args, kwargs)):
-        result = call_rule(rule, args, kwargs)
-    elif composed is not None:
+        return call_rule(rule, args, kwargs)
+    if composed is not None:
         result = composed(*args, **kwargs)
         freeze_views((*args, *kwargs.values()))
-    elif function in registry.VIEWS:
-        result = call_view(function, args, kwargs)
-    elif function in registry.CONSTANT:
-        result = function(*untracked(args), **untracked(kwargs))
-    elif function in registry.CREATED:
-        result = wrap(function(*untracked(args), **untracked(kwargs)))
-    else:
-        raise _refusal(function)
-    if out is None:
         return result
-    _refuse_shape(function, result, out)
-    return _store(out, result)
+    if function in registry.VIEWS:
+        return call_view(function, args, kwargs)
+    if function in registry.CONSTANT:
+        return function(*untracked(args), **untracked(kwargs))
+    if function in registry.CREATED:
+        return wrap(function(*untracked(args), **untracked(kwargs)))
+    raise _refusal(function)
 
 
-def _refuse_shape(function: Callable[..., Any], result: Any, out: Any) -> None:
-    """Raise where the output is larger than the result, which an assignment would repeat in it."""
-    place = out[0] if isinstance(out, tuple) else out
-    if np.shape(place) != np.shape(result):
-        raise ValueError(
-            f"np.{function.__name__}: expected an out of the shape of the result, {np.shape(result)}, got "
-            f"{np.shape(place)}"
-        )
+def _is_tracked(value: Any) -> bool:
+    """Say whether a Tensor in nested lists, tuples and dicts requires gradients."""
+    if isinstance(value, Tensor):
+        return value.requires_grad
+    if type(value) is dict:
+        return _is_tracked(list(value.values()))
+    return type(value) in (list, tuple) and any(map(_is_tracked, value))
 
 
 def out_of(

@@ -158,8 +158,12 @@ class Tensor:
     def __getattr__(self, name: str) -> Any:
         if name in _RARE:
             return None  # a slot that was never set
+        if hasattr(type(self), name):
+            return object.__getattribute__(self, name)  # a property raised the error: again, to show its own
         reason = f": {ABSENT[name]}" if name in ABSENT else idioms.hint(idioms.TENSOR, name)
-        raise AttributeError(f"'Tensor' object has no attribute {name!r}{reason}", name=name, obj=self)
+        raise AttributeError(
+            f"{type(self).__name__!r} object has no attribute {name!r}{reason}", name=name, obj=self
+        )
 
     # -- what it is -----------------------------------------------------------------------------------------
 

@@ -51,6 +51,17 @@ def test_an_attribute_that_is_not_there_says_what_to_write(write: Any, words: st
         write()
 
 
+@pytest.mark.parametrize(("kind", "arguments"), [(nn.Module, ()), (Tensor, ([1.0],))])
+def test_the_error_of_a_property_is_shown_as_it_is(kind: Any, arguments: Any) -> None:
+    def norm(self: Any) -> Any:
+        return self.wieght
+
+    mine = type("Mine", (kind,), {"norm": property(norm)})(*arguments)
+    with pytest.raises(AttributeError, match=r"'Mine' object has no attribute 'wieght'") as caught:
+        mine.norm  # noqa: B018 - raises
+    assert "norm" in [entry.name for entry in caught.traceback]
+
+
 @pytest.mark.parametrize("name", idioms.TENSOR)
 def test_no_hint_for_what_a_tensor_has(name: str) -> None:
     assert not hasattr(Tensor, name)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
+import mytorch
 from mytorch import TapeError, Tensor
 from mytorch.gradcheck import check_gradients
 
@@ -103,3 +105,81 @@ def test_the_slope_of_real_numbers_in_a_complex_output(ufunc: Any, slope: float)
     x = Tensor([1.0, 2.0], requires_grad=True)
     ufunc(x, out=Tensor(np.zeros(2, complex))).backward(np.array([1 + 1j, 2]))
     np.testing.assert_allclose(x.grad.numpy(), [slope, 2 * slope])
+
+
+REDUCTIONS: list[Any] = [
+    np.sum,
+    np.prod,
+    np.mean,
+    np.var,
+    np.std,
+    np.nanmean,
+    np.add.reduce,
+    np.cumsum,
+    np.ptp,
+]
+
+
+def outputs(like: Any, dtype: Any) -> tuple[Any, Any]:
+    return np.zeros(np.shape(like), dtype), np.zeros(np.shape(like), dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, complex])
+@pytest.mark.parametrize("requires_grad", [False, True])
+@pytest.mark.parametrize("reduction", [*REDUCTIONS, np.add.accumulate])
+def test_the_dtype_of_an_output_decides_what_is_computed_in(
+    reduction: Any, requires_grad: bool, dtype: Any
+) -> None:
+    x = X.astype(np.float32)
+    expected, given = outputs(reduction(x, axis=0), dtype)
+    reduction(x, axis=0, out=expected)
+    w, out = Tensor(x, requires_grad=requires_grad), Tensor(given)
+    assert reduction(w, axis=0, out=out) is out
+    np.testing.assert_array_equal(out.numpy(), expected)
+    if requires_grad:
+        out.real.sum().backward()
+        same = Tensor(x, requires_grad=True)
+        reduction(same, axis=0).sum().backward()
+        np.testing.assert_allclose(w.grad.numpy(), same.grad.numpy(), rtol=1e-3)
+
+
+OF_ROWS: list[Callable[[Any, Any], Any]] = [
+    lambda x, out: np.einsum("ij->j", x, out=out),
+    lambda x, out: np.take(x[0], [1, 0, 1], 0, out, "raise"),
+    lambda x, out: np.argmax(x, axis=0, out=out),
+    lambda x, out: np.clip(x[0], 0, 1, out=out),
+    lambda x, out: np.dot(x[0], x.T @ x, out),
+    lambda x, out: x.mean(axis=0, out=out),
+    lambda x, out: np.median(x, axis=0, out=out),
+    lambda x, out: np.subtract.reduce(x, axis=0, out=out),
+]
+
+
+@pytest.mark.parametrize("dtypes", [("f4", "f8"), ("f8", "f4"), ("f8", "c16"), ("f8", "i8"), ("i8", "i8")])
+@pytest.mark.parametrize("call", OF_ROWS)
+def test_an_output_of_another_dtype_is_written_or_refused_as_by_numpy(call: Any, dtypes: Any) -> None:
+    x = (3 * X).astype(dtypes[0])
+    expected, given = outputs(x[0], dtypes[1])
+    replayed = mytorch.compile(call)
+    ours = [lambda: call(Tensor(x), Tensor(given, copy=False)), *[lambda: replayed(x, given)] * 2]
+    try:
+        call(x, expected)
+    except (TypeError, ValueError) as error:
+        for compute in ours:
+            with pytest.raises((TypeError, ValueError), match=re.escape(str(error)[:20])):
+                compute()
+        assert not given.any()
+        return
+    for compute in ours:
+        np.testing.assert_array_equal(np.asarray(compute()), expected)
+
+
+def test_the_source_of_a_replay_names_an_output_of_another_dtype() -> None:
+    @mytorch.compile
+    def mean(x: Any) -> Any:
+        out = np.zeros(3)
+        x.mean(0, out=out)
+        return 2 * out
+
+    mean(X.astype(np.float32))
+    assert "np.mean(x, 0, out=out)" in mean.source

@@ -122,9 +122,7 @@ def test_operands_that_may_not_be_cast_are_numpy_s_error(operand: Any) -> None:
 )
 def test_a_larger_output_is_an_error(call: Callable[..., Any]) -> None:
     out = Tensor(np.zeros((3, 3, 8)))
-    with pytest.raises(
-        ValueError, match=r"expected an out of the shape of the result, \(\d,\), got \(3, 3, 8\)"
-    ):
+    with pytest.raises(ValueError, match=r"wrong (number of dimensions|dimensionality)"):
         call(Tensor(A, requires_grad=True), out)
     assert not out.numpy().any()
 

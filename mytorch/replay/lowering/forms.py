@@ -225,7 +225,8 @@ def _ufunc_method(instruction: Instruction) -> list[Form]:
     axis, keepdims = kwargs.get("axis", 0), bool(kwargs.get("keepdims", False))
     dtype = kwargs.get("dtype")
     found: list[Form] = [[(function, (a, axis, dtype, out, keepdims), {})]]
-    if dtype is None and isinstance(axis, int) and a.shape and a.dtype == out.dtype and out.size:
+    one_dtype = a.dtype == out.dtype == ufunc.resolve_dtypes((a.dtype, a.dtype, None))[2]
+    if dtype is None and isinstance(axis, int) and a.shape and one_dtype and out.size:
         found += _along(ufunc, a, axis % len(a.shape), out)
     if ufunc is np.add and dtype is None and a.dtype.char in "fd" and a.dtype == out.dtype:
         found += _sums(a, axis, out)

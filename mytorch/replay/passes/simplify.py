@@ -224,7 +224,7 @@ _VARYING = {
 }  # fmt: skip
 # Functions that raise an error, or do not, by the values of what they are given: Python may wait for it.
 _RAISING = {
-    "at", "average", "cholesky", "choose", "cond", "digitize", "eigh", "eigvalsh", "getitem", "inv",
+    "at", "average", "call_into", "cholesky", "choose", "cond", "digitize", "eigh", "eigvalsh", "getitem", "inv",
     "matrix_norm", "matrix_power", "matrix_rank", "nanargmax", "nanargmin", "nanpercentile", "nanquantile",
     "norm", "percentile", "pinv", "put", "put_along_axis", "quantile", "ravel_multi_index", "setitem", "solve",
     "svd", "svdvals", "take", "take_along_axis", "tensorinv", "tensorsolve", "unravel_index",

@@ -124,7 +124,8 @@ class Recorder(Notes):
         if function in OVERWRITING:
             args, kwargs = _without_overwriting(function, args, kwargs)
         if out is not None:
-            return _stored(out[0] if isinstance(out, tuple) else out, function(*args, **kwargs))
+            out = out[0] if isinstance(out, tuple) else out
+            return self.stored(out, function, args, kwargs, function(*args, **kwargs))
         if function is np.nan_to_num and type(args[0]) is Traced and not _copies(args, kwargs):
             self.write(function, args, kwargs)
             return args[0]
@@ -167,7 +168,8 @@ class Recorder(Notes):
         out, given = _out_of(getattr(np, name, function), (array, *args), kwargs)
         args = given[1:]
         if out is not None:
-            return _stored(out, self.method(name, array, args, kwargs))
+            result = self.method(name, array, args, kwargs)
+            return self.stored(out, getattr(np, name), (array, *args), kwargs, result)
         if self.are_constant(array, args, kwargs):
             return self.constant(function(array.array, *self.real(args), **self.real(kwargs)))
         result = self.call(function, (array, *args), kwargs)
@@ -303,6 +305,23 @@ class Recorder(Notes):
             self.call(function, (self.show(place), *args[1:]), kwargs)
         self.note("write", function, (self.show(place), *args[1:]), kwargs, (place,), False)
 
+    def stored(
+        self,
+        out: Any,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        result: Any,
+    ) -> Any:
+        """Write the result of a call to what was given as `out`, and return that.
+
+        An output of another dtype may be refused, or decide what NumPy computes in, so NumPy writes it.
+        """
+        if out.dtype == result.dtype:
+            return _stored(out, result)
+        self.write(call_into, (out, function, *args), kwargs)
+        return out
+
     def write_method(self, name: str, array: Traced, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Compute and note a method that changes its array."""
         self.write(getattr(ndarray, name), (array, *args), kwargs)
@@ -391,6 +410,10 @@ def getitem(array: ndarray, index: Any) -> Any:
 
 def setitem(array: ndarray, index: Any, value: Any) -> None:
     array[index] = value
+
+
+def call_into(out: ndarray, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    function(*args, out=out, **kwargs)
 
 
 def _stored(out: Any, result: Any) -> Any:

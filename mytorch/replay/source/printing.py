@@ -27,7 +27,7 @@ from mytorch.replay.instructions import (
     last_writes,
 )
 from mytorch.replay.passes.simplify import varies
-from mytorch.replay.record.recorder import setitem
+from mytorch.replay.record.recorder import call_into, setitem
 from mytorch.replay.source import literals, spelling
 from mytorch.replay.source.gradients import gradient_names, matching
 from mytorch.replay.source.inlining import used_at_once
@@ -453,6 +453,10 @@ class _Printer:
             index = spelling.index_text(args[1], self.term)
             target = self.term(args[0], "array").atom
             self._row(f"{target}[{index}] = {value}")
+        elif function is call_into:
+            call = instruction.twin(function=args[1], args=args[2:])
+            words = spelling.arguments(call.args, kwargs, self.term)
+            self._row(f"{self._function(call)}({words}, out={self.term(args[0], 'array').text})")
         elif spelling.is_method(function):
             words = spelling.arguments(args[1:], kwargs, self.term)
             target = self.term(args[0], "array").atom
