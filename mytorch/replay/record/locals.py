@@ -43,33 +43,11 @@ def watching(note: Callable[[str, Any, bool], None]) -> Iterator[None]:
     if sys.getprofile() is not None:
         yield
         return
-    _set_hook(look)
+    sys.setprofile(look)
     try:
         yield
     finally:
         sys.setprofile(None)
-
-
-if sys.version_info >= (3, 11):
-    _set_hook = sys.setprofile
-else:
-    # Before Python 3.10 calls a hook that is written in Python, it copies the variables of the frame into a dict that
-    # lives as long as the frame: what they hold would count as held twice, and no gradient be added to in place.
-    # Before it calls one of the kind that is written in C, it does not.
-    import ctypes
-
-    def _at_event(look: Callable[..., None], frame: FrameType, event: int, arg: Any) -> int:
-        if event == _PY_TRACE_RETURN:
-            look(frame, "return", None)
-        return 0
-
-    def _set_hook(look: Callable[..., None]) -> None:
-        ctypes.pythonapi.PyEval_SetProfile(_HOOK, ctypes.py_object(look))
-
-    _PY_TRACE_RETURN = 3
-    _HOOK = ctypes.PYFUNCTYPE(
-        ctypes.c_int, ctypes.py_object, ctypes.py_object, ctypes.c_int, ctypes.c_void_p
-    )(_at_event)
 
 
 @cache
