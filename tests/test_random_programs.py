@@ -82,7 +82,12 @@ def execute(program, x):
             elif kind == "constant":
                 fixed = np.sin(np.arange(1.0, b.size + 1) + which).reshape(b.shape)
                 pool.append(Tensor(fixed) if isinstance(x, Tensor) else fixed.astype(x.dtype))
-        except (ValueError, IndexError, TypeError, DeprecationWarning):  # NumPy 1 warns where a later one refuses
+        except (
+            ValueError,
+            IndexError,
+            TypeError,
+            DeprecationWarning,
+        ):  # NumPy 1 warns where a later one refuses
             continue  # shapes that do not fit, in both worlds: the program goes on without this step
         if max(np.size(value) for value in pool) > 64:
             pool.pop()
