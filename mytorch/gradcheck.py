@@ -16,7 +16,7 @@ import numpy as np
 from mytorch import trees
 from mytorch.tensor import raw, refuse_kind
 from mytorch.transforms.first_order import vjp
-from mytorch.transforms.linearize import variable_numbers
+from mytorch.transforms.linearize import check_function, variable_numbers
 
 # Per precision of the values: how much of the sum of all terms' magnitudes the two numbers may differ.
 TOLERANCE = {"float16": 1e-2, "float32": 1e-4, "float64": 1e-6, "longdouble": 1e-6}
@@ -77,6 +77,7 @@ def check_gradients(
     Traceback (most recent call last):
     mytorch.gradcheck.GradientError: the gradient of cube ...
     """
+    check_function("check_gradients", f, "(f, x)")
     if order < 1:
         raise ValueError(f"check_gradients: order must be 1 or more, got {order}")
     check = _Check(f, getattr(f, "__name__", repr(f)), rtol, atol, np.random.default_rng(seed))
@@ -117,6 +118,7 @@ def numerical_gradient(
     >>> numerical_gradient(lambda x: np.sum(x**2), np.array([1.0, 2.0])).round(6)
     array([2., 4.])
     """
+    check_function("numerical_gradient", f, "(f, x)")
     numbers = variable_numbers("numerical_gradient", argnums, len(args))
     leaves, structure = trees.flatten(args)
     points = [np.array(x) if _is_floating(x) else x for x in map(_values, leaves)]

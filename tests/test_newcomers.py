@@ -140,6 +140,14 @@ WRONG = [
     (lambda: mytorch.custom_gradient(NONE), TypeError, r"custom_gradient takes a function, got NoneType"),
     (lambda: mytorch.grad(np.hypot)(a=1.0), ValueError, r"what is differentiated is given by position"),
     (lambda: mytorch.hessian(NONE), TypeError, r"hessian takes a function, got NoneType"),
+    (lambda: mytorch.vjp(NONE, 1.0), TypeError, r"got NoneType: write vjp\(f, x\), not vjp\(f\(x\)\)"),
+    (
+        lambda: mytorch.jvp(NONE, (1.0,), (1.0,)),
+        TypeError,
+        r"write jvp\(f, \(x,\), \(v,\)\), not jvp\(f\(x\)\)",
+    ),
+    (lambda: mytorch.check_gradients(NONE, 1.0), TypeError, r"write check_gradients\(f, x\), not"),
+    (lambda: mytorch.numerical_gradient(NONE, 1.0), TypeError, r"write numerical_gradient\(f, x\), not"),
     (lambda: scipy.special.erf(X), TypeError, r"^the ufunc erf is not known to mytorch"),
 ]
 

@@ -541,6 +541,18 @@ def test_learning_to_learn() -> None:
     close(grad(trained)(0.05), differences(trained, np.array(0.05), 1e-5), rtol=1e-6)
 
 
+def test_empty_parts_of_what_is_differentiated_outside() -> None:
+    transforms: list[Callable[[Any], Any]] = [
+        lambda x: grad(lambda y: np.sum(y**2))(x[:0]),
+        lambda x: jacobian(lambda y: y * x[0])(x[:0]),
+        lambda x: hessian(lambda y, z: np.sum(y) * np.sum(z), (0, 1))(x[3:], x)[1][1],
+        lambda x: vjp(np.square, x[:0])[1](x[3:])[0],
+        lambda x: jvp(np.square, (x[:0],), (x[3:],))[1],
+    ]
+    for transform in transforms:
+        close(grad(lambda x, transform=transform: np.sum(transform(x)) + np.sum(x**2))(X), 2 * X)
+
+
 def test_nested_matrices() -> None:
     close(
         jacobian(lambda x: jacobian(mixing)(x))(X), differences(lambda x: jacobian(mixing)(x), X), rtol=1e-6

@@ -154,6 +154,7 @@ def vjp(f: Callable[..., Any], *args: Any, has_aux: bool = False) -> Any:
     >>> y, pullback(np.array([1.0, 10.0]))
     (array([3., 8.]), (array([ 3., 40.]), array([ 1., 20.])))
     """
+    check_function("vjp", f, "(f, x)")
     run = Linearization("vjp", f, args, {}, range(len(args)), has_aux)
 
     def pullback(cotangent: Any) -> Any:
@@ -196,6 +197,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], 
     >>> jvp(lambda x: np.outer(x, x), (np.array([1.0, 2.0]),), (np.array([1.0, 0.0]),))
     (array([[1., 2.], [2., 4.]]), array([[2., 2.], [2., 0.]]))
     """
+    check_function("jvp", f, "(f, (x,), (v,))")
     for name, value in (("primals", primals), ("tangents", tangents)):
         if not isinstance(value, tuple | list):
             raise TypeError(

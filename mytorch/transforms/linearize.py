@@ -86,7 +86,7 @@ class Linearization:
     def _variable(self, leaf: Any, i: int, tape: Autograd, recording: bool) -> Tensor:
         """Return a Tensor of its own memory with the value of `leaf`: on the outer tape, if that made it, or `tape`."""
         if isinstance(leaf, Tensor):
-            if recording and leaf.requires_grad:
+            if recording and leaf.requires_grad and leaf.size:  # a copy of an empty view is a constant
                 return leaf.copy()
             leaf = leaf._array
         refuse_kind(type(leaf))
@@ -245,11 +245,12 @@ def _dtypes(arrays: Sequence[Tensor]) -> str:
     return ", ".join(sorted({str(x.dtype) for x in arrays}))
 
 
-def check_function(transform: str, f: Any) -> None:
-    """Raise unless `f` can be called."""
+def check_function(transform: str, f: Any, arguments: str = "(f)(x)") -> None:
+    """Raise unless `f` can be called; `arguments` says where f and its arguments are written."""
     if not callable(f):
         raise TypeError(
-            f"{transform} takes a function, got {type(f).__name__}: write {transform}(f)(x), not {transform}(f(x))"
+            f"{transform} takes a function, got {type(f).__name__}: write {transform}{arguments}, not "
+            f"{transform}(f(x))"
         )
 
 
