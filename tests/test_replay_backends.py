@@ -221,6 +221,20 @@ def test_zeros_keep_their_signs(dtype, backend):
         np.testing.assert_array_equal(np.signbit(replayed(x)), np.signbit(function(x)))
 
 
+@pytest.mark.parametrize("zero", [0, 0.0, -0.0, 0j, np.complex64(0), complex(0.0, -0.0)])
+def test_a_choice_between_complex_numbers_and_zero(zero, backend):
+    def function(x):
+        return np.where(x.real > 0, -x, zero)
+
+    replayed = mytorch.compile(function, backend=backend)
+    for x in np.array([[1 + 1j, -1, np.inf], [-1, 2j, 3], [1, -1j, complex(np.nan, 1)]], np.complex64):
+        expected, got = function(x), replayed(x)
+        np.testing.assert_array_equal(got, expected)
+        np.testing.assert_array_equal(
+            np.signbit(got.view(got.real.dtype)), np.signbit(expected.view(got.real.dtype))
+        )
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_long_sum_is_as_exact_as_numpys(dtype, numba_backend):
     x = np.random.default_rng(0).random(1_000_000).astype(dtype)

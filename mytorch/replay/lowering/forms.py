@@ -380,10 +380,15 @@ def _where(instruction: Instruction) -> list[Form] | None:
     if any(isinstance(x, Value) and x.dtype != out.dtype for x in (a, b)):
         return None
     found: list[Form] = [[(np.copyto, (out, b), {}), (np.copyto, (out, a, "same_kind", condition), {})]]
-    is_zero = isinstance(b, int | float | np.integer | np.floating) and b == 0 and not np.signbit(b)
-    if is_zero and isinstance(a, Value) and a.size > 1 and out.dtype.itemsize in BITS:
+    is_number = isinstance(b, int | float | complex | np.number)
+    if is_number and is_zero(b) and isinstance(a, Value) and a.size > 1 and out.dtype.itemsize in BITS:
         found += _ufunc(_of_bits(instruction.twin(args=(a, condition))))
     return found
+
+
+def is_zero(x: Any) -> bool:
+    """Say whether all bits of a number, or of an array, are zero; those of -0.0 are not."""
+    return not np.asarray(x).tobytes().strip(b"\0")
 
 
 def _pad(instruction: Instruction) -> list[Form] | None:

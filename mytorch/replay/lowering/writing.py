@@ -18,7 +18,7 @@ from mytorch.inplace import before_unseen_write
 from mytorch.replay.errors import Diverged, Unreplayable
 from mytorch.replay.instructions import INSIDE, Instruction, Value, mapped
 from mytorch.replay.kernels import check, grad_array, guarded, under, with_keywords
-from mytorch.replay.lowering.forms import with_arrays
+from mytorch.replay.lowering.forms import is_zero, with_arrays
 from mytorch.replay.lowering.states import keep_state
 from mytorch.tensor import Tensor, wrap
 
@@ -134,9 +134,7 @@ class Writer:
                 ):
                     seen.add(buffer.number)
                     whole = self.value(Value(buffer, buffer.owner))
-                    if buffer.initial is not None and not buffer.initial.tobytes().strip(
-                        b"\0"
-                    ):  # -0.0 is none
+                    if buffer.initial is not None and is_zero(buffer.initial):
                         lines.append(f"{whole}.fill(0)")
                     else:
                         lines.append(
