@@ -199,7 +199,9 @@ def _compress(self: Any, condition: Any, axis: int | None = None, out: Any = Non
 
 
 def _fill(self: Any, value: Any) -> None:
-    """Write `value` to every entry."""
+    """Write `value`, a number, to every entry."""
+    like = np.broadcast_to(np.zeros((), value.dtype), value.shape) if hasattr(value, "dtype") else value
+    np.zeros(1, self.dtype).fill(like)  # raises NumPy's error where it is none
     self[...] = value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from itertools import product
 from types import ModuleType
@@ -500,3 +501,34 @@ def test_a_power_by_a_number_is_cheap() -> None:
 def test_norms_of_extreme_numbers(torch: ModuleType, ord: float) -> None:
     for x in ([1e-308, 1.0, -2.0], [-INF, 1.0, 2.0] if ord == -1 else [1e-200, -1e-300, 0.0]):
         compare(lambda a: np.linalg.norm(a, ord), lambda t: torch.linalg.norm(t, ord), arrays(x), torch)
+
+
+QUANTILES: list[Any] = [np.quantile, np.percentile, np.nanquantile, np.nanpercentile]
+
+
+@pytest.mark.filterwarnings(
+    "ignore:Mean of empty slice:RuntimeWarning", "ignore:All-NaN slice:RuntimeWarning"
+)
+@pytest.mark.parametrize("q", [0.5, [0.25, 0.5]])
+@pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0), (2, 0, 3)])
+@pytest.mark.parametrize("axis", [None, 0, -1, 1])
+@pytest.mark.parametrize("function", QUANTILES)
+def test_quantiles_of_nothing_are_what_numpy_makes_of_it(
+    function: Any, axis: Any, shape: Any, q: Any
+) -> None:
+    try:
+        expected = function(np.zeros(shape), q, axis)
+    except (IndexError, ValueError) as error:
+        with pytest.raises(type(error), match=re.escape(str(error))):
+            function(Tensor(np.zeros(shape)), q, axis)
+    else:
+        result = function(Tensor(np.zeros(shape), requires_grad=True), q, axis)
+        np.testing.assert_array_equal(result.numpy(), expected, strict=True)
+
+
+@pytest.mark.parametrize("function", [*QUANTILES, np.median, np.nanmedian])
+def test_quantiles_over_an_axis_that_is_not_there_are_an_error(function: Any) -> None:
+    q = (0.5,) if function in QUANTILES else ()
+    for axis in (1, -2, (0, 1)):
+        with pytest.raises(ValueError, match="out of bounds for array of dimension 1"):
+            function(Tensor([1.0, 2.0]), *q, axis)

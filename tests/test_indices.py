@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -82,3 +83,58 @@ def test_an_index_may_be_a_tensor(name: str) -> None:
         return y
 
     check_gradients(changed, X)
+
+
+WRITES: list[Any] = [
+    lambda a, v: np.putmask(a, [True, False, True], v),
+    lambda a, v: np.place(a, np.array([True, False, True]), v),
+    lambda a, v: np.put(a, [0, 2], v),
+    lambda a, v: a.put([0, 7], v),
+    lambda a, v: np.copyto(a, v),
+    lambda a, v: np.copyto(a, v, "safe"),
+    lambda a, v: np.copyto(a, v, where=[1, 0, 1]),
+    lambda a, v: np.copyto(a, v, where=np.array([1, 0, 1])),
+    lambda a, v: np.fill_diagonal(a.reshape(3, 1), v),
+]
+VALUES: list[Any] = [
+    1, 1.5, 1 + 2j, -1, 300, np.float64(1.5), [1.5], [1.5, 2.5, 3.5], np.float32(2), np.array([1.5]),
+    np.array([1], "i1"), np.ones(3, complex),
+]  # fmt: skip
+
+
+@pytest.mark.filterwarnings(
+    "ignore::numpy.exceptions.ComplexWarning", "ignore:NumPy will stop:DeprecationWarning"
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64, np.int64, np.uint8])
+@pytest.mark.parametrize("write", WRITES)
+def test_what_is_written_is_cast_or_refused_as_by_numpy(write: Any, dtype: Any) -> None:
+    for value in VALUES:
+        check_write(write, value, dtype)
+
+
+def check_write(write: Any, value: Any, dtype: Any) -> None:
+    expected, ours = np.arange(3).astype(dtype), Tensor(np.arange(3).astype(dtype))
+    try:
+        write(expected, value)
+    except (TypeError, ValueError, IndexError, OverflowError) as error:
+        with pytest.raises(type(error), match=re.escape(str(error)[:30])):
+            write(ours, value)
+    else:
+        write(ours, value)
+        np.testing.assert_array_equal(ours.numpy(), expected)
+
+
+def test_an_array_is_filled_with_one_number() -> None:
+    with pytest.raises(ValueError, match="setting an array element with a sequence"):
+        Tensor(np.zeros(3)).fill(np.ones(3))
+    with pytest.raises(TypeError, match="real number, not 'complex'"):
+        Tensor(np.zeros(3)).fill(1j)
+
+
+def test_numbers_of_a_list_mask_are_truth_values() -> None:
+    y = Tensor(np.zeros(3))
+    x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    np.copyto(y, x, where=[1, 0, 1])  # type: ignore[arg-type]
+    y.sum().backward()
+    assert y.tolist() == [1, 0, 3]
+    assert x.grad.tolist() == [1, 0, 1]

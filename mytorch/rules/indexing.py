@@ -15,7 +15,7 @@ from mytorch import arrays
 from mytorch.rules.constants import values as plain
 from mytorch.rules.memory import put_at
 from mytorch.rules.registry import backward_of, composed, dispatched
-from mytorch.rules.shapes import along, as_array, normalize_axis_index, normalize_axis_tuple
+from mytorch.rules.shapes import along, as_array, holds_array, normalize_axis_index, normalize_axis_tuple
 
 
 @dispatched
@@ -155,9 +155,23 @@ def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Any:
 # -- writes --------------------------------------------------------------------------------------------------
 
 
+def check(function: Any, a: Any, *arguments: Any) -> None:
+    """Raise NumPy's error where `function` does not write such values to arrays like `a`: it writes to one entry."""
+    function(np.zeros(1, a.dtype), *map(stand_in, arguments))
+
+
+def stand_in(x: Any) -> Any:
+    """Return a plain array of one entry (no axes: of none), or a number, of the dtype of an array; else `x` itself."""
+    if not holds_array(x):
+        return x
+    x = as_array(x)
+    return np.zeros(1 if x.ndim else (), x.dtype)
+
+
 @composed(np.put)
 def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
     """Write `v`, repeated as often as needed, to the entries `ind` of the flattened array."""
+    check(np.put, a, [], v)
     index = _inside(ind, np.size(a), mode).ravel()
     v = as_array(v)
     if index.size and v.size:
@@ -168,13 +182,18 @@ def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
 def _write_flat(a: Any, index: Any, value: Any) -> None:
     """Write `value` to the entries `index` of the flattened array."""
     a = a if a.ndim else np.reshape(a, 1)
-    a[np.unravel_index(index, a.shape)] = value
+    try:
+        places = np.unravel_index(index, a.shape)
+    except ValueError as error:  # NumPy's error of an assignment is another
+        raise IndexError(str(error)) from None
+    a[places] = value
 
 
 @composed(np.place)
 def place(arr: Any, mask: Any, vals: Any) -> None:
     """Write `vals`, one after the other and from the start again, to the entries where `mask` is true."""
     mask = np.reshape(arrays.array(mask, bool), np.shape(arr))
+    check(np.place, arr, [False], vals)
     vals = as_array(vals)
     if mask.any() and vals.size == 0:
         raise ValueError("Cannot insert from an empty array!")
@@ -185,6 +204,7 @@ def place(arr: Any, mask: Any, vals: Any) -> None:
 def putmask(a: Any, mask: Any, values: Any) -> None:
     """Write, where `mask` is true, the entries of `values` (repeated to the size of `a`) at the same places."""
     mask = np.reshape(arrays.array(mask, bool), np.shape(a))
+    check(np.putmask, a, [False], values)
     values = as_array(values)
     if values.size:
         a[mask] = np.resize(values, np.shape(a))[mask]
@@ -193,16 +213,14 @@ def putmask(a: Any, mask: Any, values: Any) -> None:
 @composed(np.copyto)
 def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) -> None:
     """Write `src` to `dst`, where `where` is true."""
-    # As in NumPy, a plain integer fits into integers of any kind, if they hold its value.
-    src = np.array(src, dst.dtype) if type(src) is int and dst.dtype.kind in "iu" else as_array(src)
-    if not np.can_cast(src.dtype, dst.dtype, casting):
-        raise TypeError(
-            f"Cannot cast array data from {src.dtype!r} to {dst.dtype!r} according to the rule {casting!r}"
-        )
-    if where is True:
+    where = where if hasattr(where, "dtype") else arrays.asarray(where, bool)
+    src = as_array(src) if isinstance(src, list | tuple) else src
+    check(np.copyto, dst, src, casting, where if where.ndim else bool(where))
+    src = as_array(src)
+    if where.ndim == 0 and where:
         dst[...] = src
     else:
-        mask = np.broadcast_to(arrays.array(where), dst.shape)
+        mask = np.broadcast_to(where, dst.shape)
         extra = src.ndim - dst.ndim  # leading axes of length one, which an assignment drops
         src = src.reshape(src.shape[extra:]) if extra > 0 and set(src.shape[:extra]) == {1} else src
         dst[mask] = np.broadcast_to(src, dst.shape)[mask]
@@ -213,6 +231,7 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
     """Write `val`, repeated as often as needed, to the diagonal."""
     mask = np.zeros(np.shape(a), bool)
     np.fill_diagonal(mask, True, wrap)
+    check(np.put, a, [], val)
     val = as_array(val)
     if val.size:
         a[mask] = np.resize(val, np.count_nonzero(mask))

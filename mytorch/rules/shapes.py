@@ -52,15 +52,15 @@ def as_array(x: Any) -> Any:
     """Return arrays of any kind as they are, and sequences of numbers and arrays as one array."""
     if hasattr(x, "__array_function__"):
         return x
-    if isinstance(x, list | tuple) and _holds_array(x):
+    if isinstance(x, list | tuple) and holds_array(x):
         return np.stack([as_array(entry) for entry in x])
     return arrays.asarray(x)
 
 
-def _holds_array(x: Any) -> bool:
+def holds_array(x: Any) -> bool:
     """Say whether an array is somewhere in nested lists and tuples."""
     if isinstance(x, list | tuple):
-        return any(_holds_array(entry) for entry in x)
+        return any(holds_array(entry) for entry in x)
     return hasattr(x, "__array_function__")
 
 

@@ -16,7 +16,7 @@ from mytorch import arrays
 from mytorch.rules.constants import values
 from mytorch.rules.reductions import count, reduced
 from mytorch.rules.registry import backward_of, composed, constant, dispatched
-from mytorch.rules.shapes import as_array
+from mytorch.rules.shapes import as_array, normalize_axis_tuple
 from mytorch.rules.statistics import aligned
 
 constant(np.argsort, np.argpartition, np.lexsort, np.searchsorted, np.digitize)
@@ -183,6 +183,13 @@ def _register(function: Callable[..., Any]) -> None:
             raise TypeError(
                 f"np.{function.__name__} with weights is not differentiated by q; pass q.detach()"
             )
+        if axis is not None:
+            axis = normalize_axis_tuple(axis, a.ndim)
+        if a.size == 0:  # nothing to differentiate: an empty result, NaN or an error, as NumPy has it
+            if weights is not None:
+                options["weights"] = values(weights)
+            found = function(values(a), values(q), axis, keepdims=keepdims, **options)
+            return np.full_like(a, found, dtype=found.dtype, shape=np.shape(found))
         dtype = function(np.zeros(1, a.dtype), values(q), **options).dtype
         if weights is not None:
             mass = aligned(arrays.asarray(values(weights)), a, axis)
@@ -214,6 +221,8 @@ def middle(function: Callable[..., Any], a: Any, axis: Any, keepdims: bool) -> A
     """Return the median by one of the quantiles; of integers and truth values, as NumPy does, in double precision."""
     a = as_array(a)
     a = a if a.dtype.kind in "fc" else a.astype(float)
+    if axis is not None:
+        axis = normalize_axis_tuple(axis, a.ndim)
     if count(a.shape, axis) == 0:
         return np.mean(a, axis=axis, keepdims=keepdims)  # NaN, with NumPy's warning
     return quantiles(function, a, 0.5, axis, keepdims, a.dtype, method="linear")
