@@ -238,7 +238,7 @@ def seed_of(tensor: Tensor, gradient: Any) -> Any:
     if isinstance(gradient, Tensor) and gradient.requires_grad:
         if gradient.shape != tensor.shape:
             raise ValueError(f"the gradient has shape {gradient.shape}, the Tensor {tensor.shape}")
-        return gradient
+        return gradient.copy()  # the pass may show its memory as it was earlier
     refuse_kind(type(gradient))
     array = arrays.asarray(gradient)
     try:

@@ -581,6 +581,28 @@ def test_gradient_through_a_pullback_and_its_cotangent() -> None:
     close(du, 2 * np.cos(X) ** 2 * V)
 
 
+@pytest.mark.parametrize("apply", ["pullback", "backward"])
+def test_cotangents_in_memory_that_was_written_since(apply: str) -> None:
+    """The pass shows the memory as it was before the write, and the cotangent as it is."""
+
+    def f(x: Any) -> Any:
+        c = np.sin(x)
+        leaf = Tensor(V, requires_grad=True)
+        y, pullback = vjp(lambda q: q**2 * c, leaf)
+        c *= x
+        if apply == "pullback":
+            return np.sum(pullback(c)[0])
+        y.backward(c, create_graph=True)
+        return np.sum(leaf.grad)
+
+    def slope(x: Any) -> Any:
+        return 2 * V * (2 * np.sin(x) * np.cos(x) * x + np.sin(x) ** 2)
+
+    close(value_and_grad(f)(X)[0], np.sum(2 * V * np.sin(X) ** 2 * X))
+    close(grad(f)(X), slope(X))
+    close(jvp(grad(f), (X,), (V,))[1], differences(slope, X) @ V, rtol=1e-6)
+
+
 # -- trees -----------------------------------------------------------------------------------------------------------
 
 
