@@ -66,7 +66,7 @@ def sweep(
                 memory[operation.serial] = g
             target = operation.target
             if hooks is not None and target is not None:
-                _show_hooks(hooks, key_of(target), shadow)
+                _show_hooks(hooks, key_of(target), shadow, undone)
             g = None if target is None else take(target)
             if type(operation) is Write:
                 if target is not None:
@@ -128,11 +128,23 @@ def run_hooks(hooks: Sequence[Callable[[Any], Any]], gradient: Any) -> Any:
     return gradient
 
 
-def _show_hooks(hooks: dict[int, list[Callable[[Any], Any]]], key: int, shadow: Shadow) -> None:
-    """Show the gradient of the memory `key`, all of it also where only a part was written, to its hooks."""
+def _show_hooks(
+    hooks: dict[int, list[Callable[[Any], Any]]], key: int, shadow: Shadow, undone: list[Write]
+) -> None:
+    """Show the gradient of the memory `key`, all of it also where only a part was written, to its hooks.
+
+    They are the user's code, which may read and write memory: so memory is meanwhile as the user left it.
+    """
     gradient = shadow.take(key) if key in hooks else None
-    if gradient is not None:
+    if gradient is None:
+        return
+    for write in reversed(undone):
+        write.swap()
+    try:
         shadow.add(key, run_hooks(hooks[key], gradient))
+    finally:
+        for write in undone:
+            write.swap()
 
 
 def _refuse_stale(operation: Any, stale: dict[int, tuple[int, CodeType, int]]) -> None:
