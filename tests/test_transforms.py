@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import OrderedDict, namedtuple
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import Any
 
@@ -316,6 +318,29 @@ def test_pullback_of_several_arguments_may_be_used_again() -> None:
         da, db = pullback(g)
         close(da, g @ b.T)
         close(db, a.T @ g)
+
+
+def test_threads_may_share_a_pullback() -> None:
+    x = np.linspace(0.1, 1, 1000)
+
+    def f(x: Any) -> Any:
+        y = x.copy()
+        for _ in range(10):
+            y[:] = np.sin(y * y) * y + x  # values that a pass shows again
+        return y
+
+    _, pullback = vjp(f, x)
+    cotangents = np.random.default_rng(0).standard_normal((20, x.size))
+    expected = [pullback(u)[0] for u in cotangents]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            found = list(threads.map(lambda u: pullback(u)[0], cotangents))
+    finally:
+        sys.setswitchinterval(interval)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(pullback(cotangents[0])[0], expected[0])
 
 
 def test_forward_derivative() -> None:
