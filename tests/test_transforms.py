@@ -790,6 +790,44 @@ def test_a_rule_for_what_numpy_cannot_express() -> None:
         hessian(lambda x: np.sum(blunt(x)))(x)
 
 
+def test_a_pullback_that_loses_its_cotangent() -> None:
+    def halved(g: Any) -> Any:
+        return np.array([float(entry) / 2 for entry in g])
+
+    @custom_gradient
+    def half(x: Any) -> Any:
+        return x / 2, halved
+
+    close(jacobian(half)(X), np.eye(3) / 2)
+    calls: list[Callable[[], Any]] = [
+        lambda: jvp(half, (X,), (V,)),
+        lambda: ggnvp(half)(X, V),
+        lambda: jacobian(lambda x: np.tile(half(x), 9))(X),
+        lambda: hessian(lambda x: np.sum(half(x) ** 2))(X),
+    ]
+    for call in calls:
+        with pytest.warns(UserWarning, match=r"half returned a gradient that it did not compute") as caught:
+            call()
+        assert caught[0].filename == __file__
+
+    @custom_gradient
+    def foreign(x: Any) -> Any:
+        return x / 2, lambda g: np.asarray(g) / 2
+
+    for call in (lambda: jvp(foreign, (X,), (V,)), lambda: hessian(lambda x: np.sum(foreign(x) ** 2))(X)):
+        with pytest.raises(
+            TapeError, match=r"foreign and its pullback on Tensors, .*the cotangent to a function"
+        ):
+            call()
+
+    @custom_gradient
+    def outside(x: Any) -> Any:
+        return np.array([entry / 2 for entry in np.asarray(stop_gradient(x))]), outside
+
+    close(jvp(outside, (X,), (V,))[1], V / 2)
+    close(hessian(lambda x: np.sum(outside(x) ** 2))(X), np.eye(3) / 2)
+
+
 def test_a_rule_of_several_arguments_and_results() -> None:
     pulled = []
 

@@ -140,7 +140,7 @@ class Linearization:
             warnings.warn(
                 f"{self.name}: the function's result was not computed from its argument with NumPy functions, so "
                 "its derivative is zero (math.*, float() and .item() give plain numbers, which carry no derivative)",
-                stacklevel=_users_level(),
+                stacklevel=users_level(),
             )
         return [leaf if isinstance(leaf, Tensor) else wrap(arrays.asarray(leaf)) for leaf in leaves]
 
@@ -306,7 +306,7 @@ def _fitting(leaf: Any, like: Tensor, structure: trees.Structure, what: str, i: 
     return array.astype(wanted) if wanted.kind in "fc" else array
 
 
-def _users_level() -> int:
+def users_level() -> int:
     """Return how many calls up, from that of the caller's caller, the user's line is."""
     level, frame = 0, sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
