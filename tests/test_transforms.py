@@ -576,6 +576,7 @@ def test_empty_parts_of_what_is_differentiated_outside() -> None:
     ]
     for transform in transforms:
         close(grad(lambda x, transform=transform: np.sum(transform(x)) + np.sum(x**2))(X), 2 * X)
+    assert hessian(lambda x: np.sum(custom_gradient(lambda y: (y, lambda g: g))(x)))(X[:0]).shape == (0, 0)
 
 
 def test_nested_matrices() -> None:
@@ -626,6 +627,30 @@ def test_cotangents_in_memory_that_was_written_since(apply: str) -> None:
     close(value_and_grad(f)(X)[0], np.sum(2 * V * np.sin(X) ** 2 * X))
     close(grad(f)(X), slope(X))
     close(jvp(grad(f), (X,), (V,))[1], differences(slope, X) @ V, rtol=1e-6)
+
+
+@pytest.mark.parametrize("ruled", [False, True])
+def test_a_pass_within_a_pass_over_the_same_memory(ruled: bool) -> None:
+    """Of which the outer one shows values that were overwritten since, which the inner one must show by itself."""
+
+    def f(x: Any) -> Any:
+        c = x * 1.0
+        _, pullback = vjp(lambda q: q * q * c, x)
+        z = x * 1.0
+        if ruled:
+            z = custom_gradient(lambda a: (a, lambda g: pullback(g)[0]))(z)
+        else:
+            z.register_hook(lambda g: pullback(g)[0])
+        y = z * c
+        c *= 3
+        return np.sum(y * x)
+
+    for _ in range(2):
+        close(grad(f)(X), 2 * X**2 + 2 * X**4)
+    leaf = Tensor(X, requires_grad=True)
+    f(leaf).backward()
+    close(leaf.grad.numpy(), 2 * X**2 + 2 * X**4)
+    close(elementwise_grad(grad(f))(X), 2 * X + 12 * X**3)  # by z, too, it is what the pullback makes of it
 
 
 # -- trees -----------------------------------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     """
     check_function("custom_gradient", f)
     name = getattr(f, "__name__", repr(f))
-    rule = Rule(f, (), each=_slope, holomorphic=False, name=name)
+    rule = Rule(f, (), each=_slope, holomorphic=False, of_user=True, name=name)
 
     @wraps(f)
     def call(*args: Any, **kwargs: Any) -> Any:

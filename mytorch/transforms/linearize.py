@@ -136,7 +136,7 @@ class Linearization:
                     f"{self.name}: the function's result{path} must be an array, or a list, tuple or dict of them, "
                     f"got {type(leaf).__name__}"
                 )
-        if Tensor not in map(type, leaves):
+        if Tensor not in map(type, leaves) and any(x.size for x in self.variables):
             warnings.warn(
                 f"{self.name}: the function's result was not computed from its argument with NumPy functions, so "
                 "its derivative is zero (math.*, float() and .item() give plain numbers, which carry no derivative)",
