@@ -217,6 +217,24 @@ def test_results_are_the_callers_own() -> None:
     value, _ = value_and_grad(lambda x: x[0])(X)
     value[...] = 9.0
     assert X[0] == 0.5
+    _, pullback, aux = vjp(lambda x: (np.sum(y := np.exp(x)), {"x": x, "y": y}), X, has_aux=True)
+    aux["x"][:] = aux["y"][:] = 0
+    close(pullback(1.0)[0], np.exp(X))
+
+
+def test_results_that_are_tensors_of_the_users_are_copied() -> None:
+    c, w = Tensor(V), Tensor(X, requires_grad=True)
+    loss = np.sum(w * c)
+
+    def f(x: Any) -> Any:
+        return x[0] * 1.0, c
+
+    (_, aux), _ = value_and_grad(f, has_aux=True)(X)
+    y, tangent = jvp(lambda x: {"x": x[0], "c": c}, (X,), (X,))
+    for array in (aux, y["c"], tangent["c"]):
+        array *= 0
+    loss.backward()
+    close(w.grad.numpy(), V)
 
 
 def test_results_that_are_the_argument_itself() -> None:

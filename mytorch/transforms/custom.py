@@ -16,8 +16,7 @@ from mytorch.recording import record
 from mytorch.records import TapeError
 from mytorch.rules.registry import Rule
 from mytorch.tensor import Tensor, is_recording, raw
-from mytorch.transforms.first_order import stop_gradient
-from mytorch.transforms.linearize import check_function, is_tracked, users_level
+from mytorch.transforms.linearize import check_function, constants, is_tracked, users_level
 
 
 def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -104,7 +103,7 @@ class _Use:
     ) -> None:
         self.f, self.name, self.structure = f, name, structure
         self.places = [i for i, x in enumerate(leaves) if is_tracked(x)]
-        self.constants = [None if is_tracked(x) else stop_gradient(x) for x in leaves]
+        self.constants = [None if is_tracked(x) else constants(x) for x in leaves]
         if self.places[-1] >= structure.children[0].size:
             raise TypeError(f"custom_gradient: give the arrays that {name} is differentiated by by position")
         self.seen: Callable[[], Any] = lambda: None  # the cotangent that the pullback was last called with

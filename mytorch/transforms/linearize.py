@@ -147,14 +147,14 @@ class Linearization:
     @property
     def result(self) -> Any:
         """What the function returned: arrays, or Tensors where something outside differentiates them."""
-        return self.plain if self.nested else trees.tree_map(raw, self.plain)
+        return self.plain if self.nested else constants(self.plain)
 
     @property
     def aux(self) -> Any:
         """The auxiliary data that the function returned, in the same form."""
         tensors = [x for x in trees.flatten(self._aux)[0] if isinstance(x, Tensor)]
         nested = self._recording and _is_older(tensors, self._start)
-        return self._aux if nested else trees.tree_map(raw, self._aux)
+        return self._aux if nested else constants(self._aux)
 
     def arguments(self, leaves: list[Any], argnums: int | Sequence[int]) -> Any:
         """Return values of the variables as the user chose the arguments: one tree, or a tuple of them."""
@@ -330,6 +330,11 @@ def _source(array: np.ndarray, tape: Autograd) -> Tensor:
         tape.sources = set()
     tape.sources.add(tensor._key)  # type: ignore[arg-type]
     return tensor
+
+
+def constants(tree: Any) -> Any:
+    """Return a tree with arrays in the place of Tensors: copies, as writes to them must not reach what a tape reads."""
+    return trees.tree_map(lambda leaf: arrays.array(leaf._array) if isinstance(leaf, Tensor) else leaf, tree)
 
 
 def is_tracked(leaf: Any) -> bool:
