@@ -105,6 +105,7 @@ class Recorder(Notes):
                 function is masked
                 and args[0].ndim
                 and args[0].itemsize in BITS
+                and args[0].dtype.isnative  # the result is
                 and not self.are_constant(args)
             ):
                 return self.results("ufunc", masked, args, {}, self.call(masked, args, {}))
