@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+import mytorch
 from mytorch import Autograd, TapeError, Tensor, functional, nn, no_grad, optim
 from mytorch.functional import linear
 
@@ -409,6 +410,28 @@ def test_optimizers_are_pytorchs_for_twenty_steps(torch, name, options, shape):
             optimizer.step()
     np.testing.assert_allclose(tensor.numpy(), theirs.detach().numpy(), rtol=1e-9, atol=1e-11)
     np.testing.assert_array_equal(pair[0], tensor.numpy())
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize(("name", "options"), OPTIMIZERS)
+def test_complex_parameters_are_stepped_as_pytorch_does(torch, name, options, compiled):
+    start, pull = batch(3, 4) + 1j * batch(3, 4, seed=2), batch(3, 4, seed=1) * 1j
+    ours, theirs = Tensor(start, requires_grad=True), torch.tensor(start, requires_grad=True)
+    optimizer = getattr(optim, name)([ours], **options)
+    reference = getattr(torch.optim, name)([theirs], **options)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        np.sum(np.abs(ours * pull - 1) ** 2).backward()
+        optimizer.step()
+
+    call = mytorch.compile(step) if compiled else step
+    for _ in range(10):
+        call()
+        reference.zero_grad()
+        ((theirs * torch.tensor(pull) - 1).abs() ** 2).sum().backward()
+        reference.step()
+    np.testing.assert_allclose(ours.numpy(), theirs.detach().numpy(), rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.parametrize(("name", "options"), OPTIMIZERS)
