@@ -273,7 +273,12 @@ def _in_place(function: np.ufunc) -> Callable[[Tensor, Any], Tensor]:
             return _general(rule, self, other)
         refuse_kind(type(other))
         data, array = self._array, raw(other)
-        write(self, ..., lambda: function(data, array, data), rule, (self, other))
+        if (
+            function is np.matmul
+        ):  # of two vectors it would write the one sum to all entries; the operator refuses
+            write(self, ..., lambda: operator.imatmul(data, array), rule, (self, other))
+        else:
+            write(self, ..., lambda: function(data, array, data), rule, (self, other))
         return self
 
     return update

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import mytorch
 from mytorch import TapeError, Tensor, no_grad
 from mytorch.gradcheck import check_gradients
 from mytorch.methods import REFUSED
@@ -295,6 +296,26 @@ def test_a_conversion_orders_memory_as_it_is_told() -> None:
 def test_a_view_as_other_numbers_is_refused(dtype: Any) -> None:
     with pytest.raises(TypeError, match="shows other numbers"):
         Tensor(X).view(dtype)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 3)])
+def test_a_product_in_place_needs_a_matrix(shape: Any) -> None:
+    def update(x: Any) -> Any:
+        x @= np.ones(3)
+        return x
+
+    for compute in (lambda: update(Tensor(np.ones(shape))), lambda: mytorch.compile(update)(np.ones(shape))):
+        with pytest.raises(
+            ValueError, match="requires the first operand to have at least one and the second"
+        ):
+            compute()
+
+    def program(x: Any, w: Any) -> Any:
+        y = 2 * x
+        y @= w
+        return y * y
+
+    check_gradients(program, np.ones(shape), Y[:, :3])
 
 
 COPIES: list[Callable[[Any], Any]] = [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]
