@@ -99,6 +99,13 @@ MODULE = {
     "weight": "write layer.W, which has the shape (out_features, in_features)",
 }
 
+OPTIMIZER = {
+    "add_param_group": "make another optimizer for them",
+    "load_state_dict": "pickle the optimizer together with the model: pickle.dump((model, optimizer), file)",
+    "param_groups": "all parameters share the settings, optimizer.lr = 0.01; make an optimizer for each group",
+    "state_dict": "pickle the optimizer together with the model: pickle.dump((model, optimizer), file)",
+}
+
 NN = {
     "BCEWithLogitsLoss": "write the loss in NumPy: np.mean(np.logaddexp(0, z) - y * z)",
     "CrossEntropyLoss": "write SoftmaxCrossEntropy()(np.eye(classes)[labels], logits): one-hot targets come first",
@@ -122,7 +129,7 @@ def hint(table: dict[str, str], name: str) -> str:
     """
     if name in table:
         return f": {table[name]}"
-    if table is NN or table is MODULE or name.startswith("_"):
+    if table in (NN, MODULE, OPTIMIZER) or name.startswith("_"):
         return ""
     if table is TENSOR and name.endswith("_"):
         return ": to change it in place, assign: x += y, x[...] = y"
