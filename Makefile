@@ -31,6 +31,7 @@ test-all: lint test-numpy1 .venv/.installed  ## as test, with the slow tests and
 	@for version in 3.10 3.11 3.12 3.13; do \
 	    if python$$version -c '' 2>/dev/null; then $(MAKE) --no-print-directory matrix-$$version || exit 1; \
 	    else echo "python$$version is not here: not tested"; fi; done
+	@if python3.13 -c '' 2>/dev/null; then $(MAKE) --no-print-directory matrix-newest; fi
 	$(BIN)/python -m pytest $(PYTEST_WORKERS) -m "slow or not slow"
 
 lint: .venv/.installed  ## ruff and mypy, changing nothing
@@ -69,6 +70,12 @@ check-python:
 .venv-3.%/.installed: $(SOURCES)
 	python3.$* -m venv .venv-3.$*
 	.venv-3.$*/bin/python -m pip install --quiet --constraint constraints.txt --editable .[test]
+	touch $@
+
+# What a user gets today, who has no constraints.txt: a newer NumPy may warn of what the pinned one does.
+.venv-newest/.installed: $(SOURCES)
+	python3.13 -m venv .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --upgrade --editable .[test]
 	touch $@
 
 # Everybody who is measured: JAX, autograd, MyGrad, SciPy's BLAS and numba beside the package and PyTorch.

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import random
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -474,6 +477,18 @@ def test_the_courses_own_checks_can_fail(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(Sin, "backward", lambda parent, children: [math.cos(children[0].value) * 1.0005])
     with pytest.raises(AssertionError, match=r"Sin\.backward at \(2\.0,\)"):
         face.functionUnitTests()
+
+
+def test_the_courses_own_checks_can_fail_without_asserts() -> None:
+    """`python -O` leaves assert statements out: no check may be one."""
+    for wrong in (
+        "Sin.backward = face.Cos.backward; face.functionUnitTests()",
+        "tan = face.sin; face.backpropUnitTests()",
+    ):
+        program = f"from mytorch.faces import variable as face; face.{wrong}"
+        run = subprocess.run([sys.executable, "-O", "-c", program], capture_output=True, text=True)
+        assert run.returncode == 1
+        assert re.search(r"AssertionError: .*(Sin|tan).*, not \[", run.stderr)
 
 
 def test_gradient_ascent_reaches_the_maximum() -> None:

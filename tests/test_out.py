@@ -164,9 +164,9 @@ def test_an_output_of_another_dtype_is_written_or_refused_as_by_numpy(call: Any,
     ours = [lambda: call(Tensor(x), Tensor(given, copy=False)), *[lambda: replayed(x, given)] * 2]
     try:
         call(x, expected)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, Warning) as error:  # NumPy 2.5 warns of what take casts
         for compute in ours:
-            with pytest.raises((TypeError, ValueError), match=re.escape(str(error)[:20])):
+            with pytest.raises((TypeError, ValueError, type(error)), match=re.escape(str(error)[:20])):
                 compute()
         assert not given.any()
         return

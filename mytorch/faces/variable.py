@@ -417,11 +417,10 @@ def functionUnitTests() -> None:
         children = [Variable(a) for a in arguments]
         parent = function.forward(*children)
         found = function.backward(parent, children)
-        assert math.isclose(parent.value, value), (
-            f"{function.__name__}{arguments}: {parent.value}, not {value}"
-        )
-        agree = len(found) == len(partials) and all(map(math.isclose, found, partials))
-        assert agree, f"{function.__name__}.backward at {arguments}: {found}, not {partials}"
+        if not math.isclose(parent.value, value):
+            raise AssertionError(f"{function.__name__}{arguments}: {parent.value}, not {value}")
+        if len(found) != len(partials) or not all(map(math.isclose, found, partials)):
+            raise AssertionError(f"{function.__name__}.backward at {arguments}: {found}, not {partials}")
         print(f"{function.__name__:4} {arguments!s:9} = {parent.value:<20.12g} partial derivatives {found}")
     print(f"All {len(checks)} function checks passed.")
 
@@ -451,9 +450,8 @@ def backpropUnitTests() -> None:
             x.grad = 0
         y.backward()
         found = [x1.grad, x2.grad, x3.grad]
-        assert all(math.isclose(f, e, rel_tol=1e-9) for f, e in zip(found, expected, strict=True)), (
-            f"{text}: gradient {found}, not {expected}"
-        )
+        if not all(math.isclose(f, e, rel_tol=1e-9) for f, e in zip(found, expected, strict=True)):
+            raise AssertionError(f"{text}: gradient {found}, not {expected}")
         print(f"{text:36} gradient {[round(g, 6) for g in found]}")
     print(f"All {len(checks)} backpropagation checks passed.")
 

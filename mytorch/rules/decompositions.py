@@ -40,10 +40,13 @@ from mytorch.rules.matrices import (
 )
 from mytorch.rules.registry import backward_of, composed, dispatched, present
 
-EigResult: Any = type(np.linalg.eig(np.eye(1)))
+_EIG_OF_ONE = np.linalg.eig(np.eye(1))
+EigResult: Any = type(_EIG_OF_ONE)
 EighResult: Any = type(np.linalg.eigh(np.eye(1)))
 QRResult: Any = type(np.linalg.qr(np.eye(1)))
 SVDResult: Any = type(np.linalg.svd(np.eye(1)))
+# Whether `eig` gives real numbers where all of a real matrix's are, as before NumPy 2.5.
+REAL_WHERE_ALL_ARE = _EIG_OF_ONE.eigenvalues.dtype.kind == "f"
 
 PHASES = "the phases of the vectors"
 PHASES_REMEDY = "use what no phase changes, such as absolute values, or products like v @ v.conj().T"
@@ -231,11 +234,11 @@ backward_of(
 
 @composed(np.linalg.eig)
 def eig(a: Any) -> Any:
-    """Return the eigenvalues and eigenvectors; real ones, as NumPy does, where all of a real matrix's are."""
+    """Return the eigenvalues and eigenvectors, complex ones where this NumPy's are."""
     dtype = np.result_type(inexact(a), np.complex64)
     forms = (a.shape[:-1], dtype), (a.shape, dtype)
     w, v = unpack(eig_packed(a, forms=forms), forms)
-    if a.dtype.kind != "c" and not np.any(values(w).imag):
+    if REAL_WHERE_ALL_ARE and a.dtype.kind != "c" and not np.any(values(w).imag):
         w, v = w.real, v.real
     return EigResult(w, v)
 
