@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 _NOT_NEEDED = "the values are in NumPy's memory and nowhere else; leave it out"
@@ -115,6 +117,15 @@ NN = {
     "Parameter": PACKAGE["Parameter"],
     "functional": "write mytorch.functional",
 }
+
+
+def absent(thing: Any, name: str, reason: str) -> Any:
+    """Answer ``__getattr__``: raise that an attribute is not there, with `reason`, or what a property of it raised."""
+    if hasattr(type(thing), name):
+        return object.__getattribute__(thing, name)
+    raise AttributeError(
+        f"{type(thing).__name__!r} object has no attribute {name!r}{reason}", name=name, obj=thing
+    )
 
 
 def hint(table: dict[str, str], name: str) -> str:

@@ -275,9 +275,7 @@ def _in_place(function: np.ufunc) -> Callable[[Tensor, Any], Tensor]:
             return _general(rule, self, other)
         refuse_kind(type(other))
         data, array = self._array, raw(other)
-        if (
-            function is np.matmul
-        ):  # of two vectors it would write the one sum to all entries; the operator refuses
+        if function is np.matmul:  # the function would write the one sum of two vectors to all entries
             write(self, ..., lambda: operator.imatmul(data, array), rule, (self, other))
         else:
             write(self, ..., lambda: function(data, array, data), rule, (self, other))

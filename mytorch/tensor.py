@@ -159,12 +159,8 @@ class Tensor:
     def __getattr__(self, name: str) -> Any:
         if name in _RARE:
             return None  # a slot that was never set
-        if hasattr(type(self), name):
-            return object.__getattribute__(self, name)  # a property raised the error: again, to show its own
         reason = f": {ABSENT[name]}" if name in ABSENT else idioms.hint(idioms.TENSOR, name)
-        raise AttributeError(
-            f"{type(self).__name__!r} object has no attribute {name!r}{reason}", name=name, obj=self
-        )
+        return idioms.absent(self, name, reason)
 
     # -- what it is -----------------------------------------------------------------------------------------
 

@@ -42,14 +42,7 @@ class Module:
     if not TYPE_CHECKING:  # a type checker would take any name for an attribute then
 
         def __getattr__(self, name: str) -> Any:
-            if hasattr(type(self), name):
-                return object.__getattribute__(
-                    self, name
-                )  # a property raised the error: again, to show its own
-            reason = idioms.hint(idioms.MODULE, name)
-            raise AttributeError(
-                f"{type(self).__name__!r} object has no attribute {name!r}{reason}", name=name, obj=self
-            )
+            return idioms.absent(self, name, idioms.hint(idioms.MODULE, name))
 
     def __call__(self, *inputs: Any) -> Any:
         return self.forward(*inputs)

@@ -51,14 +51,7 @@ class Optimizer:
     if not TYPE_CHECKING:  # a type checker would take any name for an attribute then
 
         def __getattr__(self, name: str) -> Any:
-            if hasattr(type(self), name):
-                return object.__getattribute__(
-                    self, name
-                )  # a property raised the error: again, to show its own
-            reason = idioms.hint(idioms.OPTIMIZER, name)
-            raise AttributeError(
-                f"{type(self).__name__!r} object has no attribute {name!r}{reason}", name=name, obj=self
-            )
+            return idioms.absent(self, name, idioms.hint(idioms.OPTIMIZER, name))
 
     def __repr__(self) -> str:
         settings = {name: value for name, value in vars(self).items() if name not in ("parameters", "state")}
