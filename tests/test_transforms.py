@@ -947,6 +947,22 @@ def test_tensors_that_are_constants_of_a_rule_may_be_given_by_keyword() -> None:
     close(grad(lambda x: np.sum(scaled(x, by=Tensor(V))))(X), V)
 
 
+def test_arrays_that_a_rule_of_ones_own_reads_are_held_read_only() -> None:
+    @custom_gradient
+    def scaled(x: Any, tree: Any, *, by: Any) -> Any:
+        return x * tree["c"] * by, lambda g: (g * tree["c"] * by, None)
+
+    c, by, x = V.copy(), V.copy(), Tensor(X, requires_grad=True)
+    y = scaled(x, {"c": c[::-1]}, by=by)
+    for array in (c, by):
+        with pytest.raises(ValueError, match="read-only"):
+            array[:] = 100
+    np.sum(y).backward()
+    close(x.grad.numpy(), V[::-1] * V)
+    del y
+    c[:] = by[:] = 100
+
+
 def test_a_rule_without_tensors_is_a_plain_call() -> None:
     @custom_gradient
     def f(x: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mytorch import arrays, trees
-from mytorch.recording import record
+from mytorch.recording import hold, record
 from mytorch.records import TapeError
 from mytorch.rules.registry import Rule
 from mytorch.tensor import Tensor, is_recording, raw
@@ -128,6 +128,9 @@ class _Use:
         self.forms = [(y.shape, y.dtype) for y in outputs]
         parts = [y.ravel() for y in outputs if y.dtype.kind in "fc"]
         row = record(rule, np.concatenate(parts) if parts else np.empty(0), operands, {"use": self})
+        if row.tape is not None:
+            for x in self.constants:
+                hold(x, row.tape)
         floating = iter(self._split(row))
         return self.result_structure.unflatten(
             [next(floating) if y.dtype.kind in "fc" else y for y in outputs]
