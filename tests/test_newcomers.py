@@ -43,7 +43,7 @@ ATTRIBUTES = [
     (lambda: layers.Linear(2, 3).weight, r"'Linear' object has no attribute 'weight': write layer\.W"),
     (lambda: layers.ReLU().train(), r"'train': no module here behaves differently in training"),
     (
-        lambda: optim.SGD([P]).param_groups,
+        lambda: optimizers.SGD([P]).param_groups,
         r"'SGD' object has no attribute 'param_groups': all parameters share",
     ),
     (
