@@ -112,6 +112,7 @@ NN = {
     "BCEWithLogitsLoss": "write the loss in NumPy: np.mean(np.logaddexp(0, z) - y * z)",
     "CrossEntropyLoss": "write SoftmaxCrossEntropy()(np.eye(classes)[labels], logits): one-hot targets come first",
     "L1Loss": "write the loss in NumPy: np.mean(np.abs(y_hat - y))",
+    "ModuleDict": "keep modules in a dict; parameters() looks into it",
     "ModuleList": "keep modules in a list; parameters() looks into it",
     "NLLLoss": "write SoftmaxCrossEntropy()(np.eye(classes)[labels], logits): one-hot targets come first",
     "Parameter": PACKAGE["Parameter"],

@@ -498,6 +498,8 @@ def register_hook(self: Tensor, hook: Callable[[Tensor], Any]) -> Callable[[], N
 
     What the hook returns, unless None, replaces the gradient.
     """
+    if not callable(hook):
+        raise TypeError(f"a hook is a function of the gradient, got {hook!r}")
     if not self.requires_grad:
         raise TapeError("a hook needs a Tensor that requires gradients")
     if self._base is not None:

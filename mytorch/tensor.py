@@ -216,6 +216,12 @@ class Tensor:
                 raise ValueError(
                     f"the gradient of a Tensor of shape {self.shape} cannot have shape {value.shape}"
                 )
+            if value.dtype.kind == "c" and self.dtype.kind != "c":
+                raise TypeError(
+                    f"the gradient of a {self.dtype} Tensor cannot be {value.dtype}; give its .real"
+                )
+            if value.dtype.kind not in "fc":
+                value = value.astype(self.dtype)
         self._grad = value
 
     @property

@@ -38,6 +38,7 @@ ATTRIBUTES = [
     (lambda: anything.of_my_own, r"module 'mytorch' has no attribute 'of_my_own'$"),
     (lambda: layers.CrossEntropyLoss(), r"'CrossEntropyLoss': write SoftmaxCrossEntropy\(\)\(np\.eye\("),
     (lambda: layers.Conv2d(1, 2, 3), r"'Conv2d': there are Activation, .*Linear, .*written as a Module"),
+    (lambda: layers.ModuleDict(), r"keep modules in a dict; parameters\(\) looks into it"),
     (lambda: layers.nothing, r"module 'mytorch\.nn' has no attribute 'nothing'$"),
     (lambda: layers.Linear(2, 3).state_dict(), r"'Linear' object has no attribute 'state_dict': keep \["),
     (lambda: layers.Linear(2, 3).weight, r"'Linear' object has no attribute 'weight': write layer\.W"),

@@ -598,3 +598,12 @@ def test_functions_take_lists(name):
 def test_more_mistakes_are_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_a_gradient_of_integers_is_one_of_floats():
+    w = weight()
+    optimizer = optim.SGD([w], lr=0.5, momentum=0.9)
+    for _ in range(2):
+        w.grad = [1]
+        optimizer.step()
+    np.testing.assert_allclose(w.numpy(), [2 - 0.5 - 0.5 * 1.9])
