@@ -67,6 +67,10 @@ def test_functions_of_one_number(torch: ModuleType, name: str) -> None:
     compare(getattr(np, name), getattr(torch, name), arrays(SPECIAL), torch)
 
 
+def test_relu(torch: ModuleType) -> None:
+    compare(relu, torch.relu, arrays(SPECIAL), torch)
+
+
 def test_arccosh_on_its_domain(torch: ModuleType) -> None:
     compare(np.arccosh, torch.arccosh, arrays([1.0, 2.0, INF]), torch)
 

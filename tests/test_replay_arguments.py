@@ -540,3 +540,49 @@ def test_powers_have_the_dtypes_of_numpys_operator(dtype: str) -> None:
 
     x = np.array([1, 0, 1]).astype(dtype)
     assert compared(powers, [(x,), (x[::-1].copy(),), (x,)])[0] == REPLAYED
+
+
+def flattened(x: Any) -> Any:
+    f = x.reshape(-1)
+    f[1:] = 0
+    return x * 1.0, f
+
+
+def changed_after(x: Any) -> Any:
+    f = x.ravel()
+    x *= 2
+    return f, x.flags.c_contiguous, x.strides[0] > 0
+
+
+def made_contiguous(x: Any) -> Any:
+    f = np.ascontiguousarray(x)
+    f += 1
+    return x[::-1] * 2, f.sum(), x.T.reshape(-1) - 1
+
+
+PARTS: dict[str, Callable[[Any], Any]] = {
+    "entries": lambda a: a[::2, ::2],
+    "columns": lambda a: a[:, :5],
+    "rows": lambda a: a[::3],
+    "one row": lambda a: a[0:1, ::2],
+    "one column": lambda a: a[:, 3],
+    "upside down": lambda a: a[::-1],
+    "mirrored": lambda a: a[:, ::-1],
+    "a row backwards": lambda a: a[2, ::-1],
+    "some of the transpose": lambda a: a.T[::2],
+    "a transpose": lambda a: a[3:].T,
+    "a turned block": lambda a: a.reshape(4, 3, 20).transpose(2, 0, 1)[:, ::2],
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("function", [flattened, changed_after, made_contiguous], ids=lambda f: f.__name__)
+def test_what_is_a_copy_of_an_argument_with_gaps_is_one_in_a_replay(function: Any, part: str) -> None:
+    """Whether NumPy gives a view or a copy depends on the gaps, and what is written shows which it was."""
+    compiled = mytorch.compile(function)
+    for k in range(4):
+        ours = np.random.default_rng(k).standard_normal((12, 20))
+        theirs = ours.copy()
+        assert_same(function(PARTS[part](ours)), compiled(PARTS[part](theirs)))
+        np.testing.assert_array_equal(theirs, ours)
+    assert what_became_of(compiled) == REPLAYED

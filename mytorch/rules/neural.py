@@ -85,7 +85,7 @@ backward_of(
     lambda g, c: column_sum(g) if c.ndim == 1 else column_sum(g).reshape(c.shape),  # the bias lives on anyway
     exact=True,
 )
-backward_of(relu, lambda g, y: masked(g, y > ZERO.get(y.dtype, 0)), elementwise=True)
+backward_of(relu, lambda g, y: masked(g, y != ZERO.get(y.dtype, 0)), elementwise=True)
 backward_of(sigmoid, lambda g, y: g * (y * (one(y) - y)), elementwise=True)
 backward_of(cross_entropy, lambda g, a, b: b * (g / -len(a)), lambda g, a: a * (g / -len(a)), exact=True)
 backward_of(

@@ -326,9 +326,7 @@ def _given(leaf: Any, i: int, recorder: Recorder, recording: Recording) -> Any:
         recorder.outside.add(id(owner_of(array)))
         return leaf
     if type(leaf) is ndarray and leaf.dtype.kind in "biufc":
-        # A copy: memory of its own, so that nothing else can be meant by it.
-        # Its axes lie as those of what NumPy computes from the array.
-        own = np.empty_like(np.equal(leaf, leaf), leaf.dtype)
+        own = _memory_like(leaf)  # of its own, so that nothing else can be meant by it
         np.copyto(own, leaf)
         own.flags.writeable = leaf.flags.writeable
         recording.arguments[i] = recorder.buffer(own, ARGUMENT)
@@ -340,6 +338,27 @@ def _given(leaf: Any, i: int, recorder: Recorder, recording: Recording) -> Any:
     if isinstance(leaf, GENERATORS):
         return Generator(leaf, recorder)
     return noticed(Cell("fixed", {}, i, leaf, f"argument {i}"), recorder)
+
+
+def _memory_like(array: ndarray) -> ndarray:
+    """Return an array that lies as another does: with its axes in that order, turned and with gaps where those are.
+
+    So NumPy gives a view of one where it gives a view of the other, and a copy where it gives a copy.
+    """
+    packed = np.empty_like(
+        np.equal(array, array), array.dtype
+    )  # in the order of what is computed from the array
+    axes = [k for k in range(array.ndim) if array.shape[k] > 1]
+    strides, reach, reached = list(packed.strides), array.itemsize, array.itemsize
+    for k in sorted(axes, key=lambda k: abs(array.strides[k])):
+        stride = abs(array.strides[k])
+        step = reach if stride == reached else reach + array.itemsize  # a wide gap may be a narrow one
+        strides[k] = step if array.strides[k] > 0 else -step
+        reach, reached = step * array.shape[k], stride * array.shape[k]
+    if tuple(strides) == packed.strides or not array.size or any(not array.strides[k] for k in axes):
+        return packed
+    start = sum((n - 1) * -stride for n, stride in zip(array.shape, strides, strict=True) if stride < 0)
+    return ndarray(array.shape, array.dtype, bytearray(reach + array.itemsize), start, tuple(strides))
 
 
 def overlap(leaves: Sequence[Any]) -> bool:
