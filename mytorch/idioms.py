@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 _NOT_NEEDED = "the values are in NumPy's memory and nowhere else; leave it out"
@@ -99,15 +101,32 @@ MODULE = {
     "weight": "write layer.W, which has the shape (out_features, in_features)",
 }
 
+OPTIMIZER = {
+    "add_param_group": "make another optimizer for them",
+    "load_state_dict": "pickle the optimizer together with the model: pickle.dump((model, optimizer), file)",
+    "param_groups": "all parameters share the settings, optimizer.lr = 0.01; make an optimizer for each group",
+    "state_dict": "pickle the optimizer together with the model: pickle.dump((model, optimizer), file)",
+}
+
 NN = {
     "BCEWithLogitsLoss": "write the loss in NumPy: np.mean(np.logaddexp(0, z) - y * z)",
     "CrossEntropyLoss": "write SoftmaxCrossEntropy()(np.eye(classes)[labels], logits): one-hot targets come first",
     "L1Loss": "write the loss in NumPy: np.mean(np.abs(y_hat - y))",
+    "ModuleDict": "keep modules in a dict; parameters() looks into it",
     "ModuleList": "keep modules in a list; parameters() looks into it",
     "NLLLoss": "write SoftmaxCrossEntropy()(np.eye(classes)[labels], logits): one-hot targets come first",
     "Parameter": PACKAGE["Parameter"],
     "functional": "write mytorch.functional",
 }
+
+
+def absent(thing: Any, name: str, reason: str) -> Any:
+    """Answer ``__getattr__``: raise that an attribute is not there, with `reason`, or what a property of it raised."""
+    if hasattr(type(thing), name):
+        return object.__getattribute__(thing, name)
+    raise AttributeError(
+        f"{type(thing).__name__!r} object has no attribute {name!r}{reason}", name=name, obj=thing
+    )
 
 
 def hint(table: dict[str, str], name: str) -> str:
@@ -122,7 +141,7 @@ def hint(table: dict[str, str], name: str) -> str:
     """
     if name in table:
         return f": {table[name]}"
-    if table is NN or table is MODULE or name.startswith("_"):
+    if table in (NN, MODULE, OPTIMIZER) or name.startswith("_"):
         return ""
     if table is TENSOR and name.endswith("_"):
         return ": to change it in place, assign: x += y, x[...] = y"

@@ -20,6 +20,7 @@ from mytorch.recording import note_saved, record
 from mytorch.records import Exact, Operation, next_serial
 from mytorch.regions import Region
 from mytorch.rules.registry import LETTERS, RULES, Rule
+from mytorch.rules.shapes import as_array
 from mytorch.tensor import OPERANDS, Tensor, is_number, is_recording, raw, refuse_kind, target, wrap
 
 # -- the text that direct calls are made of ---------------------------------------------------------------------------
@@ -86,6 +87,7 @@ _NAMES = {
     "Region": Region,
     "Tensor": Tensor,
     "is_recording": is_recording,
+    "as_array": as_array,
     "caller": caller,
     "getframe": sys._getframe,
     "make": Tensor.__new__,
@@ -273,7 +275,10 @@ def _in_place(function: np.ufunc) -> Callable[[Tensor, Any], Tensor]:
             return _general(rule, self, other)
         refuse_kind(type(other))
         data, array = self._array, raw(other)
-        write(self, ..., lambda: function(data, array, data), rule, (self, other))
+        if function is np.matmul:  # the function would write the one sum of two vectors to all entries
+            write(self, ..., lambda: operator.imatmul(data, array), rule, (self, other))
+        else:
+            write(self, ..., lambda: function(data, array, data), rule, (self, other))
         return self
 
     return update
@@ -283,7 +288,7 @@ def _in_place(function: np.ufunc) -> Callable[[Tensor, Any], Tensor]:
 
 _UNARY = """
 if type(x) is not Tensor:
-    return function(x)
+    return function(as_array(x) if type(x) is list else x)
 array = x._array
 y = compute(array)
 tape = x._tape

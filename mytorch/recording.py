@@ -155,15 +155,15 @@ def kept(rule: Rule, operands: tuple[Any, ...], mask: int, tape: Autograd) -> tu
     if rule.vjp_each is not None:
         if not rule.reads_all:
             return (None,) * len(operands), rule.reads_output
-        return tuple(_hold(x, tape) for x in operands), rule.reads_output
+        return tuple(hold(x, tape) for x in operands), rule.reads_output
     reads, reads_output = rule.needs[mask]
     inputs: list[Any] = [None] * len(operands)
     for i in reads:
-        inputs[i] = _hold(operands[i], tape)
+        inputs[i] = hold(operands[i], tape)
     return tuple(inputs), reads_output
 
 
-def _hold(x: Any, tape: Autograd) -> Any:
+def hold(x: Any, tape: Autograd) -> Any:
     """Return the array of an operand that a rule will read, protected from unseen writes."""
     if isinstance(x, Tensor):
         owner = x if x._base is None else x._base

@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from functools import partial
 from operator import attrgetter
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -238,7 +239,7 @@ def seed_of(tensor: Tensor, gradient: Any) -> Any:
     if isinstance(gradient, Tensor) and gradient.requires_grad:
         if gradient.shape != tensor.shape:
             raise ValueError(f"the gradient has shape {gradient.shape}, the Tensor {tensor.shape}")
-        return gradient
+        return gradient.copy()  # the pass may show its memory as it was earlier
     refuse_kind(type(gradient))
     array = arrays.asarray(gradient)
     try:
@@ -320,7 +321,10 @@ def gradients(
 
 
 class Pullback:
-    """The linear map from cotangents of `outputs` to those of `inputs`: prepared once, for any number of uses."""
+    """The linear map from cotangents of `outputs` to those of `inputs`: prepared once, for any number of uses.
+
+    Threads may share it, and wait for each other then: a pass shows memory that was written as it was before.
+    """
 
     def __init__(self, outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> None:
         self.outputs, self.inputs = outputs, inputs
@@ -333,6 +337,7 @@ class Pullback:
                 self.tapes.append(tape)
         self._hooks: dict[int, list[Callable[[Any], Any]]] | None = None
         self._time = -1  # of the youngest operation that was looked at
+        self._lock = RLock()
 
     def __call__(
         self, cotangents: Sequence[Any], create_graph: bool = False, linear: bool = False
@@ -345,6 +350,11 @@ class Pullback:
         create_graph : whether the pass is recorded as a function of everything, so that it can be differentiated
         linear : whether it is recorded as a function of the cotangents alone
         """
+        with self._lock:
+            return self._pulled(cotangents, create_graph, linear)
+
+    def _pulled(self, cotangents: Sequence[Any], create_graph: bool, linear: bool) -> list[Any]:
+        """Return the cotangents of the inputs."""
         on_tensors = create_graph or linear
         shadow = TensorShadow() if on_tensors else Shadow()
         if self.tapes:
@@ -488,6 +498,8 @@ def register_hook(self: Tensor, hook: Callable[[Tensor], Any]) -> Callable[[], N
 
     What the hook returns, unless None, replaces the gradient.
     """
+    if not callable(hook):
+        raise TypeError(f"a hook is a function of the gradient, got {hook!r}")
     if not self.requires_grad:
         raise TapeError("a hook needs a Tensor that requires gradients")
     if self._base is not None:

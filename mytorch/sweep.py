@@ -11,7 +11,8 @@ It knows no operation: what a rule returns is added to the shadow of the inputs'
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import CodeType
 from typing import Any, TypeAlias
 
@@ -68,7 +69,7 @@ def sweep(
                 memory[operation.serial] = g
             target = operation.target
             if hooks is not None and target is not None:
-                _show_hooks(hooks, key_of(target), shadow)
+                _show_hooks(hooks, key_of(target), shadow, undone)
             g = None if target is None else take(target)
             if type(operation) is Write:
                 if target is not None:
@@ -81,10 +82,13 @@ def sweep(
                 _refuse_stale(operation, stale)
             if type(operation.rule) is not Rule:
                 _apply_opaque(operations, operation, g, add)
-            elif lift is None:
-                _apply_rule(operation, operation, g, add, wanted)
+                continue
+            record, g = (operation, g) if lift is None else lift(operation, bool(undone), g)
+            if undone and operation.rule.of_user:
+                with _as_left(undone):
+                    _apply_rule(operation, record, g, add, wanted)
             else:
-                _apply_rule(operation, *lift(operation, bool(undone), g), add, wanted)
+                _apply_rule(operation, record, g, add, wanted)
     except Exception as error:
         if isinstance(error, TapeError) or operation is None:
             raise
@@ -132,11 +136,26 @@ def run_hooks(hooks: Sequence[Callable[[Any], Any]], gradient: Any) -> Any:
     return gradient
 
 
-def _show_hooks(hooks: dict[int, list[Callable[[Any], Any]]], key: int, shadow: Shadow) -> None:
+def _show_hooks(
+    hooks: dict[int, list[Callable[[Any], Any]]], key: int, shadow: Shadow, undone: list[Write]
+) -> None:
     """Show the gradient of the memory `key`, all of it also where only a part was written, to its hooks."""
     gradient = shadow.take(key) if key in hooks else None
     if gradient is not None:
-        shadow.add(key, run_hooks(hooks[key], gradient))
+        with _as_left(undone):
+            shadow.add(key, run_hooks(hooks[key], gradient))
+
+
+@contextmanager
+def _as_left(undone: list[Write]) -> Iterator[None]:
+    """Within the context, memory is as the user left it: for the user's code, which may read, write and sweep it."""
+    for write in reversed(undone):
+        write.swap()
+    try:
+        yield
+    finally:
+        for write in undone:
+            write.swap()
 
 
 def _refuse_stale(operation: Any, stale: dict[int, tuple[int, CodeType, int]]) -> None:

@@ -23,6 +23,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from copy import deepcopy
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 from weakref import ref
@@ -35,7 +36,7 @@ from mytorch.autograd_engine import Autograd
 from mytorch.guard import Guards
 from mytorch.lines import is_assigning
 from mytorch.records import TapeError, next_serial
-from mytorch.regions import Layout, Region, Target, gradient_dtype, target_of
+from mytorch.regions import Layout, Region, Target, address_of, gradient_dtype, target_of
 
 asarray = arrays.asarray
 _recording: ContextVar[bool] = ContextVar("mytorch_recording", default=True)
@@ -158,12 +159,8 @@ class Tensor:
     def __getattr__(self, name: str) -> Any:
         if name in _RARE:
             return None  # a slot that was never set
-        if hasattr(type(self), name):
-            return object.__getattribute__(self, name)  # a property raised the error: again, to show its own
         reason = f": {ABSENT[name]}" if name in ABSENT else idioms.hint(idioms.TENSOR, name)
-        raise AttributeError(
-            f"{type(self).__name__!r} object has no attribute {name!r}{reason}", name=name, obj=self
-        )
+        return idioms.absent(self, name, reason)
 
     # -- what it is -----------------------------------------------------------------------------------------
 
@@ -219,6 +216,12 @@ class Tensor:
                 raise ValueError(
                     f"the gradient of a Tensor of shape {self.shape} cannot have shape {value.shape}"
                 )
+            if value.dtype.kind == "c" and self.dtype.kind != "c":
+                raise TypeError(
+                    f"the gradient of a {self.dtype} Tensor cannot be {value.dtype}; give its .real"
+                )
+            if value.dtype.kind not in "fc":
+                value = value.astype(self.dtype)
         self._grad = value
 
     @property
@@ -349,21 +352,35 @@ class Tensor:
         return format(self.item(), spec)
 
     def __copy__(self) -> Tensor:
-        return self.copy()
+        return self.copy("K")
 
     def __deepcopy__(self, memo: Any) -> Tensor:
         if not self.is_leaf:
             raise TapeError(
                 "only leaves can be deep-copied; use .detach() first, or .copy() to stay on the tape"
             )
-        twin = Tensor(self._array, requires_grad=self.requires_grad)
+        place = self._place_in_leaf()
+        if place is None:
+            twin = again(self._array, self.requires_grad, is_number(self))
+        else:
+            twin = view_again(*deepcopy(place, memo))
         twin._grad = None if self._grad is None else Tensor(self._grad)
         return twin
 
     def __reduce__(self) -> Any:
         if not self.is_leaf:
             raise TapeError("only leaves can be pickled; use .detach() first")
-        return Tensor, (self._array, self.requires_grad)
+        place = self._place_in_leaf()
+        if place is None:
+            return again, (self._array, self.requires_grad, is_number(self))
+        return view_again, place
+
+    def _place_in_leaf(self) -> tuple[Any, ...] | None:
+        """Return a leaf, and which part of its memory this view shows; None where a copy of it is alone."""
+        if self._base is None or not (self.requires_grad and self.size and self._base._array.flags.forc):
+            return None
+        offset = address_of(self._array) - address_of(self._base._array)
+        return self._base, self.shape, self.dtype, offset, self._array.strides
 
     if TYPE_CHECKING:  # what `indexing`, `operators`, `methods` and `reverse` give to the class
 
@@ -391,6 +408,22 @@ class Tensor:
 
 
 OPERANDS = (Tensor, ndarray, np.generic, float, int, complex, list, tuple)  # what operators take
+
+
+def again(array: ndarray, requires_grad: bool, number: bool) -> Tensor:
+    """Return a leaf, or constant, that was copied or pickled."""
+    tensor = Tensor(array, requires_grad)
+    tensor._box = array.ndim == 0 and not number
+    return tensor
+
+
+def view_again(
+    leaf: Tensor, shape: tuple[int, ...], dtype: Any, offset: int, strides: tuple[int, ...]
+) -> Tensor:
+    """Return the view of a leaf that was copied or pickled: of the copy's memory."""
+    data = leaf._array
+    rows = data if data.flags.c_contiguous else data.T
+    return new_view(leaf, ndarray(shape, dtype, rows, offset, strides))
 
 
 class Alias(ref[Tensor]):

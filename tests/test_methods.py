@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import operator
 import pickle
 from collections.abc import Callable
@@ -11,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mytorch import TapeError, Tensor
+import mytorch
+from mytorch import TapeError, Tensor, no_grad
 from mytorch.gradcheck import check_gradients
 from mytorch.methods import REFUSED
 
@@ -294,6 +296,55 @@ def test_a_conversion_orders_memory_as_it_is_told() -> None:
 def test_a_view_as_other_numbers_is_refused(dtype: Any) -> None:
     with pytest.raises(TypeError, match="shows other numbers"):
         Tensor(X).view(dtype)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 3)])
+def test_a_product_in_place_needs_a_matrix(shape: Any) -> None:
+    def update(x: Any) -> Any:
+        x @= np.ones(3)
+        return x
+
+    for compute in (lambda: update(Tensor(np.ones(shape))), lambda: mytorch.compile(update)(np.ones(shape))):
+        with pytest.raises(
+            ValueError, match="requires the first operand to have at least one and the second"
+        ):
+            compute()
+
+    def program(x: Any, w: Any) -> Any:
+        y = 2 * x
+        y @= w
+        return y * y
+
+    check_gradients(program, np.ones(shape), Y[:, :3])
+
+
+COPIES: list[Callable[[Any], Any]] = [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]
+
+
+@pytest.mark.parametrize("copied", COPIES)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_leaf_and_its_views_are_copied_together(copied: Any, order: Any) -> None:
+    w = Tensor(np.array(X, order=order), requires_grad=True)
+    views = [w.T, w[0], w[::-1, 1:], w[:0]]
+    twin, *twins = copied([w, *views])
+    np.sum(twins[2] * twin[::-1, 1:]).backward()
+    with no_grad():
+        twin *= 2
+    for view, other in zip(views, twins, strict=True):
+        np.testing.assert_array_equal(other.numpy(), 2 * view.numpy())
+    assert w.grad is None
+    np.testing.assert_array_equal(twin.grad.numpy(), 2 * np.where([False, True, True, True], X, 0))
+
+
+@pytest.mark.parametrize("copied", [copy.copy, *COPIES])
+def test_a_copy_is_what_numpy_makes_of_it(copied: Any) -> None:
+    number = total = copied(Tensor([1.0, 2.0]).sum())
+    total += 1
+    assert (float(number), float(total)) == (3, 4)  # a number, which nothing changes
+    array = same = copied(Tensor(3.0))
+    array += 1
+    assert float(same) == 4
+    assert copied(Tensor(np.asfortranarray(X))).flags.f_contiguous
 
 
 def test_pickle_keeps_requires_grad() -> None:

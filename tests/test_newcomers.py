@@ -14,6 +14,7 @@ from mytorch import Tensor, idioms, nn, optim
 
 anything: Any = mytorch
 layers: Any = nn
+optimizers: Any = optim
 X: Any = Tensor(np.ones((2, 3)), requires_grad=True)
 P: Any = Tensor([1.0], requires_grad=True)
 ONE_HOT = np.eye(3)[[0, 2]]
@@ -37,10 +38,20 @@ ATTRIBUTES = [
     (lambda: anything.of_my_own, r"module 'mytorch' has no attribute 'of_my_own'$"),
     (lambda: layers.CrossEntropyLoss(), r"'CrossEntropyLoss': write SoftmaxCrossEntropy\(\)\(np\.eye\("),
     (lambda: layers.Conv2d(1, 2, 3), r"'Conv2d': there are Activation, .*Linear, .*written as a Module"),
+    (lambda: layers.ModuleDict(), r"keep modules in a dict; parameters\(\) looks into it"),
     (lambda: layers.nothing, r"module 'mytorch\.nn' has no attribute 'nothing'$"),
     (lambda: layers.Linear(2, 3).state_dict(), r"'Linear' object has no attribute 'state_dict': keep \["),
     (lambda: layers.Linear(2, 3).weight, r"'Linear' object has no attribute 'weight': write layer\.W"),
     (lambda: layers.ReLU().train(), r"'train': no module here behaves differently in training"),
+    (
+        lambda: optimizers.SGD([P]).param_groups,
+        r"'SGD' object has no attribute 'param_groups': all parameters share",
+    ),
+    (
+        lambda: optimizers.Adam([P]).state_dict(),
+        r"'state_dict': pickle the optimizer together with the model",
+    ),
+    (lambda: optimizers.Adam([P]).of_my_own, r"'Adam' object has no attribute 'of_my_own'$"),
     (lambda: layers.ReLU().of_my_own, r"'ReLU' object has no attribute 'of_my_own'$"),
 ]
 
@@ -51,7 +62,7 @@ def test_an_attribute_that_is_not_there_says_what_to_write(write: Any, words: st
         write()
 
 
-@pytest.mark.parametrize(("kind", "arguments"), [(nn.Module, ()), (Tensor, ([1.0],))])
+@pytest.mark.parametrize(("kind", "arguments"), [(nn.Module, ()), (optim.SGD, ([P],)), (Tensor, ([1.0],))])
 def test_the_error_of_a_property_is_shown_as_it_is(kind: Any, arguments: Any) -> None:
     def norm(self: Any) -> Any:
         return self.wieght

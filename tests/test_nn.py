@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+import mytorch
 from mytorch import Autograd, TapeError, Tensor, functional, nn, no_grad, optim
 from mytorch.functional import linear
 
@@ -411,6 +412,28 @@ def test_optimizers_are_pytorchs_for_twenty_steps(torch, name, options, shape):
     np.testing.assert_array_equal(pair[0], tensor.numpy())
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize(("name", "options"), OPTIMIZERS)
+def test_complex_parameters_are_stepped_as_pytorch_does(torch, name, options, compiled):
+    start, pull = batch(3, 4) + 1j * batch(3, 4, seed=2), batch(3, 4, seed=1) * 1j
+    ours, theirs = Tensor(start, requires_grad=True), torch.tensor(start, requires_grad=True)
+    optimizer = getattr(optim, name)([ours], **options)
+    reference = getattr(torch.optim, name)([theirs], **options)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        np.sum(np.abs(ours * pull - 1) ** 2).backward()
+        optimizer.step()
+
+    call = mytorch.compile(step) if compiled else step
+    for _ in range(10):
+        call()
+        reference.zero_grad()
+        ((theirs * torch.tensor(pull) - 1).abs() ** 2).sum().backward()
+        reference.step()
+    np.testing.assert_allclose(ours.numpy(), theirs.detach().numpy(), rtol=1e-9, atol=1e-11)
+
+
 @pytest.mark.parametrize(("name", "options"), OPTIMIZERS)
 def test_a_parameter_without_axes_is_stepped_like_one_of_one_entry(name, options):
     number, entry = (Tensor(np.full(shape, 2.0), requires_grad=True) for shape in ((), (1,)))
@@ -505,3 +528,82 @@ def test_modules_and_optimizers_are_shown_with_what_is_in_them():
         "SGD(5 parameters, lr=0.1, momentum=0.9, "
     )
     assert repr(optim.SGD([model.scale], 0.1)).startswith("SGD(1 parameter, lr=0.1, ")
+
+
+class Nested(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = {
+            "first": nn.Linear(3, 2),
+            "others": [(nn.Linear(2, 2), nn.Tanh()), {"scale": weight()}],
+        }
+
+
+ANY: Any = optim
+
+
+def weight() -> Any:
+    return Tensor([2.0], requires_grad=True)
+
+
+def test_parameters_are_found_in_nested_lists_and_dicts():
+    model = Nested()
+    assert [p.shape for p in model.parameters()] == [(2, 3), (2, 1), (2, 2), (2, 1), (1,)]
+    assert "layers['first']: Linear(3, 2)\n" in repr(model)
+    assert "layers['others'][1]['scale']: a parameter of shape (1,)\n" in repr(model)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int64])
+def test_losses_and_activations_of_integers_are_those_of_floats(dtype):
+    y, y_hat = np.array([[100, 0], [3, 1]], dtype), np.array([[0, 100], [1, 3]], dtype)
+    for function in (
+        functional.mean_squared_error,
+        functional.cross_entropy,
+        functional.softmax_cross_entropy,
+    ):
+        assert function(y, y_hat) == function(y.astype(float), y_hat.astype(float))
+    for activation in (functional.softmax, functional.log_softmax, functional.sigmoid):
+        np.testing.assert_array_equal(activation(y), activation(y.astype(float)))
+
+
+@pytest.mark.parametrize("name", ["relu", "sigmoid", "softmax", "log_softmax", "exp"])
+def test_functions_take_lists(name):
+    function = getattr(functional, name)
+    np.testing.assert_array_equal(function([1.0, -2.0]), function(np.array([1.0, -2.0])))
+    x = Tensor(1.5, requires_grad=True)
+    function([x, 2 * x]).sum().backward()
+    assert x.grad is not None
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (
+            lambda: nn.MSELoss()(np.ones(2)),
+            TypeError,
+            "target and the prediction, in this order, got 1 argument",
+        ),
+        (lambda: nn.Linear(3, 2, Autograd(), dtype=int), TypeError, "dtype must be floating-point"),
+        (lambda: nn.Linear(True, 2), TypeError, "in_features must be an int, got True"),
+        (lambda: functional.softmax(np.float64(1)), ValueError, "rows of numbers along the last axis"),
+        (lambda: ANY.SGD([weight()], lr=np.ones(2)), TypeError, r"lr must be a number, got array"),
+        (lambda: ANY.SGD([weight()], dampening="a"), TypeError, "dampening must be a number, got 'a'"),
+        (
+            lambda: optim.SGD([{"params": [weight()]}]),
+            TypeError,
+            "got dict; for a group with settings of its own",
+        ),
+    ],
+)
+def test_more_mistakes_are_named(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_a_gradient_of_integers_is_one_of_floats():
+    w = weight()
+    optimizer = optim.SGD([w], lr=0.5, momentum=0.9)
+    for _ in range(2):
+        w.grad = [1]
+        optimizer.step()
+    np.testing.assert_allclose(w.numpy(), [2 - 0.5 - 0.5 * 1.9])

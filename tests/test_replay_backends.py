@@ -17,6 +17,7 @@ import mytorch
 from mytorch import Tensor
 from mytorch.functional import linear, relu, softmax_cross_entropy
 from mytorch.optim import SGD
+from mytorch.rules.masks import masked
 
 NEEDS = {
     "numba": ("numba",),
@@ -219,6 +220,31 @@ def test_zeros_keep_their_signs(dtype, backend):
     replayed = mytorch.compile(function, backend=backend)
     for x in np.array([[-0.0, 1.0, -0.0, 0.0], [0.0, 1.0, -0.0, -0.0], [-0.0, 2.0, 0.0, 0.0]], dtype):
         np.testing.assert_array_equal(np.signbit(replayed(x)), np.signbit(function(x)))
+
+
+@pytest.mark.parametrize("size", [5, 600, 5000])
+@pytest.mark.parametrize("dtype", [">f4", ">f8"])
+def test_bytes_in_the_other_order_are_read_in_that_order(dtype, size, backend, monkeypatch, rng):
+    if "numba" in backend:
+        from mytorch.extras import numba_backend
+
+        monkeypatch.setattr(numba_backend, "faster", lambda *_: True)
+    place = np.zeros(size, dtype)
+
+    def function(x):
+        place[...] = x * 2 + place
+        chosen = masked(x, x > 0), masked(x.copy(), x < 1), np.where(x > 0, x, 0)
+        return x * 2 + 1, np.sum(x), np.max(x), np.vdot(x, x), x.astype("=f4") - 1, place + 1, *chosen
+
+    native = np.zeros(size)
+    replayed = mytorch.compile(function, backend=backend)
+    for x in rng.standard_normal((3, size)).astype(dtype):
+        native = 2 * x + native
+        got = replayed(x)
+        place[...] -= 2 * x
+        for a, b in zip(function(x), got, strict=True):
+            np.testing.assert_allclose(b, a, rtol=1e-4)
+        np.testing.assert_allclose(place, native, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("zero", [0, 0.0, -0.0, 0j, np.complex64(0), complex(0.0, -0.0)])

@@ -104,6 +104,27 @@ def test_single_precision_and_columns() -> None:
     assert compared(value_and_grad(softmax, argnums=(0, 1, 2)), calls)[0] == REPLAYED
 
 
+@pytest.mark.parametrize("choice", range(4))
+@pytest.mark.parametrize(
+    ("reduce", "row"), [(np.sum, [60000, 60000, -60000, -60000]), (np.prod, [300, 300, 0.01, 0.01])]
+)
+def test_half_precision_overflows_where_the_eager_call_does(
+    reduce: Any, row: list[float], choice: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Along rows, NumPy keeps what it sums or multiplies in single precision."""
+    monkeypatch.setattr(
+        forms, "times", lambda ways: [float(k != choice % len(ways)) for k in range(len(ways))]
+    )
+
+    def function(x: Any, one: Any) -> Any:
+        return reduce(x, axis=1), reduce(np.negative(x) * one, axis=1), reduce(x.T, axis=0)
+
+    x = np.tile(np.array(row, np.float16), (ROWS, 1))
+    assert np.all(np.isfinite(reduce(x, axis=1)))
+    outcome, _ = compared(function, [(x, np.ones(4, np.float16))] * 3)
+    assert outcome == REPLAYED
+
+
 def test_arguments_in_any_order_of_memory() -> None:
     def turned() -> list[np.ndarray]:
         x, W, b = arguments()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import OrderedDict, namedtuple
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import Any
 
@@ -215,6 +217,24 @@ def test_results_are_the_callers_own() -> None:
     value, _ = value_and_grad(lambda x: x[0])(X)
     value[...] = 9.0
     assert X[0] == 0.5
+    _, pullback, aux = vjp(lambda x: (np.sum(y := np.exp(x)), {"x": x, "y": y}), X, has_aux=True)
+    aux["x"][:] = aux["y"][:] = 0
+    close(pullback(1.0)[0], np.exp(X))
+
+
+def test_results_that_are_tensors_of_the_users_are_copied() -> None:
+    c, w = Tensor(V), Tensor(X, requires_grad=True)
+    loss = np.sum(w * c)
+
+    def f(x: Any) -> Any:
+        return x[0] * 1.0, c
+
+    (_, aux), _ = value_and_grad(f, has_aux=True)(X)
+    y, tangent = jvp(lambda x: {"x": x[0], "c": c}, (X,), (X,))
+    for array in (aux, y["c"], tangent["c"]):
+        array *= 0
+    loss.backward()
+    close(w.grad.numpy(), V)
 
 
 def test_results_that_are_the_argument_itself() -> None:
@@ -316,6 +336,29 @@ def test_pullback_of_several_arguments_may_be_used_again() -> None:
         da, db = pullback(g)
         close(da, g @ b.T)
         close(db, a.T @ g)
+
+
+def test_threads_may_share_a_pullback() -> None:
+    x = np.linspace(0.1, 1, 1000)
+
+    def f(x: Any) -> Any:
+        y = x.copy()
+        for _ in range(10):
+            y[:] = np.sin(y * y) * y + x  # values that a pass shows again
+        return y
+
+    _, pullback = vjp(f, x)
+    cotangents = np.random.default_rng(0).standard_normal((20, x.size))
+    expected = [pullback(u)[0] for u in cotangents]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            found = list(threads.map(lambda u: pullback(u)[0], cotangents))
+    finally:
+        sys.setswitchinterval(interval)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(pullback(cotangents[0])[0], expected[0])
 
 
 def test_forward_derivative() -> None:
@@ -551,6 +594,7 @@ def test_empty_parts_of_what_is_differentiated_outside() -> None:
     ]
     for transform in transforms:
         close(grad(lambda x, transform=transform: np.sum(transform(x)) + np.sum(x**2))(X), 2 * X)
+    assert hessian(lambda x: np.sum(custom_gradient(lambda y: (y, lambda g: g))(x)))(X[:0]).shape == (0, 0)
 
 
 def test_nested_matrices() -> None:
@@ -579,6 +623,52 @@ def test_gradient_through_a_pullback_and_its_cotangent() -> None:
     dx, du = grad(f, (0, 1))(X, V)
     close(dx, -2 * np.cos(X) * np.sin(X) * V**2)
     close(du, 2 * np.cos(X) ** 2 * V)
+
+
+@pytest.mark.parametrize("apply", ["pullback", "backward"])
+def test_cotangents_in_memory_that_was_written_since(apply: str) -> None:
+    """The pass shows the memory as it was before the write, and the cotangent as it is."""
+
+    def f(x: Any) -> Any:
+        c = np.sin(x)
+        leaf = Tensor(V, requires_grad=True)
+        y, pullback = vjp(lambda q: q**2 * c, leaf)
+        c *= x
+        if apply == "pullback":
+            return np.sum(pullback(c)[0])
+        y.backward(c, create_graph=True)
+        return np.sum(leaf.grad)
+
+    def slope(x: Any) -> Any:
+        return 2 * V * (2 * np.sin(x) * np.cos(x) * x + np.sin(x) ** 2)
+
+    close(value_and_grad(f)(X)[0], np.sum(2 * V * np.sin(X) ** 2 * X))
+    close(grad(f)(X), slope(X))
+    close(jvp(grad(f), (X,), (V,))[1], differences(slope, X) @ V, rtol=1e-6)
+
+
+@pytest.mark.parametrize("ruled", [False, True])
+def test_a_pass_within_a_pass_over_the_same_memory(ruled: bool) -> None:
+    """Of which the outer one shows values that were overwritten since, which the inner one must show by itself."""
+
+    def f(x: Any) -> Any:
+        c = x * 1.0
+        _, pullback = vjp(lambda q: q * q * c, x)
+        z = x * 1.0
+        if ruled:
+            z = custom_gradient(lambda a: (a, lambda g: pullback(g)[0]))(z)
+        else:
+            z.register_hook(lambda g: pullback(g)[0])
+        y = z * c
+        c *= 3
+        return np.sum(y * x)
+
+    for _ in range(2):
+        close(grad(f)(X), 2 * X**2 + 2 * X**4)
+    leaf = Tensor(X, requires_grad=True)
+    f(leaf).backward()
+    close(leaf.grad.numpy(), 2 * X**2 + 2 * X**4)
+    close(elementwise_grad(grad(f))(X), 2 * X + 12 * X**3)  # by z, too, it is what the pullback makes of it
 
 
 # -- trees -----------------------------------------------------------------------------------------------------------
@@ -743,6 +833,44 @@ def test_a_rule_for_what_numpy_cannot_express() -> None:
         hessian(lambda x: np.sum(blunt(x)))(x)
 
 
+def test_a_pullback_that_loses_its_cotangent() -> None:
+    def halved(g: Any) -> Any:
+        return np.array([float(entry) / 2 for entry in g])
+
+    @custom_gradient
+    def half(x: Any) -> Any:
+        return x / 2, halved
+
+    close(jacobian(half)(X), np.eye(3) / 2)
+    calls: list[Callable[[], Any]] = [
+        lambda: jvp(half, (X,), (V,)),
+        lambda: ggnvp(half)(X, V),
+        lambda: jacobian(lambda x: np.tile(half(x), 9))(X),
+        lambda: hessian(lambda x: np.sum(half(x) ** 2))(X),
+    ]
+    for call in calls:
+        with pytest.warns(UserWarning, match=r"half returned a gradient that it did not compute") as caught:
+            call()
+        assert caught[0].filename == __file__
+
+    @custom_gradient
+    def foreign(x: Any) -> Any:
+        return x / 2, lambda g: np.asarray(g) / 2
+
+    for call in (lambda: jvp(foreign, (X,), (V,)), lambda: hessian(lambda x: np.sum(foreign(x) ** 2))(X)):
+        with pytest.raises(
+            TapeError, match=r"foreign and its pullback on Tensors, .*the cotangent to a function"
+        ):
+            call()
+
+    @custom_gradient
+    def outside(x: Any) -> Any:
+        return np.array([entry / 2 for entry in np.asarray(stop_gradient(x))]), outside
+
+    close(jvp(outside, (X,), (V,))[1], V / 2)
+    close(hessian(lambda x: np.sum(outside(x) ** 2))(X), np.eye(3) / 2)
+
+
 def test_a_rule_of_several_arguments_and_results() -> None:
     pulled = []
 
@@ -817,6 +945,22 @@ def test_tensors_that_are_constants_of_a_rule_may_be_given_by_keyword() -> None:
         return x * by, lambda g: g * by
 
     close(grad(lambda x: np.sum(scaled(x, by=Tensor(V))))(X), V)
+
+
+def test_arrays_that_a_rule_of_ones_own_reads_are_held_read_only() -> None:
+    @custom_gradient
+    def scaled(x: Any, tree: Any, *, by: Any) -> Any:
+        return x * tree["c"] * by, lambda g: (g * tree["c"] * by, None)
+
+    c, by, x = V.copy(), V.copy(), Tensor(X, requires_grad=True)
+    y = scaled(x, {"c": c[::-1]}, by=by)
+    for array in (c, by):
+        with pytest.raises(ValueError, match="read-only"):
+            array[:] = 100
+    np.sum(y).backward()
+    close(x.grad.numpy(), V[::-1] * V)
+    del y
+    c[:] = by[:] = 100
 
 
 def test_a_rule_without_tensors_is_a_plain_call() -> None:

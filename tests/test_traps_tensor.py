@@ -794,6 +794,26 @@ def test_a_hook_may_write_to_the_gradient(create_graph):
     np.testing.assert_array_equal(x.grad.numpy(), [14.0, 14.0])
 
 
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_hook_finds_memory_as_it_is_now(create_graph):
+    x, scale = leaf(1.0, 2.0), Tensor(np.ones(2))
+    y = x * x
+
+    def scaled(g):
+        with no_grad():
+            scale[0] += 1
+        return g * scale.detach()
+
+    y.register_hook(scaled)
+    z = y * scale
+    scale *= 5  # which the pass takes back until it is through
+    z.sum().backward(create_graph=create_graph)
+    np.testing.assert_array_equal(x.grad.numpy(), [2 * 6.0, 4 * 5.0])
+    np.testing.assert_array_equal(scale.numpy(), [6.0, 5.0])
+    z.sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [2 * (6.0 + 7.0), 4 * (5.0 + 5.0)])
+
+
 def test_gradients_that_are_equal_are_not_one_tensor():
     x, y = leaf(1.0, 2.0), leaf(3.0, 4.0)
     u, v = x * 1, y * 1

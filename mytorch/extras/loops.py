@@ -130,8 +130,10 @@ class Operand:
 
 def operand(value: Value, program: Program) -> Operand | None:
     """Return how a loop sees a value (None: it cannot)."""
-    array, size = program.real(value), value.dtype.itemsize
-    if value.dtype.char not in TYPES or not value.size or any(s % size for s in value.strides):
+    array, size, dtype = program.real(value), value.dtype.itemsize, value.dtype
+    if dtype.char not in TYPES or not dtype.isnative:
+        return None
+    if not value.size or any(s % size for s in value.strides):
         return None
     strides = tuple([0 if n == 1 else s // size for n, s in zip(value.shape, value.strides, strict=True)])
     if value.buffer.number in program.by_reference:

@@ -51,13 +51,15 @@ class Linear(Module):
     ) -> None:
         super().__init__(autograd_engine)
         for name, value in (("in_features", in_features), ("out_features", out_features)):
-            if not isinstance(value, int | np.integer):
+            if not isinstance(value, int | np.integer) or isinstance(value, bool):
                 raise TypeError(f"Linear: {name} must be an int, got {value!r}")
         if in_features < 1 or out_features < 1:
             raise ValueError(
                 f"Linear needs at least one feature on each side, got in_features (={in_features}) and "
                 f"out_features (={out_features})"
             )
+        if np.dtype(dtype).kind not in "fc":
+            raise TypeError(f"Linear: dtype must be floating-point, as np.float32, got {np.dtype(dtype)}")
         bound = np.sqrt(1.0 / in_features)
         draw = np.random.mtrand.uniform  # the course's scripts seed NumPy's global generator
         W = draw(-bound, bound, size=(out_features, in_features)).astype(dtype)

@@ -19,6 +19,11 @@ class Loss(Module):
 
     def forward(self, *inputs: Any) -> Any:
         """Return the loss of ``(y, y_hat)``: the target, then the prediction."""
+        if len(inputs) != 2:
+            raise TypeError(
+                f"{type(self).__name__} takes the target and the prediction, in this order, got {len(inputs)} "
+                f"argument{'' if len(inputs) == 1 else 's'}"
+            )
         y, y_hat = inputs
         if getattr(y, "shape", None) != getattr(y_hat, "shape", 0) or (
             isinstance(y, Tensor) and y.requires_grad

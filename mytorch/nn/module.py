@@ -42,14 +42,7 @@ class Module:
     if not TYPE_CHECKING:  # a type checker would take any name for an attribute then
 
         def __getattr__(self, name: str) -> Any:
-            if hasattr(type(self), name):
-                return object.__getattribute__(
-                    self, name
-                )  # a property raised the error: again, to show its own
-            reason = idioms.hint(idioms.MODULE, name)
-            raise AttributeError(
-                f"{type(self).__name__!r} object has no attribute {name!r}{reason}", name=name, obj=self
-            )
+            return idioms.absent(self, name, idioms.hint(idioms.MODULE, name))
 
     def __call__(self, *inputs: Any) -> Any:
         return self.forward(*inputs)
@@ -76,8 +69,8 @@ class Module:
 
     def _all_parameters(self) -> Iterator[Tensor]:
         """Iterate over what `parameters` gives; what is shared comes as often as it is found."""
-        for value in vars(self).values():
-            for part in value if isinstance(value, list | tuple) else [value]:
+        for name, value in vars(self).items():
+            for _, part in _parts(name, value):
                 if isinstance(part, Module):
                     yield from part.parameters()
                 elif isinstance(part, Tensor) and part.requires_grad and part.is_leaf:
@@ -100,9 +93,7 @@ class Module:
     def _shown(self) -> Iterator[tuple[str, str]]:
         """Iterate over what is in the module, with names."""
         for name, value in vars(self).items():
-            several = isinstance(value, list | tuple)
-            for i, part in enumerate(value if several else [value]):
-                where = f"{name}[{i}]" if several else name
+            for where, part in _parts(name, value):
                 if isinstance(part, Module):
                     yield where, repr(part)
                 elif isinstance(part, Tensor) and part.requires_grad and part.is_leaf:
@@ -119,6 +110,15 @@ class Module:
         """Forget the gradients of all parameters."""
         for parameter in self.parameters():
             parameter.grad = None
+
+
+def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Iterate over an attribute, or over what is in it if it is a list, tuple or dict, nested at will, with names."""
+    if isinstance(value, list | tuple | dict):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _parts(f"{name}[{key!r}]", part)
+    else:
+        yield name, value
 
 
 def _on_tape(

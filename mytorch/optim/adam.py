@@ -20,6 +20,8 @@ class Adam(Optimizer):
         m = b1 m + (1 - b1) g        v = b2 v + (1 - b2) g²
         p = p - lr / (1 - b1ᵗ) * m / (sqrt(v / (1 - b2ᵗ)) + eps)
 
+    A complex number counts as two real ones.
+
     Parameters
     ----------
     parameters : see `Optimizer`
@@ -79,15 +81,21 @@ class Adam(Optimizer):
         """Change `value` along the gradient, scaled by the moments."""
         if "mean" not in state:
             happens_once("the optimizer's first step, which makes its moments")
-            mean, square = np.zeros_like(value), np.zeros_like(value, dtype=value.real.dtype)
-            state.update(mean=settled(mean), square=settled(square))
+            state.update(mean=settled(np.zeros_like(value)), square=settled(np.zeros_like(value)))
+        mean, square, time = live(state["mean"]), live(state["square"]), live(state["time"])
+        if value.dtype.kind == "c":
+            self._move(value.real, gradient.real, mean.real, square.real, time)
+            self._move(value.imag, gradient.imag, mean.imag, square.imag, time)
+        else:
+            self._move(value, gradient, mean, square, time)
+
+    def _move(self, value: Any, gradient: Any, mean: Any, square: Any, time: Any) -> None:
+        """Change real numbers and their moments."""
         first, second = self.betas
-        time = live(state["time"])
-        mean, square = live(state["mean"]), live(state["square"])
         mean *= first
         mean += (1 - first) * gradient
         square *= second
-        square += (1 - second) * (gradient * gradient.conj()).real
+        square += (1 - second) * (gradient * gradient)
         scale = np.sqrt(square)
         scale *= (1 / np.sqrt(1 - second**time)).astype(scale.dtype)
         scale += self.eps

@@ -7,10 +7,11 @@ modules on a hand-driven tape have them (``(layer.W, layer.dW)``).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mytorch import idioms
 from mytorch.inplace import note_changed, update
 from mytorch.tensor import Tensor, raw
 
@@ -36,7 +37,7 @@ class Optimizer:
         if not self.parameters:
             raise ValueError(
                 f"{type(self).__name__}: no parameters were given; a Module finds the Tensors with "
-                "requires_grad=True and the Modules among its attributes, and in lists of them"
+                "requires_grad=True and the Modules among its attributes, and in lists and dicts of them"
             )
         for parameter in self.parameters:
             _check(parameter)
@@ -46,6 +47,11 @@ class Optimizer:
             )
         self.lr = check_range(self, "lr", lr, 0.0)
         self.state: list[dict[str, Any]] = [{} for _ in self.parameters]
+
+    if not TYPE_CHECKING:  # a type checker would take any name for an attribute then
+
+        def __getattr__(self, name: str) -> Any:
+            return idioms.absent(self, name, idioms.hint(idioms.OPTIMIZER, name))
 
     def __repr__(self) -> str:
         settings = {name: value for name, value in vars(self).items() if name not in ("parameters", "state")}
@@ -116,8 +122,13 @@ def _check(parameter: Parameter) -> None:
                 f"a parameter of shape {parameter[0].shape} has a gradient of shape {parameter[1].shape}"
             )
         return
+    groups = (
+        "; for a group with settings of its own, make another optimizer"
+        if isinstance(parameter, dict)
+        else ""
+    )
     raise TypeError(
-        f"a parameter is a Tensor or a pair (array, gradient array), got {type(parameter).__name__}"
+        f"a parameter is a Tensor or a pair (array, gradient array), got {type(parameter).__name__}{groups}"
     )
 
 
@@ -135,7 +146,7 @@ def check_pair(optimizer: Optimizer, name: str, values: Any) -> tuple[float, flo
 
 def check_range(optimizer: Optimizer, name: str, value: float, low: float, high: float = np.inf) -> float:
     """Return `value` if it lies in [low, high), else raise ValueError."""
-    if not isinstance(value, int | float | np.number | np.ndarray):
+    if not isinstance(value, int | float | np.number | np.ndarray) or np.ndim(value):
         raise TypeError(f"{type(optimizer).__name__}: {name} must be a number, got {value!r}")
     if not low <= value < high:
         raise ValueError(f"{type(optimizer).__name__}: {name} (={value}) must lie in [{low}, {high})")

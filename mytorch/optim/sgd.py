@@ -53,7 +53,8 @@ class SGD(Optimizer):
         super().__init__(parameters, lr)
         self.momentum = check_range(self, "momentum", momentum, 0.0, 1.0)
         self.weight_decay = check_range(self, "weight_decay", weight_decay, 0.0)
-        self.nesterov, self.dampening = nesterov, dampening
+        self.nesterov = nesterov
+        self.dampening = check_range(self, "dampening", dampening, -np.inf)
         if nesterov and (momentum == 0 or dampening != 0):
             raise ValueError(
                 f"SGD: nesterov needs momentum (={momentum}) above zero and dampening (={dampening}) zero"

@@ -50,8 +50,8 @@ CHOICES = {masked, shared}
 
 
 def is_of_bits(a: Any) -> bool:
-    """Say whether the entries of an array can be chosen by a product of their bits."""
-    return a.ndim > 0 and a.itemsize in BITS
+    """Say whether the entries of an array can be chosen by a product of their bits, which gives one of its kind."""
+    return a.ndim > 0 and a.itemsize in BITS and a.dtype.isnative
 
 
 backward_of(masked, lambda g, b: masked(g, b), None, elementwise=True)

@@ -57,6 +57,7 @@ def sigmoid(a: np.ndarray) -> np.ndarray:
 def cross_entropy(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return the mean over rows of ``-sum(b * a)`` for log-probabilities `a` (N, C) and targets `b` (N, C)."""
     refuse_shapes("cross_entropy", a, b)
+    a = a if a.dtype.kind in "fc" else a.astype(float)
     return np.vdot(b, a) * a.dtype.type(-1 / len(a) if len(a) else -np.inf)
 
 
@@ -64,6 +65,7 @@ def cross_entropy(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def mean_squared_error(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return the mean over all entries of ``(a - b) ** 2``."""
     refuse_shapes("mean_squared_error", a, b)
+    a = a if a.dtype.kind in "fc" else a.astype(float)  # differences of small integers would overflow
     return np.square(a - b).mean()
 
 

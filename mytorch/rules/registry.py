@@ -56,6 +56,7 @@ class Rule:
     statics : names of the keyword arguments that formulas read
     holomorphic : whether the engine may conjugate around the formulas for complex values
     elementwise : whether the output has the broadcast shape of the inputs
+    of_user : whether the formulas run the user's code
     exact : whether the formulas, given one dtype, return gradients of their inputs' own shapes and dtype
     vjps : per argument, a function of (g, operation) that gives the gradient, or None (constant by nature)
     pull : ``pull(g, operation, memory, add)`` gives every wanted gradient of a record that holds its (at most three)
@@ -71,12 +72,14 @@ class Rule:
         holomorphic: bool = True,
         elementwise: bool = False,
         exact: bool = False,
+        of_user: bool = False,
         signature: str | None = None,
         name: str | None = None,
     ) -> None:
         self.function, self.formulas, self.each = function, formulas, each
         self.name = str(name or getattr(function, "__name__", repr(function)))
         self.holomorphic, self.elementwise, self.exact = holomorphic, elementwise, exact
+        self.of_user = of_user
         self.call_signature = signature
         self._names: tuple[str, ...] = ()
         parameters = [_parameters(f) for f in (*formulas, each) if f is not None]

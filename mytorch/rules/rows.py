@@ -54,9 +54,19 @@ def _ones(count: int, dtype: np.dtype[Any]) -> np.ndarray:
     return np.ones(count, dtype)
 
 
+def as_rows(a: Any) -> Any:
+    """Return `a` in a floating-point dtype; it must have an axis."""
+    if a.ndim == 0:
+        raise ValueError(
+            "softmax and log_softmax: expected rows of numbers along the last axis, got one number"
+        )
+    return a if a.dtype.kind in "fc" else a.astype(float)
+
+
 @dispatched
 def softmax(a: np.ndarray) -> np.ndarray:
     """Return ``exp(a) / sum(exp(a))`` over the last axis, shifted by the maximum, so that nothing overflows."""
+    a = as_rows(a)
     if a.size == 0:
         return a.copy()
     y = a - row_max(a)
@@ -68,6 +78,7 @@ def softmax(a: np.ndarray) -> np.ndarray:
 @dispatched
 def log_softmax(a: np.ndarray) -> np.ndarray:
     """Return ``a - log(sum(exp(a)))`` over the last axis, shifted by the maximum, so that nothing overflows."""
+    a = as_rows(a)
     if a.size == 0:
         return a.copy()
     y = a - row_max(a)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 import weakref
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -11,12 +12,11 @@ from typing import Any
 import numpy as np
 
 from mytorch import arrays, trees
-from mytorch.recording import record
+from mytorch.recording import hold, record
 from mytorch.records import TapeError
 from mytorch.rules.registry import Rule
 from mytorch.tensor import Tensor, is_recording, raw
-from mytorch.transforms.first_order import stop_gradient
-from mytorch.transforms.linearize import check_function, is_tracked
+from mytorch.transforms.linearize import check_function, constants, is_tracked, users_level
 
 
 def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -47,6 +47,9 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
 
     Notes
     -----
+    f and the pullback may write to the arrays that they are given.  Forward derivatives (`jvp`, `ggnvp`, some
+    Jacobians) transpose the pullback: it must be linear in the cotangent, and written in NumPy functions of it.
+
     Second derivatives, and others of derivatives, differentiate the pullback: f is then called once more, with
     Tensors, and what the pullback reads must come from them by NumPy functions.  A part that NumPy cannot express
     gets ``stop_gradient(x)``, and the pullback names what depends on x by calling the decorated function again::
@@ -68,7 +71,7 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     """
     check_function("custom_gradient", f)
     name = getattr(f, "__name__", repr(f))
-    rule = Rule(f, (), each=_slope, holomorphic=False, name=name)
+    rule = Rule(f, (), each=_slope, holomorphic=False, of_user=True, name=name)
 
     @wraps(f)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -100,7 +103,7 @@ class _Use:
     ) -> None:
         self.f, self.name, self.structure = f, name, structure
         self.places = [i for i, x in enumerate(leaves) if is_tracked(x)]
-        self.constants = [None if is_tracked(x) else stop_gradient(x) for x in leaves]
+        self.constants = [None if is_tracked(x) else constants(x) for x in leaves]
         if self.places[-1] >= structure.children[0].size:
             raise TypeError(f"custom_gradient: give the arrays that {name} is differentiated by by position")
         self.seen: Callable[[], Any] = lambda: None  # the cotangent that the pullback was last called with
@@ -125,6 +128,9 @@ class _Use:
         self.forms = [(y.shape, y.dtype) for y in outputs]
         parts = [y.ravel() for y in outputs if y.dtype.kind in "fc"]
         row = record(rule, np.concatenate(parts) if parts else np.empty(0), operands, {"use": self})
+        if row.tape is not None:
+            for x in self.constants:
+                hold(x, row.tape)
         floating = iter(self._split(row))
         return self.result_structure.unflatten(
             [next(floating) if y.dtype.kind in "fc" else y for y in outputs]
@@ -141,21 +147,37 @@ class _Use:
 
     def _gradients(self, g: Any, inputs: Sequence[Any]) -> list[Any]:
         """Return the gradients of all leaves of the positional arguments."""
-        pullback = self.pullback
-        if any(map(is_tracked, inputs)):
-            try:
-                pullback = self._run([x.copy() for x in inputs])[1]
-            except (TypeError, TapeError) as error:
-                raise TapeError(
-                    f"derivatives of the derivative of {self.name} need {self.name} on Tensors, which failed "
-                    f"({error}); give stop_gradient(x) to what is not written in NumPy functions"
-                ) from error
         floating = iter(self._split(g))
         cotangents = [
             next(floating).copy() if dtype.kind in "fc" else np.zeros(shape) for shape, dtype in self.forms
         ]
-        found = self._matched(pullback(self.result_structure.unflatten(cotangents)), inputs)
-        return found if isinstance(g, Tensor) else [raw(x) for x in found]
+        returned = self._pulled(self.result_structure.unflatten(cotangents), inputs)
+        found = self._matched(returned, inputs)
+        if not isinstance(g, Tensor):
+            return [raw(x) for x in found]
+        if g.requires_grad and any(not is_tracked(x) and np.any(raw(x)) for x in found if x is not None):
+            warnings.warn(
+                f"the pullback of {self.name} returned a gradient that it did not compute from its cotangent with "
+                "NumPy functions; jvp and derivatives of the derivative take it for a constant (float(), .item() "
+                "and stop_gradient give plain numbers)",
+                stacklevel=users_level(),
+            )
+        return found
+
+    def _pulled(self, cotangent: Any, inputs: Sequence[Any]) -> Any:
+        """Return what the pullback returns, that of f on Tensors where it depends on them."""
+        try:
+            dependent = any(map(is_tracked, inputs))
+            pullback = self._run([x.copy() for x in inputs])[1] if dependent else self.pullback
+            return pullback(cotangent)
+        except (TypeError, TapeError) as error:
+            if not any(isinstance(x, Tensor) for x in inputs):
+                raise
+            raise TapeError(
+                f"jvp and derivatives of the derivative of {self.name} need {self.name} and its pullback on Tensors, "
+                f"which failed ({error}); give stop_gradient(x) to what is not written in NumPy functions, and the "
+                "cotangent to a function with a rule of its own (custom_gradient)"
+            ) from error
 
     def _matched(self, returned: Any, inputs: Sequence[Any]) -> list[Any]:
         """Return what the pullback returned as one gradient per leaf of the positional arguments."""

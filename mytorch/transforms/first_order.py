@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
-from mytorch import arrays, trees
-from mytorch.tensor import Tensor
-from mytorch.transforms.linearize import Linearization, check_function, matched, named, variable_numbers
+from mytorch.transforms.linearize import (
+    Linearization,
+    check_function,
+    constants,
+    matched,
+    named,
+    variable_numbers,
+)
 
 
 def grad(
@@ -161,9 +164,7 @@ def vjp(f: Callable[..., Any], *args: Any, has_aux: bool = False) -> Any:
         cotangents = matched("vjp: the cotangent", cotangent, run.result_structure, run.outputs)
         return run.structure.unflatten(run.pull(cotangents))
 
-    # A copy, because the pullback reads what `run` holds.
-    result = run.result if run.nested else trees.tree_map(np.copy, run.result)
-    return (result, pullback, run.aux) if has_aux else (result, pullback)
+    return (run.result, pullback, run.aux) if has_aux else (run.result, pullback)
 
 
 def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> Any:
@@ -217,4 +218,4 @@ def stop_gradient(tree: Any) -> Any:
     >>> grad(lambda x: x * stop_gradient(x))(3.0)
     array(3.)
     """
-    return trees.tree_map(lambda leaf: arrays.array(leaf._array) if isinstance(leaf, Tensor) else leaf, tree)
+    return constants(tree)

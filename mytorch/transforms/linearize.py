@@ -136,25 +136,25 @@ class Linearization:
                     f"{self.name}: the function's result{path} must be an array, or a list, tuple or dict of them, "
                     f"got {type(leaf).__name__}"
                 )
-        if Tensor not in map(type, leaves):
+        if Tensor not in map(type, leaves) and any(x.size for x in self.variables):
             warnings.warn(
                 f"{self.name}: the function's result was not computed from its argument with NumPy functions, so "
                 "its derivative is zero (math.*, float() and .item() give plain numbers, which carry no derivative)",
-                stacklevel=_users_level(),
+                stacklevel=users_level(),
             )
         return [leaf if isinstance(leaf, Tensor) else wrap(arrays.asarray(leaf)) for leaf in leaves]
 
     @property
     def result(self) -> Any:
         """What the function returned: arrays, or Tensors where something outside differentiates them."""
-        return self.plain if self.nested else trees.tree_map(raw, self.plain)
+        return self.plain if self.nested else constants(self.plain)
 
     @property
     def aux(self) -> Any:
         """The auxiliary data that the function returned, in the same form."""
         tensors = [x for x in trees.flatten(self._aux)[0] if isinstance(x, Tensor)]
         nested = self._recording and _is_older(tensors, self._start)
-        return self._aux if nested else trees.tree_map(raw, self._aux)
+        return self._aux if nested else constants(self._aux)
 
     def arguments(self, leaves: list[Any], argnums: int | Sequence[int]) -> Any:
         """Return values of the variables as the user chose the arguments: one tree, or a tuple of them."""
@@ -306,7 +306,7 @@ def _fitting(leaf: Any, like: Tensor, structure: trees.Structure, what: str, i: 
     return array.astype(wanted) if wanted.kind in "fc" else array
 
 
-def _users_level() -> int:
+def users_level() -> int:
     """Return how many calls up, from that of the caller's caller, the user's line is."""
     level, frame = 0, sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
@@ -330,6 +330,11 @@ def _source(array: np.ndarray, tape: Autograd) -> Tensor:
         tape.sources = set()
     tape.sources.add(tensor._key)  # type: ignore[arg-type]
     return tensor
+
+
+def constants(tree: Any) -> Any:
+    """Return a tree with arrays in the place of Tensors: copies, as writes to them must not reach what a tape reads."""
+    return trees.tree_map(lambda leaf: arrays.array(leaf._array) if isinstance(leaf, Tensor) else leaf, tree)
 
 
 def is_tracked(leaf: Any) -> bool:

@@ -246,8 +246,10 @@ def _along(ufunc: np.ufunc, a: Value, axis: int, out: Value) -> list[Form]:
     result = part(out, lambda o: o.reshape(shape))
     rows = part(a, lambda x: as_strided(x, [length, *shape], [step, *strides]))
     found: list[Form] = [[(ufunc.reduce, (rows, 0, None, result), {})]]
-    # Entry after entry, unless the result is written over entries that are still to be read.
-    if 2 <= length <= _SHORT and step > 0 and others and out.buffer is not a.buffer:
+    # Entry after entry, unless the result is written over entries that are still to be read, or a sum of numbers of
+    # half precision, which NumPy keeps in single precision, would be rounded in between.
+    may_be_apart = a.dtype != np.float16 and out.buffer is not a.buffer
+    if 2 <= length <= _SHORT and step > 0 and others and may_be_apart:
         entries = [part(rows, lambda x, i=i: x[i]) for i in range(length)]  # type: ignore[misc]
         *operands, result = _merged((*entries, result))
         steps: Form = []

@@ -94,9 +94,13 @@ def _arguments(listing: Listing, chosen: dict[int, Value]) -> dict[int, Value]:
 
 
 def _has_short_rows(out: Value) -> bool:
-    """Say whether a result is a matrix of its own of many short rows."""
+    """Say whether a result is a matrix of its own of many short rows.
+
+    Sums along rows of half precision are kept in single precision by NumPy, and sums across them are not.
+    """
     return (
         out.buffer.kind == TEMPORARY
+        and out.dtype != np.float16
         and len(out.shape) == 2
         and 2 <= out.shape[1] <= SHORT
         and out.shape[0] >= MANY * out.shape[1]

@@ -374,7 +374,12 @@ def _reflected(ufunc: np.ufunc) -> Callable[..., Any]:
 
 
 def _in_place(ufunc: np.ufunc) -> Callable[..., Any]:
-    return lambda self, other: ufunc(self, other, **self._place())
+    def update(self: Any, other: Any) -> Any:
+        if ufunc is np.matmul and np.ndim(other) < 2:
+            operator.imatmul(np.empty(self.shape), np.empty(np.shape(other)))  # raises NumPy's error
+        return ufunc(self, other, **self._place())
+
+    return update
 
 
 def _reduction(ufunc: np.ufunc) -> Callable[..., Any]:
