@@ -41,6 +41,12 @@ def zeros(shape: tuple[int, ...], dtype: Any) -> Any:
     return np.zeros(shape, dtype) if now is None else now.new_zeros(shape, dtype)
 
 
+def unwatched() -> Any:
+    """Begin a reverse pass: a recording may remove its hook for profilers, which is returned (None: it stays)."""
+    now = recording()
+    return None if now is None else now.unwatch()
+
+
 def lifted(x: Any) -> Any:
     """Return an array of constants, made just now, as one that an array of a recording can be the index of."""
     now = recording()

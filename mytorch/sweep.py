@@ -10,6 +10,7 @@ It knows no operation: what a rule returns is added to the shadow of the inputs'
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import CodeType
@@ -53,6 +54,7 @@ def sweep(
     pop = memory.pop
     plain = lift is None and wanted is None and stale is None and hooks is None
     operation = None
+    hook = arrays.unwatched()
     token = None if lift is None else caused_by.set(caller())
     try:
         for operation in reversed(operations):
@@ -96,6 +98,8 @@ def sweep(
             write.swap()
         if token is not None:
             caused_by.reset(token)
+        if hook is not None:
+            sys.setprofile(hook)
 
 
 def _apply_rule(

@@ -506,9 +506,10 @@ SHAPES = {
     "unique": lambda x: x * np.unique(x > 0).shape[0],
     "repeat": lambda x: x * np.repeat(x, (x > 0).astype(int)).size,
     "compress": lambda x: x * np.compress(x > 0, x).size,
-    "eigenvalues": lambda x: x * np.linalg.eigvals(x[:4].reshape(2, 2)).dtype.itemsize,
     "reshape": lambda x: x.reshape((x > x.max() / 2).sum(), -1).sum(axis=0),
 }
+if np.linalg.eigvals(np.eye(2)).dtype == np.float64:  # from NumPy 2.5 on all eigenvalues are complex
+    SHAPES["eigenvalues"] = lambda x: x * np.linalg.eigvals(x[:4].reshape(2, 2)).dtype.itemsize
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -854,8 +855,6 @@ def test_an_update_in_place_leaves_its_gradient_where_it_is(tmp_path):
         return (u**2).sum()
 
     source = check(mytorch.value_and_grad(heat), normal((), 6), tmp_path)
-    if sys.version_info < (3, 11):
-        return  # Python 3.10 keeps what local variables held while their names are noted: the recorded pass copies
     assert "d_u[1:-1] = 0" not in source
     for text in ("u[1:-1] += r * t1", "g1 = d_u[1:-1].copy()", "d_u[:-2] += g2", "d_u[1:-1] -= g2 * 2"):
         assert text in code_of(source)
@@ -871,8 +870,6 @@ def test_old_values_are_not_put_back_where_nobody_reads_them(tmp_path):
         return (b**3).sum()
 
     source = check(mytorch.value_and_grad(rows), normal((2, 2), 2), tmp_path)
-    if sys.version_info < (3, 11):
-        return  # as above
     assert source.count(".copy()") <= 4
     assert "d_b[2] = 0" in source
 

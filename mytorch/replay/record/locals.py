@@ -50,6 +50,20 @@ def watching(note: Callable[[str, Any, bool], None]) -> Iterator[None]:
         sys.setprofile(None)
 
 
+def unwatch() -> Callable[..., Any] | None:
+    """Remove the hook for a reverse pass, where it would have gradients copied, and return it; elsewhere do nothing.
+
+    Before Python 3.10 calls a hook, it copies the variables of the frame into a dict that lives as long as the frame.
+    What they hold would count as held twice, and no gradient be added to in place.
+    """
+    if sys.version_info < (3, 11):
+        hook = sys.getprofile()
+        if getattr(hook, "__module__", None) == __name__:  # not somebody else's
+            sys.setprofile(None)
+            return hook
+    return None
+
+
 @cache
 def _only_given(code: CodeType) -> frozenset[str]:
     """Return the parameters that a function does not assign to."""

@@ -19,6 +19,7 @@ from mytorch.optim.optimizer import Optimizer
 from mytorch.regions import owner_of
 from mytorch.replay.instructions import ARGUMENT, Value
 from mytorch.replay.record.captured import Cell
+from mytorch.replay.record.locals import unwatch
 from mytorch.replay.record.recorder import Recorder
 from mytorch.replay.record.traced import Number, Traced
 from mytorch.tensor import Tensor
@@ -190,6 +191,10 @@ class TensorRecorder(Recorder):
         buffer = self.buffer(real) if type(real) is ndarray and self.knows(owner_of(real)) else None
         if buffer is not None and real.nbytes == buffer.nbytes and not name.startswith("."):
             names.setdefault(buffer.number, name)
+
+    def unwatch(self) -> Any:
+        """Look at no local variables during a reverse pass, where that must be; return the hook that does."""
+        return unwatch()
 
     def unhook(self, tensor: Tensor) -> None:
         """Give a Tensor its real array, and its gradient a copy."""
