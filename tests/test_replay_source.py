@@ -1020,3 +1020,28 @@ def test_a_long_view_that_is_used_twice_has_a_name(tmp_path):
     source = code_of(check(turned, normal((4, 6, 4)), tmp_path))
     assert "t1 = x.reshape(2, 2, 3, 2, 2, 2)[:, :, :, :, :, 0].transpose(4, 2, 3, 0, 1)\n" in source
     assert source.count(" x.reshape(") == 1
+
+
+def test_an_error_that_the_function_caught_is_caught(tmp_path):
+    def root(a):
+        try:
+            return np.linalg.cholesky(a)
+        except np.linalg.LinAlgError:
+            return a * 0.5
+
+    def make(seed):
+        return [-np.eye(3) * (seed + 1)]
+
+    source = check(root, make, tmp_path)
+    for text in ("try:", "np.linalg.cholesky(a)", "except np.linalg.LinAlgError:", "raise RuntimeError"):
+        assert text in source
+    with pytest.raises(RuntimeError, match=r"another branch than the recorded one, at .*\.py:\d+"):
+        function_of(module_of(program_of(root, *make(0)), tmp_path))(np.eye(3))
+
+    def fitting(a, b):
+        try:
+            return np.minimum(a, b)
+        except ValueError:
+            return a + b.sum()
+
+    assert "except ValueError:" in check(fitting, normal(3, 2), tmp_path)

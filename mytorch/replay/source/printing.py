@@ -21,7 +21,8 @@ from mytorch.replay.instructions import (
     Value,
 )
 from mytorch.replay.passes.simplify import varies
-from mytorch.replay.record.recorder import call_into, setitem
+from mytorch.replay.record.notes import Raises
+from mytorch.replay.record.recorder import WRITERS, call_into, setitem
 from mytorch.replay.source import literals, spelling
 from mytorch.replay.source.layout import Row, laid_out, phases
 from mytorch.replay.source.spelling import Expr
@@ -219,14 +220,40 @@ class _Printer(Terms):
 
     def _guard(self, instruction: Instruction) -> None:
         """Write a check that Python would decide as it did."""
-        self._check(spelling.decision(instruction, self.term), instruction)
+        if isinstance(instruction.function, Raises):
+            self._caught(instruction, instruction.function)
+        else:
+            self._check(spelling.decision(instruction, self.term), instruction)
+
+    def _caught(self, instruction: Instruction, asked: Raises) -> None:
+        """Write a check that a call fails as it did, with an error that the function caught."""
+        call = instruction.twin(function=asked.function)
+        if asked.function in WRITERS or "out" in instruction.kwargs:
+            raise ReplayError(
+                f"{instruction.name}, recorded at {instruction.line}, which the function caught, has no spelling: the "
+                "call writes to memory; the program can be replayed, but not printed"
+            )
+        text = spelling.call(call, self.term, lambda i, k: Expr(spelling.argument(i.args[k], self.term))).text
+        error = spelling.error_text(instruction.expected)
+        for line in (
+            "try:",
+            f"    {text}",
+            f"except {error}:",
+            "    pass",
+            "else:",
+            self._other_branch(instruction),
+        ):
+            self._row(line)
 
     def _check(self, condition: str, instruction: Instruction) -> None:
         if len(self.rows) > 1 and self.rows[-2].text == f"if {condition}:":
             return  # asked just now
         self._row(f"if {condition}:")
+        self._row(self._other_branch(instruction))
+
+    def _other_branch(self, instruction: Instruction) -> str:
         where = instruction.line.replace("\\", "/").rsplit("/", 1)[-1]
-        self._row(f'    raise RuntimeError("another branch than the recorded one, at {where}")')
+        return f'    raise RuntimeError("another branch than the recorded one, at {where}")'
 
     # -- the end ---------------------------------------------------------------------------------------------
 

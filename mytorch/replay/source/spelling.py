@@ -6,6 +6,7 @@ brackets stand only where they must.
 
 from __future__ import annotations
 
+import builtins
 import inspect
 import operator
 import re
@@ -437,6 +438,15 @@ def decision(instruction: Instruction, term: Term) -> str:
         known = expected.tolist() if isinstance(expected, ndarray) else expected
         return f"not np.array_equal({asked.text}, {_plain(known)}, equal_nan=True)"
     return f"{asked.within(COMPARISON + 1)} != {expected!r}"
+
+
+def error_text(kind: type[BaseException]) -> str:
+    """Return the name of an error, or of what it is one of, that a user can write."""
+    for base in kind.__mro__:
+        for space, text in ((builtins, ""), (np.linalg, "np.linalg."), (np.exceptions, "np.exceptions.")):
+            if getattr(space, base.__name__, None) is base:
+                return f"{text}{base.__name__}"
+    return "Exception"
 
 
 def _elsewhere(instruction: Instruction, term: Term) -> str:
