@@ -551,6 +551,9 @@ def test_parameters_are_found_in_nested_lists_and_dicts():
     assert [p.shape for p in model.parameters()] == [(2, 3), (2, 1), (2, 2), (2, 1), (1,)]
     assert "layers['first']: Linear(3, 2)\n" in repr(model)
     assert "layers['others'][1]['scale']: a parameter of shape (1,)\n" in repr(model)
+    model.layers["others"].append(model)  # a module may know the one that it is in
+    assert len([*model.parameters()]) == 5
+    assert "layers['others'][2]: ...\n" in repr(model)
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int64])

@@ -7,6 +7,7 @@ as the course has it; one without takes Tensors.  Both run the same `compute`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from reprlib import recursive_repr
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
@@ -65,17 +66,20 @@ class Module:
 
     def parameters(self) -> Iterator[Tensor]:
         """Iterate over the Tensors that are to be learned, of this module and of the modules in it, each once."""
-        yield from dict.fromkeys(self._all_parameters())
+        yield from dict.fromkeys(self._all_parameters({id(self)}))
 
-    def _all_parameters(self) -> Iterator[Tensor]:
-        """Iterate over what `parameters` gives; what is shared comes as often as it is found."""
+    def _all_parameters(self, seen: set[int]) -> Iterator[Tensor]:
+        """Iterate over what `parameters` gives, some of it again; modules that were `seen` are left out."""
         for name, value in vars(self).items():
             for _, part in _parts(name, value):
-                if isinstance(part, Module):
-                    yield from part.parameters()
+                if isinstance(part, Module) and id(part) not in seen:
+                    seen.add(id(part))
+                    is_plain = type(part).parameters is Module.parameters
+                    yield from part._all_parameters(seen) if is_plain else part.parameters()
                 elif isinstance(part, Tensor) and part.requires_grad and part.is_leaf:
                     yield part
 
+    @recursive_repr()
     def __repr__(self) -> str:
         """Return the names of the modules and parameters in it, one per line.
 
