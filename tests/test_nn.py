@@ -533,7 +533,7 @@ def test_modules_and_optimizers_are_shown_with_what_is_in_them():
 class Nested(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.layers = {
+        self.layers: dict[str, Any] = {
             "first": nn.Linear(3, 2),
             "others": [(nn.Linear(2, 2), nn.Tanh()), {"scale": weight()}],
         }
