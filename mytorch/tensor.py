@@ -423,7 +423,7 @@ def view_again(
     """Return the view of a leaf that was copied or pickled: of the copy's memory."""
     data = leaf._array
     rows = data if data.flags.c_contiguous else data.T
-    return new_view(leaf, ndarray(shape, dtype, rows, offset, strides))
+    return new_view(leaf, arrays.strided(rows.reshape(-1), shape, dtype, offset, strides))
 
 
 class Alias(ref[Tensor]):
