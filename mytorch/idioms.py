@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import getattr_static
 from typing import Any
 
 import numpy as np
@@ -120,13 +121,46 @@ NN = {
 }
 
 
-def absent(thing: Any, name: str, reason: str) -> Any:
-    """Answer ``__getattr__``: raise that an attribute is not there, with `reason`, or what a property of it raised."""
-    if hasattr(type(thing), name):
-        return object.__getattribute__(thing, name)
-    raise AttributeError(
-        f"{type(thing).__name__!r} object has no attribute {name!r}{reason}", name=name, obj=thing
-    )
+# What PyTorch's Tensors have with an underscore behind it, and NumPy has not.
+_IN_PLACE = (
+    "clamp", "div", "index_add", "index_copy", "index_fill", "lerp", "mul", "neg", "normal", "pow", "relu", "rsqrt",
+    "scatter", "scatter_add", "sigmoid", "sub", "uniform", "unsqueeze",
+)  # fmt: skip
+
+
+class Absent:
+    """In the place of an attribute that is not there: who looks at it is told what to write instead.
+
+    (Until Python 3.12 every attribute of an object takes four times as long where its class has a ``__getattr__``.)
+    """
+
+    __slots__ = ("name", "reason")
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name, self.reason = name, reason
+
+    def __get__(self, thing: Any, kind: Any = None) -> Any:
+        who = f"type object {kind.__name__!r}" if thing is None else f"{type(thing).__name__!r} object"
+        asked = kind if thing is None else thing
+        raise AttributeError(f"{who} has no attribute {self.name!r}{self.reason}", name=self.name, obj=asked)
+
+
+class Hinting(type):
+    """The class of classes that have an `Absent` in the place of some attributes: nobody is shown those."""
+
+    def __dir__(cls) -> list[str]:
+        return [name for name in super().__dir__() if not isinstance(getattr_static(cls, name, None), Absent)]
+
+    def hint(cls, reasons: dict[str, str]) -> None:
+        """Say of attributes, by name, why they are not there: what follows the message of the error."""
+        for name, reason in reasons.items():
+            if getattr_static(cls, name, None) is None:
+                setattr(cls, name, Absent(name, reason))
+
+
+def names_in(thing: Any) -> list[str]:
+    """Return the names of an object's attributes, for `dir`."""
+    return sorted({*dir(type(thing)), *getattr(thing, "__dict__", ())})
 
 
 def hint(table: dict[str, str], name: str) -> str:
@@ -151,3 +185,12 @@ def hint(table: dict[str, str], name: str) -> str:
     if isinstance(function, type):
         return f": write np.{name}"
     return f": write np.{name}(x)" if table is TENSOR else f": write np.{name}, which takes Tensors"
+
+
+def reasons(table: dict[str, str]) -> dict[str, str]:
+    """Return the hints of a table by name; of Tensors, those of NumPy's functions and of PyTorch's writes, too."""
+    names = list(table)
+    if table is TENSOR:
+        functions = [name for name, thing in vars(np).items() if callable(thing)]
+        names += [*functions, *(f"{name}_" for name in (*functions, *_IN_PLACE))]
+    return {name: hint(table, name) for name in names if not name.startswith("_")}

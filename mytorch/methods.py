@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from mytorch import idioms
 from mytorch.dispatch import array_function, array_ufunc, view_of_copy
 from mytorch.recording import apply, record
 from mytorch.rules import memory
 from mytorch.rules.registry import RULES
-from mytorch.tensor import ABSENT, OPERANDS, Tensor, boxed, is_number, wrap
+from mytorch.tensor import OPERANDS, Tensor, boxed, is_number, wrap
 
 FUNCTIONS = """
     all any argmax argmin argpartition argsort choose clip cumprod cumsum dot nonzero ptp put repeat round searchsorted
@@ -307,5 +308,6 @@ def _to_device(self: Tensor, device: str, /, *, stream: Any = None) -> Tensor:
     return self
 
 
-ABSENT.update(REFUSED)
 install()
+Tensor.hint({name: f": {reason}" for name, reason in REFUSED.items()})
+Tensor.hint(idioms.reasons(idioms.TENSOR))

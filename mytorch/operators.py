@@ -70,7 +70,7 @@ _RESULT = """
 tape.operation_list.append(operation)
 result = make(Tensor)
 result._array = y
-result._base = None
+result._base = result._grad = result._hooks = result._layout = result._box = None
 result._key = serial
 result._tape = tape
 result._saved = {saved}

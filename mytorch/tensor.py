@@ -41,9 +41,6 @@ from mytorch.regions import Layout, Region, Target, address_of, gradient_dtype, 
 asarray = arrays.asarray
 _recording: ContextVar[bool] = ContextVar("mytorch_recording", default=True)
 is_recording = _recording.get
-_RARE = frozenset(("_box", "_grad", "_hooks", "_layout", "_offset", "_region"))
-# Attributes that ndarray has and Tensor has not, with the reason (mytorch/methods.py).
-ABSENT: dict[str, str] = {}
 
 
 @contextmanager
@@ -73,7 +70,7 @@ def enable_grad() -> Iterator[None]:
         _recording.reset(token)
 
 
-class Tensor:
+class Tensor(metaclass=idioms.Hinting):
     """An array that can be differentiated.
 
     It has the operators, methods and attributes of an ndarray, and NumPy's functions take it: what they do is recorded,
@@ -156,11 +153,7 @@ class Tensor:
     _offset: int | None
     _region: Region | None
 
-    def __getattr__(self, name: str) -> Any:
-        if name in _RARE:
-            return None  # a slot that was never set
-        reason = f": {ABSENT[name]}" if name in ABSENT else idioms.hint(idioms.TENSOR, name)
-        return idioms.absent(self, name, reason)
+    __dir__ = idioms.names_in
 
     # -- what it is -----------------------------------------------------------------------------------------
 
@@ -384,6 +377,8 @@ class Tensor:
 
     if TYPE_CHECKING:  # what `indexing`, `operators`, `methods` and `reverse` give to the class
 
+        def __getattr__(self, name: str) -> Any: ...
+
         def __getitem__(self, index: Any) -> Tensor: ...
         def __setitem__(self, index: Any, value: Any) -> None: ...
         def copy(self, order: str = "C") -> Tensor: ...
@@ -442,13 +437,10 @@ def _refuse_store(frame: FrameType) -> None:
 
 
 def new_tensor(data: ndarray, key: int | None, tape: Autograd | None) -> Tensor:
-    """Return a Tensor that owns `data`, without the checks and copies of the constructor.
-
-    The slots that few Tensors use (`_RARE`) stay unset: see `__getattr__`.
-    """
+    """Return a Tensor that owns `data`, without the checks and copies of the constructor."""
     tensor = _make(Tensor)
     tensor._array = data
-    tensor._base = tensor._saved = None
+    tensor._base = tensor._saved = tensor._grad = tensor._hooks = tensor._layout = tensor._box = None
     tensor._key = key
     tensor._tape = tape
     return tensor

@@ -234,3 +234,19 @@ def test_an_error_needs_no_source(arguments: list[str]) -> None:
         [sys.executable, *arguments], input=code, capture_output=True, text=True, check=False
     )
     assert "TapeError: the backward pass of multiply, recorded at <" in done.stderr
+
+
+def test_hints_are_not_shown_and_cost_nothing() -> None:
+    """A ``__getattr__`` would make every attribute slow, and names that are not there help nobody who completes one."""
+    for kind, name in ((Tensor, "exp"), (nn.Module, "state_dict"), (optim.Optimizer, "param_groups")):
+        assert not any("__getattr__" in vars(base) for base in kind.__mro__)
+        assert name not in dir(kind)
+        with pytest.raises(
+            AttributeError, match=rf"type object '{kind.__name__}' has no attribute '{name}': "
+        ):
+            getattr(kind, name)
+    layer = nn.Linear(2, 3)
+    assert {"W", "parameters"} <= {*dir(layer)}
+    assert "state_dict" not in dir(layer)
+    assert {"reshape", "grad", "sum"} <= {*dir(P)}
+    assert not {"exp", "add_", "cuda", "resize"} & {*dir(P)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from reprlib import recursive_repr
 from textwrap import indent
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from mytorch.tensor import Tensor, is_recording, new_tensor, new_view, wrap
 ARRAYS = (Tensor, np.ndarray)
 
 
-class Module:
+class Module(metaclass=idioms.Hinting):
     """A function with parameters.
 
     Parameters
@@ -40,10 +40,7 @@ class Module:
             )
         self.autograd_engine = autograd_engine
 
-    if not TYPE_CHECKING:  # a type checker would take any name for an attribute then
-
-        def __getattr__(self, name: str) -> Any:
-            return idioms.absent(self, name, idioms.hint(idioms.MODULE, name))
+    __dir__ = idioms.names_in
 
     def __call__(self, *inputs: Any) -> Any:
         return self.forward(*inputs)
@@ -114,6 +111,9 @@ class Module:
         """Forget the gradients of all parameters."""
         for parameter in self.parameters():
             parameter.grad = None
+
+
+Module.hint(idioms.reasons(idioms.MODULE))
 
 
 def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -7,7 +7,7 @@ modules on a hand-driven tape have them (``(layer.W, layer.dW)``).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from mytorch.tensor import Tensor, raw
 Parameter = Any
 
 
-class Optimizer:
+class Optimizer(metaclass=idioms.Hinting):
     """Changes parameters by rules that read their gradients.
 
     Parameters
@@ -48,10 +48,7 @@ class Optimizer:
         self.lr = check_range(self, "lr", lr, 0.0)
         self.state: list[dict[str, Any]] = [{} for _ in self.parameters]
 
-    if not TYPE_CHECKING:  # a type checker would take any name for an attribute then
-
-        def __getattr__(self, name: str) -> Any:
-            return idioms.absent(self, name, idioms.hint(idioms.OPTIMIZER, name))
+    __dir__ = idioms.names_in
 
     def __repr__(self) -> str:
         settings = {name: value for name, value in vars(self).items() if name not in ("parameters", "state")}
@@ -91,6 +88,9 @@ class Optimizer:
                 parameter._grad = None
             else:
                 parameter[1][...] = 0
+
+
+Optimizer.hint(idioms.reasons(idioms.OPTIMIZER))
 
 
 def gradient_of(parameter: Parameter) -> Any:
