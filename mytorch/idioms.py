@@ -134,10 +134,9 @@ class Absent:
     (Until Python 3.12 every attribute of an object takes four times as long where its class has a ``__getattr__``.)
     """
 
-    __slots__ = ("name", "reason")
-
     def __init__(self, name: str, reason: str) -> None:
         self.name, self.reason = name, reason
+        self.__doc__ = f"Not there{reason}."  # for `help`
 
     def __get__(self, thing: Any, kind: Any = None) -> Any:
         who = f"type object {kind.__name__!r}" if thing is None else f"{type(thing).__name__!r} object"
@@ -145,22 +144,27 @@ class Absent:
         raise AttributeError(f"{who} has no attribute {self.name!r}{self.reason}", name=self.name, obj=asked)
 
 
-class Hinting(type):
-    """The class of classes that have an `Absent` in the place of some attributes: nobody is shown those."""
+class Shown(type):
+    """The class of a class with so many absent attributes that `dir` and `help` leave them out."""
 
     def __dir__(cls) -> list[str]:
-        return [name for name in super().__dir__() if not isinstance(getattr_static(cls, name, None), Absent)]
-
-    def hint(cls, reasons: dict[str, str]) -> None:
-        """Say of attributes, by name, why they are not there: what follows the message of the error."""
-        for name, reason in reasons.items():
-            if getattr_static(cls, name, None) is None:
-                setattr(cls, name, Absent(name, reason))
+        return [name for name in super().__dir__() if not _is_absent(cls, name)]
 
 
 def names_in(thing: Any) -> list[str]:
     """Return the names of an object's attributes, for `dir`."""
-    return sorted({*dir(type(thing)), *getattr(thing, "__dict__", ())})
+    return [name for name in object.__dir__(thing) if not _is_absent(type(thing), name)]
+
+
+def _is_absent(kind: type, name: str) -> bool:
+    return isinstance(getattr_static(kind, name, None), Absent)
+
+
+def say_of(kind: type, reasons: dict[str, str]) -> None:
+    """Say of attributes of a class, by name, why they are not there: what follows the message of the error."""
+    for name, reason in reasons.items():
+        if getattr_static(kind, name, None) is None:
+            setattr(kind, name, Absent(name, reason))
 
 
 def hint(table: dict[str, str], name: str) -> str:

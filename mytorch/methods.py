@@ -309,5 +309,5 @@ def _to_device(self: Tensor, device: str, /, *, stream: Any = None) -> Tensor:
 
 
 install()
-Tensor.hint({name: f": {reason}" for name, reason in REFUSED.items()})
-Tensor.hint(idioms.reasons(idioms.TENSOR))
+idioms.say_of(Tensor, {name: f": {reason}" for name, reason in REFUSED.items()})
+idioms.say_of(Tensor, idioms.reasons(idioms.TENSOR))

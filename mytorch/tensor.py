@@ -70,7 +70,7 @@ def enable_grad() -> Iterator[None]:
         _recording.reset(token)
 
 
-class Tensor(metaclass=idioms.Hinting):
+class Tensor(metaclass=idioms.Shown):
     """An array that can be differentiated.
 
     It has the operators, methods and attributes of an ndarray, and NumPy's functions take it: what they do is recorded,

@@ -1,8 +1,10 @@
 """What newcomers write, above all those who come from PyTorch, and the words that tell them what to write instead."""
 
 import linecache
+import pydoc
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -240,7 +242,6 @@ def test_hints_are_not_shown_and_cost_nothing() -> None:
     """A ``__getattr__`` would make every attribute slow, and names that are not there help nobody who completes one."""
     for kind, name in ((Tensor, "exp"), (nn.Module, "state_dict"), (optim.Optimizer, "param_groups")):
         assert not any("__getattr__" in vars(base) for base in kind.__mro__)
-        assert name not in dir(kind)
         with pytest.raises(
             AttributeError, match=rf"type object '{kind.__name__}' has no attribute '{name}': "
         ):
@@ -249,4 +250,27 @@ def test_hints_are_not_shown_and_cost_nothing() -> None:
     assert {"W", "parameters"} <= {*dir(layer)}
     assert "state_dict" not in dir(layer)
     assert {"reshape", "grad", "sum"} <= {*dir(P)}
-    assert not {"exp", "add_", "cuda", "resize"} & {*dir(P)}
+    assert not {"exp", "add_", "cuda", "resize"} & {*dir(P), *dir(Tensor)}
+
+
+def test_modules_may_be_abstract() -> None:
+    class Block(nn.Module, ABC):
+        @abstractmethod
+        def width(self) -> int: ...
+
+    class Wide(Block):
+        def width(self) -> int:
+            return 3
+
+    assert Wide().width() == 3
+    with pytest.raises(TypeError, match="abstract"):
+        Block()  # type: ignore[abstract]
+
+
+def test_help_says_what_to_write_instead() -> None:
+    text = pydoc.plain(pydoc.render_doc(nn.Linear))
+    assert (
+        "state_dict\n |      Not there: keep [p.numpy() for p in model.parameters()], in np.savez for example.\n"
+        in text
+    )
+    assert "Not there" not in pydoc.plain(pydoc.render_doc(Tensor))

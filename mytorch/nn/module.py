@@ -23,7 +23,7 @@ from mytorch.tensor import Tensor, is_recording, new_tensor, new_view, wrap
 ARRAYS = (Tensor, np.ndarray)
 
 
-class Module(metaclass=idioms.Hinting):
+class Module:
     """A function with parameters.
 
     Parameters
@@ -113,7 +113,7 @@ class Module(metaclass=idioms.Hinting):
             parameter.grad = None
 
 
-Module.hint(idioms.reasons(idioms.MODULE))
+idioms.say_of(Module, idioms.reasons(idioms.MODULE))
 
 
 def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:

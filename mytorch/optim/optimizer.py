@@ -18,7 +18,7 @@ from mytorch.tensor import Tensor, raw
 Parameter = Any
 
 
-class Optimizer(metaclass=idioms.Hinting):
+class Optimizer:
     """Changes parameters by rules that read their gradients.
 
     Parameters
@@ -90,7 +90,7 @@ class Optimizer(metaclass=idioms.Hinting):
                 parameter[1][...] = 0
 
 
-Optimizer.hint(idioms.reasons(idioms.OPTIMIZER))
+idioms.say_of(Optimizer, idioms.reasons(idioms.OPTIMIZER))
 
 
 def gradient_of(parameter: Parameter) -> Any:
