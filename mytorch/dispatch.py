@@ -147,8 +147,10 @@ def _store(out: Any, result: Any) -> Any:
 
 
 def _store_by(call: Callable[[Any], Any], out: Any, result: Any) -> Any:
-    """Have ``call(out)`` write what is recorded as `result`: its dtype decides what NumPy computes in."""
+    """Write what is recorded as `result` to `out`; where its dtype decides what NumPy computes in, by ``call(out)``."""
     place = out[0] if isinstance(out, tuple) else out
+    if isinstance(result, Tensor) and (result.shape, result.dtype) == (np.shape(place), place.dtype):
+        return _written(place, ..., result)
     if not isinstance(place, Tensor):
         _refuse_plain(result)
         call(place)

@@ -187,7 +187,7 @@ class Instruction:
 
     Attributes
     ----------
-    kind : "ufunc" (results may be given as ``out``, as of `CHOICES` when they are run), "call" (results are new),
+    kind : "ufunc" (results may be given as ``out``; `CHOICES` are run as ufuncs), "call" (results are new),
         "write" (changes its first argument), "random" (a draw), "fetch" (asks for a number that lives outside), "guard"
         (compares with what was recorded)
     function, args, kwargs : the call, with Values for arrays

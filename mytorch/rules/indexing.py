@@ -155,12 +155,12 @@ def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Any:
 # -- writes --------------------------------------------------------------------------------------------------
 
 
-def check(function: Any, a: Any, *arguments: Any) -> None:
+def _refuse_values(function: Any, a: Any, *arguments: Any) -> None:
     """Raise NumPy's error where `function` does not write such values to arrays like `a`: it writes to one entry."""
-    function(np.zeros(1, a.dtype), *map(stand_in, arguments))
+    function(np.zeros(1, a.dtype), *map(_stand_in, arguments))
 
 
-def stand_in(x: Any) -> Any:
+def _stand_in(x: Any) -> Any:
     """Return a plain array of one entry (no axes: of none), or a number, of the dtype of an array; else `x` itself."""
     if not holds_array(x):
         return x
@@ -171,7 +171,7 @@ def stand_in(x: Any) -> Any:
 @composed(np.put)
 def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
     """Write `v`, repeated as often as needed, to the entries `ind` of the flattened array."""
-    check(np.put, a, [], v)
+    _refuse_values(np.put, a, [], v)
     index = _inside(ind, np.size(a), mode).ravel()
     v = as_array(v)
     if index.size and v.size:
@@ -193,7 +193,7 @@ def _write_flat(a: Any, index: Any, value: Any) -> None:
 def place(arr: Any, mask: Any, vals: Any) -> None:
     """Write `vals`, one after the other and from the start again, to the entries where `mask` is true."""
     mask = np.reshape(arrays.array(mask, bool), np.shape(arr))
-    check(np.place, arr, [False], vals)
+    _refuse_values(np.place, arr, [False], vals)
     vals = as_array(vals)
     if mask.any() and vals.size == 0:
         raise ValueError("Cannot insert from an empty array!")
@@ -204,7 +204,7 @@ def place(arr: Any, mask: Any, vals: Any) -> None:
 def putmask(a: Any, mask: Any, values: Any) -> None:
     """Write, where `mask` is true, the entries of `values` (repeated to the size of `a`) at the same places."""
     mask = np.reshape(arrays.array(mask, bool), np.shape(a))
-    check(np.putmask, a, [False], values)
+    _refuse_values(np.putmask, a, [False], values)
     values = as_array(values)
     if values.size:
         a[mask] = np.resize(values, np.shape(a))[mask]
@@ -215,7 +215,7 @@ def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) ->
     """Write `src` to `dst`, where `where` is true."""
     where = where if hasattr(where, "dtype") else arrays.asarray(where, bool)
     src = as_array(src) if isinstance(src, list | tuple) else src
-    check(np.copyto, dst, src, casting, where if where.ndim else bool(where))
+    _refuse_values(np.copyto, dst, src, casting, where if where.ndim else bool(where))
     src = as_array(src)
     if where.ndim == 0 and where:
         dst[...] = src
@@ -231,7 +231,7 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
     """Write `val`, repeated as often as needed, to the diagonal."""
     mask = np.zeros(np.shape(a), bool)
     np.fill_diagonal(mask, True, wrap)
-    check(np.put, a, [], val)
+    _refuse_values(np.put, a, [], val)
     val = as_array(val)
     if val.size:
         a[mask] = np.resize(val, np.count_nonzero(mask))

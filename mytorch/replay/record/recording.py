@@ -345,9 +345,8 @@ def _memory_like(array: ndarray) -> ndarray:
 
     So NumPy gives a view of one where it gives a view of the other, and a copy where it gives a copy.
     """
-    packed = np.empty_like(
-        np.equal(array, array), array.dtype
-    )  # in the order of what is computed from the array
+    # In the order of what NumPy computes from the array.
+    packed = np.empty_like(np.equal(array, array), array.dtype)
     axes = [k for k in range(array.ndim) if array.shape[k] > 1]
     strides, reach, reached = list(packed.strides), array.itemsize, array.itemsize
     for k in sorted(axes, key=lambda k: abs(array.strides[k])):
