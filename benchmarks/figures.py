@@ -81,7 +81,7 @@ def show_number(value: float) -> str:
 def show_time(seconds: float) -> str:
     """Return a time in a unit that suits it."""
     for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= scale:
+        if seconds >= 0.9995 * scale:  # which three digits show as one
             return f"{seconds / scale:.3g} {unit}"
     return f"{seconds * 1e9:.3g} ns"
 

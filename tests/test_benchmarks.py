@@ -32,7 +32,7 @@ from benchmarks import (
     report,
 )
 from benchmarks.contenders import mlp_frameworks, mlp_numpy, torch_compile
-from benchmarks.figures import Figure
+from benchmarks.figures import Figure, show_time
 from benchmarks.harness import Contender, Effort, Race, Unavailable, check_same, gauge, measure, race
 from tests.conftest import ROOT
 
@@ -544,3 +544,18 @@ def test_a_benchmark_with_races_runs_in_processes(torch, tmp_path):
     assert isinstance(times, Race)
     assert {"mytorch", "torch", "torch.func", "NumPy by hand"} <= set(times.times)
     assert all(isinstance(figure, Figure) for figure in shown)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (2.0, "2 s"),
+        (0.9999, "1 s"),
+        (1.2345e-3, "1.23 ms"),
+        (9.996e-4, "1 ms"),
+        (9.99e-4, "999 µs"),
+        (9.999e-7, "1 µs"),
+    ],
+)
+def test_times_have_three_digits_and_a_unit(seconds: float, text: str) -> None:
+    assert show_time(seconds) == text
